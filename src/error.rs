@@ -1,19 +1,19 @@
-//! Errors of commands, with hints and exit codes.
+//! What a command fails with, what to do about it, and the exit code; all of them in this one place.
 
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-/// The exit codes, the same in every output format.
+/// How a command ended. The numbers are the exit codes, the same in every output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// No findings, or every change was made.
+    /// Fine, or done.
     Success = 0,
     /// Findings remain, or something could not be repaired.
     Findings = 1,
-    /// The command failed. clap's usage errors have the same code.
+    /// What was asked could not be done. Mistakes on the command line end with the same code, from clap.
     Failure = 2,
-    /// The user cancelled it.
+    /// A person stopped it.
     Interrupted = 130,
 }
 
@@ -23,64 +23,67 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
+/// A person left with Esc or Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cancelled")
+        f.write_str("stopped")
     }
 }
 
 impl std::error::Error for Cancelled {}
 
-/// A chain of causes with hints.
+/// Why a command could not do what was asked: a chain of causes, and hints at what to do.
 ///
-/// It is made from an [`anyhow::Error`], so an error of a library needs a context before `?`.
+/// It is made from an [`anyhow::Error`], so that an error of a library needs a context before `?` takes it here.
 #[derive(Debug)]
 pub struct Error {
     cause: anyhow::Error,
-    administrator_request: Option<String>,
+    request: Option<String>,
     hints: Vec<String>,
 }
 
 impl Error {
-    /// `message` starts in lower case and has no full stop.
+    /// A failure in one sentence, without a full stop.
     pub fn new(message: impl Into<String>) -> Self {
         anyhow::Error::msg(message.into()).into()
     }
 
-    /// Adds a hint: an imperative sentence or a command.
+    /// Adds a hint: a sentence, or a command to copy.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Adds the command for a cluster administrator. [`Error::with_program_name`] does not change it, since an
-    /// administrator connects to the cluster with other flags.
+    /// Adds the command that a cluster administrator runs instead. [`Error::addressed`] leaves it as it is: an administrator
+    /// connects to the cluster in another way than the user.
     pub fn ask(mut self, command: &str) -> Self {
-        self.administrator_request = Some(format!("ask a cluster administrator to run: {command}"));
+        self.request = Some(format!("ask a cluster administrator to run: {command}"));
         self
     }
 
-    /// Replaces `oc quay` in the hints by the program name as it was typed.
-    pub fn with_program_name(mut self, program: &str) -> Self {
+    /// The same, with the commands in its hints as the person began theirs: `oc quay` or `kubectl quay`.
+    pub fn addressed(mut self, program: &str) -> Self {
         for hint in &mut self.hints {
             *hint = hint.replace("oc quay", program);
         }
         self
     }
 
-    pub fn administrator_request(&self) -> Option<&str> {
-        self.administrator_request.as_deref()
+    /// The request to a cluster administrator, for a user without the permissions.
+    pub fn request(&self) -> Option<&str> {
+        self.request.as_deref()
     }
 
+    /// The hints, in the order they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
 
-    /// The messages of the chain, the outermost first. A cause that the message before it contains is skipped, since
-    /// many libraries include their cause in their own message.
+    /// The messages of the chain, the outermost first. A cause that the message before it quotes is left out, since
+    /// many libraries put their cause into their own message.
     pub fn messages(&self) -> Vec<String> {
         let mut messages: Vec<String> = Vec::new();
         for cause in self.cause.chain() {
@@ -92,7 +95,7 @@ impl Error {
         messages
     }
 
-    /// A broken pipe is a success: the reader has read enough.
+    /// The exit code it leads to. A reader that closes the pipe has seen enough; that is no failure.
     pub fn exit_status(&self) -> ExitStatus {
         if self.is_broken_pipe() {
             ExitStatus::Success
@@ -111,7 +114,7 @@ impl Error {
 
 impl From<anyhow::Error> for Error {
     fn from(cause: anyhow::Error) -> Self {
-        Self { cause, administrator_request: None, hints: vec![] }
+        Self { cause, request: None, hints: vec![] }
     }
 }
 
@@ -122,8 +125,8 @@ impl From<io::Error> for Error {
 }
 
 impl From<Cancelled> for Error {
-    fn from(cancelled: Cancelled) -> Self {
-        anyhow::Error::from(cancelled).into()
+    fn from(stopped: Cancelled) -> Self {
+        anyhow::Error::from(stopped).into()
     }
 }
 
@@ -142,25 +145,25 @@ mod tests {
     }
 
     #[test]
-    fn messages_start_with_outermost_context() {
-        let error = chain(anyhow::anyhow!("connection refused"), "failed to list namespaces");
-        assert_eq!(error.messages(), ["failed to list namespaces", "connection refused"]);
+    fn the_chain_reads_from_the_outside() {
+        let error = chain(anyhow::anyhow!("connection refused"), "could not list the namespaces");
+        assert_eq!(error.messages(), ["could not list the namespaces", "connection refused"]);
         assert_eq!(error.exit_status(), ExitStatus::Failure);
     }
 
     #[test]
-    fn does_not_repeat_quoted_cause() {
+    fn a_cause_that_was_quoted_is_not_repeated() {
         let error = chain(anyhow::anyhow!("timed out"), "the call failed: timed out");
         assert_eq!(error.messages(), ["the call failed: timed out"]);
     }
 
     #[test]
-    fn broken_pipe_anywhere_in_chain_is_success() {
+    fn a_closed_pipe_is_no_failure_wherever_it_stands_in_the_chain() {
         assert_eq!(
             Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).exit_status(),
             ExitStatus::Success
         );
-        let deep = chain(io::Error::from(io::ErrorKind::BrokenPipe), "failed to write the report");
+        let deep = chain(io::Error::from(io::ErrorKind::BrokenPipe), "could not write the report");
         assert_eq!(deep.exit_status(), ExitStatus::Success);
         assert_eq!(
             Error::from(io::Error::from(io::ErrorKind::NotFound)).exit_status(),
@@ -169,18 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_exits_with_130() {
+    fn stopping_is_130() {
         assert_eq!(Error::from(Cancelled).exit_status(), ExitStatus::Interrupted);
-        assert_eq!(chain(Cancelled, "failed to prompt").exit_status(), ExitStatus::Interrupted);
+        assert_eq!(chain(Cancelled, "could not ask").exit_status(), ExitStatus::Interrupted);
         assert_eq!(ExitStatus::Interrupted as u8, 130);
     }
 
     #[test]
-    fn hints_keep_order() {
+    fn hints_keep_their_order() {
         let error = Error::new("no token").hint("oc quay status").hint("or give --quay-token-file");
         assert_eq!(error.hints(), ["oc quay status", "or give --quay-token-file"]);
         assert_eq!(
-            error.with_program_name("kubectl quay").hints(),
+            error.addressed("kubectl quay").hints(),
             ["kubectl quay status", "or give --quay-token-file"]
         );
     }

@@ -1,25 +1,25 @@
-//! Reports requests to the API server and to Quay, for metrics. It exposes only the kind of a request, without names.
+//! A look at every request to both sides, for whoever counts them. Nothing of a request is told but its kind.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Receives every request after its response or failure.
+/// Is told of every request that was answered, or that got no answer.
 pub type Observer = Arc<dyn Fn(&ObservedRequest) + Send + Sync>;
 
-/// A request for metrics.
+/// A request, as it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedRequest {
-    /// The server.
+    /// Who was asked.
     pub side: Side,
-    /// The operation without names: `list secrets`, `PUT organization/*/robots/*`.
+    /// What was asked, without names: `list secrets`, `PUT organization/*/robots/*`.
     pub kind: String,
-    /// The status of the response; `None` without a response.
+    /// The status of the answer; none if there was none.
     pub status: Option<u16>,
-    /// The time until the response or the failure.
-    pub duration: Duration,
+    /// How long it took.
+    pub took: Duration,
 }
 
-/// A server.
+/// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// The API server.
@@ -29,7 +29,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The value of the label in metrics.
+    /// Its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Side::Cluster => "cluster",
@@ -38,17 +38,18 @@ impl Side {
     }
 }
 
-/// Holds one observer of a client and its clones.
+/// A place for one observer, at a door to the outside.
 #[derive(Clone, Default)]
 pub(crate) struct ObserverSlot(Arc<OnceLock<Observer>>);
 
 impl ObserverSlot {
-    /// The first observer is kept.
-    pub(crate) fn set(&self, observer: Observer) {
+    /// Opens it. The first observer stays.
+    pub(crate) fn open(&self, observer: Observer) {
         let _ = self.0.set(observer);
     }
 
-    pub(crate) fn notify(&self, request: impl FnOnce() -> ObservedRequest) {
+    /// Tells the observer, if there is one.
+    pub(crate) fn tell(&self, request: impl FnOnce() -> ObservedRequest) {
         if let Some(observer) = self.0.get() {
             observer(&request());
         }
@@ -57,11 +58,11 @@ impl ObserverSlot {
 
 impl std::fmt::Debug for ObserverSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ObserverSlot")
+        f.write_str("Eye")
     }
 }
 
-/// Verb and resource of a request to the API server, as in RBAC rules.
+/// What a request to the API server asks, in the words of its rules for access: verb and resource.
 pub(crate) fn cluster_kind(method: &str, path: &str) -> String {
     let mut rest: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let root = match rest.first() {
@@ -86,7 +87,7 @@ pub(crate) fn cluster_kind(method: &str, path: &str) -> String {
     format!("{verb} {}{subresource}", rest.first().unwrap_or(&"paths"))
 }
 
-/// Fixed segments in the paths of Quay's API and of its registry; all others are names.
+/// The words in the paths of Quay's API and of its registry; everything else is a name.
 const KNOWN_PATH_SEGMENTS: [&str; 19] = [
     "auth",
     "config",
@@ -109,16 +110,16 @@ const KNOWN_PATH_SEGMENTS: [&str; 19] = [
     "v2",
 ];
 
-/// Method and path of a request to Quay, with `*` for each name.
+/// What a request to Quay asks: method and path, with `*` for every name.
 pub(crate) fn quay_kind(method: &str, path: &str) -> String {
     let path = path.strip_prefix("/api/v1/").unwrap_or(path);
-    let segments = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
+    let words = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
         match KNOWN_PATH_SEGMENTS.contains(&segment) {
             true => segment,
             false => "*",
         }
     });
-    format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
+    format!("{method} {}", words.collect::<Vec<_>>().join("/"))
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cluster_requests_by_verb_and_resource() {
+    fn a_request_to_the_cluster_is_counted_by_verb_and_resource() {
         let table = [
             ("GET", "/api/v1/namespaces", "list namespaces"),
             ("GET", "/api/v1/namespaces/shop", "get namespaces"),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn names_quay_requests_without_object_names() {
+    fn a_request_to_quay_is_counted_without_names() {
         let table = [
             (
                 "PUT",

@@ -1,4 +1,4 @@
-//! Responses of an API server.
+//! An answer of an API server, as each of the objects that it may be.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

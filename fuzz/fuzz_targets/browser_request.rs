@@ -1,4 +1,4 @@
-//! Requests to the OAuth redirect listener of `oc quay setup`.
+//! A request to the port where the set-up waits for the browser.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Responses of Quay.
+//! An answer of a Quay, as each of those that it may be.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

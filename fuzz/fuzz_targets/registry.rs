@@ -1,4 +1,4 @@
-//! A registry's challenge or token.
+//! A challenge or a token of a registry.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

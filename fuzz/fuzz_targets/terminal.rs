@@ -1,4 +1,4 @@
-//! Untrusted text for the terminal.
+//! Words of others on their way to the terminal, which nothing of them may steer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,61 +1,49 @@
-//! `builds`.
+//! `builds`: what BuildConfigs push, and where.
 
 use clap::{Args, Subcommand};
 
 use super::ChangeArgs;
-use crate::report::Format;
 
 /// `builds`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # List the builds of the namespace of the current context
+  # The builds of the namespace of the current context
   oc quay builds
 
-  # Redirect all BuildConfigs of a namespace to Quay, without any webhook
+  # Have all BuildConfigs of a namespace push to Quay, without any webhook
   oc quay builds rewrite -n shop
 
-  # Restore their original output
+  # Have them push where they did before
   oc quay builds restore -n shop")]
 pub struct Builds {
-    /// Without one, BuildConfigs and their last builds are listed.
+    /// What to do; without it, BuildConfigs and their last builds are listed.
     #[command(subcommand)]
     pub command: Option<BuildsCommand>,
-    /// All accessible namespaces
+    /// All namespaces that can be seen
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// Output format
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t,
-        hide_default_value = true
-    )]
-    pub output: Format,
 }
 
-/// Changes to BuildConfigs.
+/// What is done about BuildConfigs.
 #[derive(Debug, Subcommand)]
 pub enum BuildsCommand {
-    /// Set the output of BuildConfigs to Quay, so that no webhook is needed
+    /// Have BuildConfigs push to Quay by themselves, so that no webhook is needed
     #[command(after_help = "Examples:
-  # Preview the changes in a namespace
+  # See what would be changed in a namespace
   oc quay builds rewrite -n shop --dry-run
 
-  # One BuildConfig, without confirmation
+  # One BuildConfig, without asking
   oc quay builds rewrite app -n shop --yes")]
     Rewrite(BuildConfigs),
-    /// Restore the original output of rewritten BuildConfigs
+    /// Have BuildConfigs push where they did before they were rewritten
     #[command(after_help = "Examples:
-  # All rewritten BuildConfigs of a namespace
+  # All that were rewritten in a namespace
   oc quay builds restore -n shop")]
     Restore(BuildConfigs),
 }
 
 impl BuildsCommand {
-    /// The name on the command line.
+    /// What it is called.
     pub fn name(&self) -> &'static str {
         match self {
             BuildsCommand::Rewrite(_) => "rewrite",
@@ -64,15 +52,16 @@ impl BuildsCommand {
     }
 }
 
-/// Arguments of the changing subcommands.
+/// Which BuildConfigs to change, and how to go about it.
 #[derive(Debug, Args)]
 pub struct BuildConfigs {
-    /// BuildConfigs [default: all of the namespace]
+    /// BuildConfigs; without one, all of the namespace
     #[arg(value_name = "NAME", conflicts_with = "all_namespaces")]
     pub build_configs: Vec<String>,
-    /// BuildConfigs of all accessible namespaces
+    /// Those of all namespaces that can be seen
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
+    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }

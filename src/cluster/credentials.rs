@@ -1,4 +1,4 @@
-//! The Secret with the Quay token and the certificate authority of Quay.
+//! The Secret with the token for Quay, and with the authority that signed Quay's certificate.
 
 use std::collections::BTreeMap;
 
@@ -15,28 +15,30 @@ use crate::domain::integration::{SecretKey, StoredTokenState};
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
 
-/// The key of Quay's certificate authorities (PEM). The operator reads the token's key only (QBO
-/// `controllers/namespace_controller.go:158`).
+/// The key beside the token that holds the certificate authorities of Quay (PEM). The operator reads the token's key
+/// and no other (QBO `controllers/namespace_controller.go:158`).
 pub const CA_KEY: &str = "ca.crt";
 
-/// Content of the Secret.
+/// What the Secret with the token holds.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// None if the Secret is missing.
+    /// Guards every write; none if there is no such Secret.
     pub resource_version: Option<String>,
-    /// RFC 3339.
+    /// When it was created (RFC 3339).
     pub created: Option<String>,
-    /// Time of the last change (RFC 3339), from `managedFields`.
+    /// When something in it was changed last (RFC 3339), as far as the API server keeps account of it.
     pub changed: Option<String>,
+    /// It carries our label.
     pub ours: bool,
+    /// Whether there is a token.
     pub stored: StoredTokenState,
-    /// Trimmed.
+    /// The token, without white space around it.
     pub token: Option<SecretString>,
-    /// The raw value of [`CA_KEY`].
+    /// What is under [`CA_KEY`], as it is.
     pub ca: Option<Vec<u8>>,
 }
 
-/// A Secret with its `managedFields`.
+/// A Secret together with what `managedFields` say about its age.
 #[derive(Deserialize)]
 struct StoredSecret {
     metadata: StoredMeta,
@@ -59,7 +61,7 @@ struct ManagedField {
 }
 
 impl Cluster {
-    /// A missing Secret is not an error.
+    /// Reads the Secret with the token, which is under `key`.
     pub async fn credentials(&self, key: &SecretKey) -> Observed<Credentials> {
         let Some(found) =
             self.get::<StoredSecret>(&SECRETS, Some(&key.namespace), &key.name).await?
@@ -71,12 +73,11 @@ impl Cluster {
             .map_err(|problem| ClusterError::other(format!("read {key}"), problem))?)
     }
 
-    /// Writes a token, and a certificate authority if given, into the Secret. `version` is the
-    /// `resourceVersion` that was read; none creates the Secret with our label. Other keys are
-    /// kept.
+    /// Puts a token, and an authority if there is one, into the Secret. `version` is the one that was read and that the
+    /// Secret must still be at; none creates the Secret, with our label. Other keys stay as they are.
     ///
     /// # Errors
-    /// Also if the Secret was changed, deleted or created by others.
+    /// Also when it was changed, deleted or created meanwhile: the next run looks at it and decides.
     pub async fn write_credentials(
         &self,
         key: &SecretKey,
@@ -105,13 +106,13 @@ impl Cluster {
             }
         };
         match written {
-            // The response to the first attempt may be lost.
+            // The answer to the first try may have been lost.
             Err(error) if error.is_conflict() => {
                 let found = self.get::<resources::Secret>(&SECRETS, namespace, name).await?;
-                if found.is_some_and(|secret| has_data(&secret, &data)) {
+                if found.is_some_and(|secret| holds(&secret, &data)) {
                     Ok(())
                 } else {
-                    Err(error.with_message(CONFLICT_HINT))
+                    Err(error.explained(CONFLICT_HINT))
                 }
             }
             written => written,
@@ -119,12 +120,13 @@ impl Cluster {
     }
 }
 
-fn has_data(secret: &resources::Secret, data: &Map<String, Value>) -> bool {
+fn holds(secret: &resources::Secret, data: &Map<String, Value>) -> bool {
     let stored = |key: &str| Some(secret.data.as_ref()?.get(key)?.expose_secret());
     data.iter().all(|(key, value)| stored(key) == value.as_str())
 }
 
 impl Credentials {
+    /// Whether there is such a Secret at all.
     pub fn exists(&self) -> bool {
         self.resource_version.is_some()
     }
@@ -145,7 +147,7 @@ impl Credentials {
 impl StoredSecret {
     fn credentials(self, key: &SecretKey) -> Result<Credentials, String> {
         let StoredMeta { meta, managed_fields } = self.metadata;
-        // UTC to the second, so the maximum is the latest.
+        // In UTC and to the second, so the latest is the greatest.
         let changed = managed_fields.into_iter().flatten().filter_map(|field| field.time).max();
         let secret = resources::Secret { metadata: meta, kind: self.kind, data: self.data };
         let (stored, token) = secret.token(&key.key)?;

@@ -1,4 +1,4 @@
-//! A dry-run Build, which shows what webhooks do to builds.
+//! A build that the API server tries and does not make: the one way to see what webhooks really do to builds.
 
 use kube::api::PostParams;
 use kube::core::Request;
@@ -11,21 +11,19 @@ use super::resources::BUILDS;
 use crate::domain::names::{CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
 use crate::domain::snapshot::{Build, DryRunOutcome};
 
-/// Name of the build and of its image stream.
+/// The name of the build, and of the image stream that it would push to.
 const NAME: &str = "oc-quay-trial";
 
 impl Cluster {
-    /// Creates a build with `dryRun=All`: the API server calls every webhook and stores nothing.
-    /// None if the result depends on something else, such as a missing permission, which is checked
-    /// before webhooks.
+    /// Tries a build in a namespace (`dryRun=All`): every webhook is called for it, and nothing is stored. None if that tells
+    /// nothing of webhooks; somebody who may not make builds is refused before they are called.
     pub async fn dry_run_build(&self, namespace: &str) -> Option<DryRunOutcome> {
         let build = json!({
             "apiVersion": BUILDS.api_version(),
             "kind": "Build",
             "metadata": { "name": NAME },
             "spec": {
-                // Users who are allowed to create builds at all are allowed to create these. Docker
-                // builds are often forbidden.
+                // Who may make builds at all may make these; administrators often keep Docker builds from people.
                 "source": { "type": "Binary", "binary": {} },
                 "strategy": { "type": "Source", "sourceStrategy": { "from": { "kind": "DockerImage", "name": "scratch" } } },
                 "output": { "to": { "kind": "ImageStreamTag", "name": format!("{NAME}:latest") } },
@@ -34,34 +32,30 @@ impl Cluster {
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         let request =
             Request::new(BUILDS.path(Some(namespace))).create(&dry_run, build.to_string().into());
-        let created = self
-            .send::<StoredBuild>(
-                &format!("create a dry-run build in namespace {namespace}"),
-                request,
-            )
+        let tried = self
+            .send::<StoredBuild>(&format!("try a build in namespace {namespace}"), request)
             .await;
-        outcome(created.map(Build::from))
+        outcome(tried.map(Build::from))
     }
 }
 
-fn outcome(created: Result<Build, ClusterError>) -> Option<DryRunOutcome> {
-    match created.map_err(|error| error.cause) {
+fn outcome(tried: Result<Build, ClusterError>) -> Option<DryRunOutcome> {
+    match tried.map_err(|error| error.cause) {
         Ok(build) if build.managed => Some(DryRunOutcome::Rewritten),
         Ok(_) => Some(DryRunOutcome::Unchanged),
-        Err(Cause::Rejected { message, .. }) => outcome_of_rejection(message),
+        Err(Cause::Refused { message, .. }) => refusal(message),
         Err(_) => None,
     }
 }
 
-/// Texts of Kubernetes' `pkg/admission/plugin/webhook/errors/statuserror.go` and
-/// `.../generic/webhook.go`.
-fn outcome_of_rejection(message: String) -> Option<DryRunOutcome> {
+/// In the words of kubernetes `pkg/admission/plugin/webhook/errors/statuserror.go` and `.../generic/webhook.go`.
+fn refusal(message: String) -> Option<DryRunOutcome> {
     if message.contains("failed calling webhook") {
-        return Some(DryRunOutcome::Unreachable(message));
+        return Some(DryRunOutcome::OutOfReach(message));
     }
     let is_theirs =
         [OPERATOR_WEBHOOK, CONTROLLER_WEBHOOK].iter().any(|name| message.contains(name));
-    is_theirs.then_some(DryRunOutcome::Rejected(message))
+    is_theirs.then_some(DryRunOutcome::Refused(message))
 }
 
 #[cfg(test)]
@@ -69,13 +63,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_only_effects_of_webhooks() {
-        let rejected = |status: u16, message: &str| {
-            let cause = Cause::Rejected { status, message: message.into() };
-            outcome(Err(ClusterError {
-                call: "create a dry-run build in namespace a".into(),
-                cause,
-            }))
+    fn only_what_webhooks_did_tells_of_them() {
+        let refused = |status: u16, message: &str| {
+            let cause = Cause::Refused { status, message: message.into() };
+            outcome(Err(ClusterError { call: "try a build in namespace a".into(), cause }))
         };
         let build = |managed: bool| outcome(Ok(Build { managed, ..Build::default() }));
         assert_eq!(
@@ -83,28 +74,22 @@ mod tests {
             (Some(DryRunOutcome::Rewritten), Some(DryRunOutcome::Unchanged))
         );
 
-        let unavailable = r#"Internal error occurred: failed calling webhook "quayintegration.quay.redhat.com": failed to call webhook: Post "https://quay-bridge-operator-service.openshift-operators.svc:443/admissionwebhook?timeout=10s": no endpoints available for service "quay-bridge-operator-service""#;
-        assert_eq!(
-            rejected(500, unavailable),
-            Some(DryRunOutcome::Unreachable(unavailable.into()))
-        );
+        let away = r#"Internal error occurred: failed calling webhook "quayintegration.quay.redhat.com": failed to call webhook: Post "https://quay-bridge-operator-service.openshift-operators.svc:443/admissionwebhook?timeout=10s": no endpoints available for service "quay-bridge-operator-service""#;
+        assert_eq!(refused(500, away), Some(DryRunOutcome::OutOfReach(away.into())));
         let denied =
             r#"admission webhook "quayintegration.quay.redhat.com" denied the request: no secret"#;
-        assert_eq!(rejected(400, denied), Some(DryRunOutcome::Rejected(denied.into())));
+        assert_eq!(refused(400, denied), Some(DryRunOutcome::Refused(denied.into())));
         assert_eq!(
-            rejected(
+            refused(
                 403,
                 r#"builds.build.openshift.io is forbidden: User "eve" cannot create resource "builds""#
             ),
             None
         );
         assert_eq!(
-            rejected(400, r#"admission webhook "other.example.com" does not support dry run"#),
+            refused(400, r#"admission webhook "other.example.com" does not support dry run"#),
             None
         );
-        assert_eq!(
-            outcome(Err(ClusterError::other("create a dry-run build in namespace a", "odd"))),
-            None
-        );
+        assert_eq!(outcome(Err(ClusterError::other("try a build in namespace a", "odd"))), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Object names for shell completion and prompts.
+//! Names alone, of what a person may want to choose from.
 
 use kube::api::ListParams;
 use kube::core::Request;
@@ -11,14 +11,18 @@ use super::resources::{
     BUILD_CONFIGS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS,
 };
 
-/// Kinds whose names can be listed.
+/// A kind of object that is chosen by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
+    /// Namespaces.
     Namespaces,
-    /// Projects that are visible to the user.
+    /// The projects that the user can see.
     Projects,
+    /// Service accounts of a namespace.
     ServiceAccounts,
+    /// Image streams of a namespace.
     ImageStreams,
+    /// BuildConfigs of a namespace.
     BuildConfigs,
 }
 
@@ -40,8 +44,12 @@ impl NameKind {
 }
 
 impl Cluster {
-    /// One request for metadata, answered from the API server's cache: the names may be outdated.
-    pub async fn list_names(
+    /// The names of all objects of a kind, in a namespace where it has them, with one request. They may be a moment old:
+    /// the API server answers from its cache, and sends the objects' metadata alone.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn names(
         &self,
         named: NameKind,
         namespace: Option<&str>,
@@ -50,7 +58,7 @@ impl Cluster {
         let request =
             Request::new(kind.path(namespace)).list_metadata(&ListParams::default().match_any());
         let page: ListPage<Object> =
-            self.send(&format!("list {}", kind.describe_all(namespace)), request).await?;
+            self.send(&format!("list {}", kind.all(namespace)), request).await?;
         Ok(page.items.into_iter().flatten().map(|object| object.metadata.name).collect())
     }
 }

@@ -1,9 +1,9 @@
-//! Edits of service accounts. Their lists are shared with OpenShift and other writers, so they are
-//! never written as a whole.
+//! Editing a service account: its lists are shared with OpenShift and with whoever else puts pull secrets there, so
+//! they are never written as a whole.
 //!
-//! `imagePullSecrets` has no merge key: merge patch, strategic merge patch and apply all replace
-//! the list (kube-apiserver 1.34). A JSON patch adds or removes one entry and tests the
-//! `resourceVersion`.
+//! `imagePullSecrets` has no merge key: a merge patch, a strategic one and an apply all replace it (measured on kube-apiserver 1.34).
+//! What is left is a JSON patch that adds or removes one entry and is refused unless the service account is still
+//! the one that it was made for.
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
@@ -20,11 +20,11 @@ use crate::domain::names::ROLE_ANNOTATION;
 use crate::domain::snapshot::ServiceAccount;
 
 impl Cluster {
-    /// Edits a service account, first based on `seen` without reading it, and after a conflict
-    /// based on its current state. Returns the result, or none if there is nothing to change.
+    /// Edits a service account. The first try goes by what was `seen` of it, without reading it again; if that is no
+    /// longer so, it is read and tried anew. Writes nothing if there is nothing to edit; answers what it is after a write.
     ///
     /// # Errors
-    /// Also if it is missing, unless the edit only removes.
+    /// Also when it is not there, unless there is nothing to add to it.
     pub async fn edit_service_account(
         &self,
         namespace: &str,
@@ -33,16 +33,15 @@ impl Cluster {
         edit: &ServiceAccountEdit,
     ) -> Result<Option<ServiceAccount>, ClusterError> {
         let mut next = match seen {
-            // OpenShift annotates every service account. Without annotations, the first attempt is
-            // rejected.
+            // OpenShift annotates every service account. Should this one have none, the first try is refused.
             Some(seen) => json_patch(seen, true, edit),
             None => self.current_patch(namespace, name, edit).await?,
         };
-        let mut retry = ConflictRetry::default();
+        let mut tries = ConflictRetry::default();
         while let Some(patch) = next {
             match self.apply(namespace, name, &patch).await {
                 Err(error) if error.is_conflict() || error.is_unprocessable() => {
-                    retry.backoff(error.clone()).await?;
+                    tries.again(error.clone()).await?;
                     next = self.current_patch(namespace, name, edit).await?;
                     if error.is_unprocessable() && next.as_ref() == Some(&patch) {
                         return Err(error);
@@ -55,7 +54,7 @@ impl Cluster {
         Ok(None)
     }
 
-    /// The patch for the current service account.
+    /// What is left to edit of the service account as it is now.
     async fn current_patch(
         &self,
         namespace: &str,
@@ -72,7 +71,7 @@ impl Cluster {
             }
             None if is_addition(edit) => Err(ClusterError::other(
                 edit_call(namespace, name),
-                "the service account does not exist",
+                "there is no such service account",
             )),
             None => Ok(None),
         }
@@ -98,15 +97,16 @@ impl Cluster {
 }
 
 fn edit_call(namespace: &str, name: &str) -> String {
-    format!("edit {}", SERVICE_ACCOUNTS.describe(Some(namespace), name))
+    format!("edit {}", SERVICE_ACCOUNTS.one(Some(namespace), name))
 }
 
 fn is_addition(edit: &ServiceAccountEdit) -> bool {
     edit.mountable == Some(true) || edit.pull == Some(true) || matches!(edit.role, Some(Some(_)))
 }
 
-/// None if there is nothing to change. The patch tests the `resourceVersion`, so the list indexes
-/// are valid. `annotated`: the account has annotations.
+/// The operations that `edit` takes on `account`, which is `annotated` if it has annotations at all; none if
+/// everything is as it should be. They apply to this very version of the service account only, so an index means what
+/// it meant when the lists were read.
 fn json_patch(
     account: &ServiceAccount,
     annotated: bool,
@@ -127,19 +127,19 @@ fn json_patch(
     Some(json_patch::Patch(operations))
 }
 
-/// Removes from the end, so that earlier indexes remain valid. An empty list is absent and must be
-/// added as a whole.
+/// Adds the secret to a list that lacks it, or removes every mention of it, the last one first so that the indices
+/// before it stay right. A list that is empty is absent, and has to be added as a whole.
 fn list_operations(
     list: &str,
     names: &[String],
     secret: &str,
     wanted: Option<bool>,
 ) -> Vec<PatchOperation> {
-    let entries = names.iter().enumerate().rev().filter(|(_, name)| *name == secret);
+    let mentions = names.iter().enumerate().rev().filter(|(_, name)| *name == secret);
     match wanted {
         None => vec![],
-        Some(false) => entries.map(|(index, _)| remove([list, &index.to_string()])).collect(),
-        Some(true) if entries.count() > 0 => vec![],
+        Some(false) => mentions.map(|(index, _)| remove([list, &index.to_string()])).collect(),
+        Some(true) if mentions.count() > 0 => vec![],
         Some(true) if names.is_empty() => vec![add([list], json!([{ "name": secret }]))],
         Some(true) => vec![add([list, "-"], json!({ "name": secret }))],
     }
@@ -183,7 +183,7 @@ mod tests {
 
     const SECRET: &str = "builder-quay-openshift";
 
-    /// As the API server would apply it; `None` without a change.
+    /// The object after `edit`, as the API server would make it; `None` if there was nothing to edit.
     fn edited(object: &Value, edit: &ServiceAccountEdit) -> Option<Value> {
         let read: resources::ServiceAccount = serde_json::from_value(object.clone()).unwrap();
         let annotated = read.metadata.annotations.is_some();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn adds_missing_and_keeps_existing_entries() {
+    fn what_is_absent_is_made_and_what_is_there_is_left() {
         let bare = json!({ "metadata": { "name": "builder", "resourceVersion": "1" } });
         let linked = json!({
             "metadata": { "name": "builder", "resourceVersion": "1", "annotations": { "oc-quay/role": "write" } },
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_stale_version() {
+    fn a_stale_version_is_refused() {
         let seen = ServiceAccount {
             name: "builder".into(),
             resource_version: "1".into(),
@@ -235,9 +235,9 @@ mod tests {
     }
 
     proptest! {
-        /// Our entry is in the list once, or not at all, and all others are unchanged.
+        /// Whatever is in the lists, ours is in them once or not at all afterwards, and all else as before.
         #[test]
-        fn keeps_other_entries(
+        fn other_entries_survive(
             mountable in prop::collection::vec(prop::sample::select(vec!["a", "b", SECRET]), 0..5),
             pull in prop::collection::vec(prop::sample::select(vec!["a", "b", SECRET]), 0..5),
             wanted: bool,
@@ -253,8 +253,8 @@ mod tests {
                     after[field].as_array().unwrap().iter().cloned().partition(|entry| entry["name"] == SECRET);
                 let others_before: Vec<_> = before.iter().copied().filter(|name| *name != SECRET).collect();
                 prop_assert_eq!(others, list(&others_before));
-                let entries = before.len() - others_before.len();
-                prop_assert_eq!(ours.len(), if wanted { entries.max(1) } else { 0 });
+                let mentions = before.len() - others_before.len();
+                prop_assert_eq!(ours.len(), if wanted { mentions.max(1) } else { 0 });
             }
         }
     }

@@ -1,4 +1,4 @@
-//! MutatingWebhookConfigurations that rewrite builds.
+//! The webhooks that the API server calls for builds, and that rewrite them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +14,10 @@ use super::resources::{MUTATING_WEBHOOKS, Meta};
 use crate::domain::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
 use crate::domain::snapshot::{BuildWebhook, BuildWebhookOwner, IdleDeployment, Observed};
 
+/// What stands in front of a service that a webhook calls.
 const SERVICE: &str = "service ";
 
+/// The API group of builds.
 const BUILD_GROUP: &str = "build.openshift.io";
 
 #[derive(Deserialize)]
@@ -32,7 +34,7 @@ struct Webhook {
     client_config: ClientConfig,
     #[serde(default)]
     rules: Vec<Rule>,
-    /// The API server sets the default, `Fail`.
+    /// The API server writes it down where it was left to its default, `Fail`.
     #[serde(default)]
     failure_policy: String,
 }
@@ -61,7 +63,7 @@ struct Rule {
 }
 
 impl Cluster {
-    /// The webhooks of the operator and our controller.
+    /// The webhooks that rewrite builds: the operator's and our bridge's, where they are registered.
     pub async fn build_webhooks(&self) -> Observed<Vec<BuildWebhook>> {
         let add = |found: &mut Vec<_>, configuration: Configuration| {
             let name = &configuration.metadata.name;
@@ -70,11 +72,11 @@ impl Cluster {
                     .webhooks
                     .into_iter()
                     .flatten()
-                    .filter_map(|webhook| webhook.into_build_webhook(name)),
+                    .filter_map(|webhook| webhook.reduce(name)),
             );
         };
         let mut found: Vec<BuildWebhook> =
-            self.fold_list(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
+            self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
         let idle = join_all(found.iter().map(|webhook| self.idle_deployment(webhook))).await;
         for (webhook, idle) in found.iter_mut().zip(idle) {
             webhook.idle_deployment = idle;
@@ -82,12 +84,12 @@ impl Cluster {
         Ok(found)
     }
 
-    /// If none of its pods is available. None if not readable.
+    /// The Deployment behind a webhook, if none of its pods is available. None where it cannot be read.
     async fn idle_deployment(&self, webhook: &BuildWebhook) -> Option<IdleDeployment> {
         let (namespace, _) = webhook.address.strip_prefix(SERVICE)?.split_once('/')?;
         let names: &[&str] = match webhook.rewriter {
             BuildWebhookOwner::Operator => &OPERATOR_DEPLOYMENTS,
-            BuildWebhookOwner::Controller => &[CONTROLLER_NAME],
+            BuildWebhookOwner::Bridge => &[CONTROLLER_NAME],
         };
         let found = self.deployments_in(namespace).await.ok()?;
         let deployment =
@@ -98,21 +100,20 @@ impl Cluster {
 }
 
 impl Webhook {
-    /// None for other webhooks.
-    fn into_build_webhook(self, configuration: &str) -> Option<BuildWebhook> {
+    /// What is told of it; nothing if it is not one that rewrites builds.
+    fn reduce(self, configuration: &str) -> Option<BuildWebhook> {
         let rewriter = match self.name.as_str() {
             OPERATOR_WEBHOOK => BuildWebhookOwner::Operator,
-            CONTROLLER_WEBHOOK => BuildWebhookOwner::Controller,
+            CONTROLLER_WEBHOOK => BuildWebhookOwner::Bridge,
             _ => return None,
         };
-        let is_called_to =
-            |operation: &str| self.rules.iter().any(|rule| rule.matches_operation(operation));
+        let is_called_to = |operation: &str| self.rules.iter().any(|rule| rule.covers(operation));
         is_called_to("CREATE").then(|| BuildWebhook {
             configuration: configuration.to_owned(),
             rewriter,
             fails_closed: self.failure_policy != "Ignore",
             on_update: is_called_to("UPDATE"),
-            untrusted: self.client_config.tls_error(),
+            untrusted: self.client_config.distrust(),
             address: self.client_config.address(),
             idle_deployment: None,
         })
@@ -120,7 +121,7 @@ impl Webhook {
 }
 
 impl Rule {
-    fn matches_operation(&self, operation: &str) -> bool {
+    fn covers(&self, operation: &str) -> bool {
         let names =
             |list: &[String], name: &str| list.iter().any(|entry| entry == name || entry == "*");
         names(&self.api_groups, BUILD_GROUP)
@@ -138,9 +139,9 @@ impl ClientConfig {
         }
     }
 
-    /// A cluster Service needs a `caBundle`, as no public authority signs its certificate. Only the
-    /// API server verifies that it is the right one.
-    fn tls_error(&self) -> Option<&'static str> {
+    /// No public authority signs for a service of the cluster, so it needs the one that did. Whether it is the right one, only
+    /// the API server finds out.
+    fn distrust(&self) -> Option<&'static str> {
         if self.ca_bundle.is_empty() {
             return self.service.is_some().then_some("it has no caBundle");
         }
@@ -148,7 +149,7 @@ impl ClientConfig {
         let mut certificates = CertificateDer::pem_slice_iter(&bundle);
         let is_usable = certificates.next().is_some_and(|first| first.is_ok())
             && certificates.all(|more| more.is_ok());
-        (!is_usable).then_some("its caBundle contains no valid certificate")
+        (!is_usable).then_some("there is no certificate in its caBundle")
     }
 }
 
@@ -173,11 +174,11 @@ mod tests {
             }],
         });
         change(&mut webhook);
-        serde_json::from_value::<Webhook>(webhook).unwrap().into_build_webhook("quayintegration-x1")
+        serde_json::from_value::<Webhook>(webhook).unwrap().reduce("quayintegration-x1")
     }
 
     #[test]
-    fn operator_webhook_fails_closed_and_sees_updates() {
+    fn the_operators_webhook_refuses_what_it_cannot_see_and_meddles_with_changes() {
         let found = webhook(|_| ()).unwrap();
         let expected = BuildWebhook {
             configuration: "quayintegration-x1".into(),
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn recognizes_only_known_webhook_names() {
+    fn ours_is_known_by_its_name_and_others_are_none_of_them() {
         let ours = webhook(|webhook| {
             webhook["name"] = json!(CONTROLLER_WEBHOOK);
             webhook["failurePolicy"] = json!("Ignore");
@@ -201,7 +202,7 @@ mod tests {
         let ours = ours.unwrap();
         assert_eq!(
             (ours.rewriter, ours.fails_closed, ours.on_update),
-            (BuildWebhookOwner::Controller, false, false)
+            (BuildWebhookOwner::Bridge, false, false)
         );
         assert_eq!(webhook(|webhook| webhook["name"] = json!("builds.example.com")), None);
         assert_eq!(
@@ -215,21 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn service_requires_ca_bundle() {
-        let tls_error = |bundle: &str| {
+    fn a_service_needs_an_authority() {
+        let distrust = |bundle: &str| {
             webhook(|webhook| webhook["clientConfig"]["caBundle"] = json!(bundle))
                 .unwrap()
                 .untrusted
         };
-        assert_eq!(tls_error(""), Some("it has no caBundle"));
-        assert_eq!(tls_error("bm90aGluZw=="), Some("its caBundle contains no valid certificate"));
+        assert_eq!(distrust(""), Some("it has no caBundle"));
+        assert_eq!(distrust("bm90aGluZw=="), Some("there is no certificate in its caBundle"));
         let public = webhook(|webhook| {
-            webhook["clientConfig"] = json!({ "url": "https://hook.example.com/builds" })
+            webhook["clientConfig"] = json!({ "url": "https://bridge.example.com/builds" })
         })
         .unwrap();
         assert_eq!(
             (public.address.as_str(), public.untrusted),
-            ("https://hook.example.com/builds", None)
+            ("https://bridge.example.com/builds", None)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `link`: brings namespaces into scope and repairs them.
+//! `link`: into scope, and then what a repair does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -8,10 +8,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::changes::{
-    ChangeSet, finish, obstacles_after, reassessment_failed, report_waiting_pods,
-};
-use super::{CommandContext, require_namespace};
+use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
+use super::{CommandContext, refuse_missing};
 use crate::cli::Link;
 use crate::cluster::{
     BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate,
@@ -35,42 +33,42 @@ use crate::report::{ChangeReport, Format, manifests};
 pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
-    let link_run = LinkRun::new(context, &cluster, args)?;
-    let (session, set) = link_run.plan_all(context, &cluster, settings).await?;
+    let linking = LinkRun::of(context, &cluster, args)?;
+    let (session, set) = linking.begin(context, &cluster, settings).await?;
     if args.changing.dry_run {
-        if context.output == Format::Yaml {
+        if context.global.output == Format::Yaml {
             context.ui.out(&manifests(
                 set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())),
             )?)?;
-            return Ok(set.exit_status_or(ExitStatus::Success));
+            return Ok(set.refused_or(ExitStatus::Success));
         }
-        return Ok(set.exit_status_or(finish(
+        return Ok(set.refused_or(finish(
             context,
             &set.planned(context, &session, true),
-            context.output,
+            context.global.output,
         )?));
     }
     let format = set.confirm(context, &session, args.changing)?;
-    let (report, set) = link_run.execute(context, &session, set).await?;
-    let status = finish(context, &report, format)?;
-    // Some blocking findings only show when a change fails.
+    let (report, set) = linking.carry_out(context, &session, set).await?;
+    let ended = finish(context, &report, format)?;
+    // Some of what stands in the way shows only when a change failed.
     let is_stopped = report.findings.iter().any(|finding| finding.code.stops_changes());
-    Ok(if is_stopped { ExitStatus::Failure } else { set.exit_status_or(status) })
+    Ok(if is_stopped { ExitStatus::Failure } else { set.refused_or(ended) })
 }
 
-/// Links namespaces without confirmation.
+/// Links namespaces without asking.
 ///
 /// # Errors
-/// If planning fails.
+/// If it cannot even be planned.
 pub(super) async fn link(
     context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
     args: &Link,
 ) -> Result<ChangeReport, Error> {
-    let link_run = LinkRun::new(context, cluster, args)?;
-    let (session, set) = link_run.plan_all(context, cluster, settings).await?;
-    Ok(link_run.execute(context, &session, set).await?.0)
+    let linking = LinkRun::of(context, cluster, args)?;
+    let (session, set) = linking.begin(context, cluster, settings).await?;
+    Ok(linking.carry_out(context, &session, set).await?.0)
 }
 
 struct LinkRun<'a> {
@@ -80,7 +78,7 @@ struct LinkRun<'a> {
 }
 
 impl<'a> LinkRun<'a> {
-    fn new(context: &CommandContext<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
+    fn of(context: &CommandContext<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
         let which = NamespaceSelector::of(&args.target, context.global, cluster)?;
         Ok(Self { which, requests: args.service_accounts.iter().cloned().collect(), args })
     }
@@ -96,7 +94,8 @@ impl<'a> LinkRun<'a> {
         )
     }
 
-    async fn plan_all(
+    /// Reads both sides and plans.
+    async fn begin(
         &self,
         context: &CommandContext<'_>,
         cluster: &Cluster,
@@ -109,7 +108,7 @@ impl<'a> LinkRun<'a> {
             self.parts(cluster, usize::from(context.global.concurrency))
         )?;
         let target = session.target()?;
-        let parts = self.wait_for_service_accounts(context, &session, target, parts).await?;
+        let parts = self.wait(context, &session, target, parts).await?;
         let (mut set, mut refusals) =
             self.plan(context, &session, target, target.integration.resource.clone(), parts).await;
         if !self.which.is_many()
@@ -117,7 +116,7 @@ impl<'a> LinkRun<'a> {
         {
             return Err(refusal.error);
         }
-        // The others of several namespaces are linked.
+        // One among several does not keep the others from being linked.
         set.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
         if let Some(obstacle) = session.scope_obstacle() {
             context.ui.warn(&obstacle.message);
@@ -125,9 +124,9 @@ impl<'a> LinkRun<'a> {
         Ok((session, set))
     }
 
-    /// Makes the changes. An adopted organization is read and linked in a second pass. Failures after the first change are
-    /// findings, so that the report shows the changes made.
-    async fn execute(
+    /// Makes the changes. An organization that is taken over is looked into and linked once it is ours. Whatever fails after
+    /// the first change is a finding, so that the report shows what was done.
+    async fn carry_out(
         &self,
         context: &CommandContext<'_>,
         session: &App,
@@ -137,8 +136,8 @@ impl<'a> LinkRun<'a> {
         let mut entries = set.apply(context, session, target).await;
         let mut last = set;
         if last.has_taken_over(&entries) {
-            // The content of an organization is only readable after its adoption.
-            match collect::reread_namespaces(
+            // What an organization holds shows only once it is ours.
+            match collect::parts_left(
                 &session.cluster,
                 &self.which,
                 SecretsMode::IfReferenced,
@@ -158,10 +157,10 @@ impl<'a> LinkRun<'a> {
                     last.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
                     entries.extend(last.apply(context, session, target).await);
                 }
-                Err(error) => last.left_out.push(reassessment_failed(&error)),
+                Err(error) => last.left_out.push(not_looked_again(&error)),
             }
         }
-        report_waiting_pods(context, session, &last).await;
+        tell_waiting_pods(context, session, &last).await;
         let mut findings = obstacles_after(session, target, &entries).await;
         for finding in last.findings() {
             if !findings.contains(&finding) {
@@ -186,7 +185,7 @@ impl<'a> LinkRun<'a> {
         cluster: &Cluster,
         concurrency: usize,
     ) -> Result<Vec<NamespaceResources>, Error> {
-        collect::read_namespaces(
+        collect::parts(
             cluster,
             &self.which,
             SecretsMode::IfReferenced,
@@ -196,8 +195,9 @@ impl<'a> LinkRun<'a> {
         .await
     }
 
-    /// Waits for missing service accounts, at most `--wait`, and reads the resources of these namespaces again.
-    async fn wait_for_service_accounts(
+    /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
+    /// then.
+    async fn wait(
         &self,
         context: &CommandContext<'_>,
         session: &App,
@@ -205,14 +205,14 @@ impl<'a> LinkRun<'a> {
         mut parts: Vec<NamespaceResources>,
     ) -> Result<Vec<NamespaceResources>, Error> {
         let resource = target.integration.resource.as_ref();
-        let is_selected = |parts: &&NamespaceResources| {
+        let is_meant = |parts: &&NamespaceResources| {
             !matches!(self.which, NamespaceSelector::All)
                 || Scope::from_observed(&parts.name, &parts.namespace, resource).is_in()
         };
         let missing = parts
             .iter()
-            .filter(is_selected)
-            .map(|parts| (parts.name.clone(), self.missing_service_accounts(parts)));
+            .filter(is_meant)
+            .map(|parts| (parts.name.clone(), self.still_to_come(parts)));
         let missing: BTreeMap<_, _> =
             missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
         if missing.is_empty() || self.args.wait.is_zero() {
@@ -225,34 +225,31 @@ impl<'a> LinkRun<'a> {
             several => format!("{several} namespaces"),
         };
         context.ui.status(&format!("Waiting for service account {accounts} in {namespaces}"));
-        let names: Vec<String> = missing.keys().cloned().collect();
+        let waited_for: Vec<String> = missing.keys().cloned().collect();
         let missing = watch::Sender::new(missing);
-        let watch_accounts = async {
+        let follow = async {
             match self.which {
                 NamespaceSelector::All => {
-                    session
-                        .cluster
-                        .follow_service_accounts(|update| remove_created(&missing, update))
-                        .await
+                    session.cluster.follow_service_accounts(|news| take(&missing, news)).await
                 }
                 _ => {
-                    let watch_namespace = |name| {
-                        session.cluster.follow_service_accounts_in(name, |update| {
-                            remove_created(&missing, update)
-                        })
+                    let follow = |name| {
+                        session
+                            .cluster
+                            .follow_service_accounts_in(name, |news| take(&missing, news))
                     };
-                    join_all(names.iter().map(|name| watch_namespace(name))).await;
+                    join_all(waited_for.iter().map(|name| follow(name))).await;
                 }
             }
         };
-        let mut completed = missing.subscribe();
+        let mut all_there = missing.subscribe();
         tokio::select! {
-            () = watch_accounts => {}
-            _ = completed.wait_for(BTreeMap::is_empty) => {}
+            () = follow => {}
+            _ = all_there.wait_for(BTreeMap::is_empty) => {}
             () = sleep(self.args.wait) => {}
         }
-        let which = NamespaceSelector::Named(names);
-        for read in collect::read_namespaces(
+        let which = NamespaceSelector::Named(waited_for);
+        for read in collect::parts(
             &session.cluster,
             &which,
             SecretsMode::IfReferenced,
@@ -269,9 +266,9 @@ impl<'a> LinkRun<'a> {
         Ok(parts)
     }
 
-    /// Missing ones of `--service-account`, and of OpenShift's defaults in a new namespace. In an older namespace the defaults
-    /// are not created any more: the capability is disabled.
-    fn missing_service_accounts(&self, parts: &NamespaceResources) -> Vec<String> {
+    /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
+    /// that has none, none will come: the capability is off.
+    fn still_to_come(&self, parts: &NamespaceResources) -> Vec<String> {
         let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace)
         else {
             return vec![];
@@ -279,17 +276,18 @@ impl<'a> LinkRun<'a> {
         if namespace.terminating {
             return vec![];
         }
-        let defaults = DEFAULT_ACCOUNTS
+        let usual = DEFAULT_ACCOUNTS
             .iter()
             .map(|(name, _)| *name)
             .filter(|_| namespace.is_new(Timestamp::now()));
-        let wanted = defaults.chain(self.requests.keys().map(String::as_str));
+        let wanted = usual.chain(self.requests.keys().map(String::as_str));
         wanted
             .filter(|name| existing.iter().all(|account| account.name != *name))
             .map(str::to_owned)
             .collect()
     }
 
+    /// Plans with `resource`, the QuayIntegration as it is by now. Also says which namespaces cannot be linked.
     async fn plan(
         &self,
         context: &CommandContext<'_>,
@@ -298,7 +296,7 @@ impl<'a> LinkRun<'a> {
         mut resource: Option<QuayIntegration>,
         parts: Vec<NamespaceResources>,
     ) -> (ChangeSet, Vec<LinkRefusal>) {
-        let options = ReadOptions {
+        let look = ReadOptions {
             quay: Some(ReadStrategy::AssumeNew),
             tags: false,
             probe: false,
@@ -307,13 +305,13 @@ impl<'a> LinkRun<'a> {
         let mut set = ChangeSet::new("link");
         let mut refusals = Vec::new();
         let mut all = session
-            .assess_each(context.ui, target, parts, options, &self.requests, |judged| judged)
+            .assess_each(context.ui, target, parts, look, &self.requests, |judged| judged)
             .await;
         all.retain(|judged| {
             !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target)
         });
         if all.iter().any(lacks_organization) {
-            // Diagnose before the first change: an organization without robot accounts is useless.
+            // Before the first change: an organization without robot accounts is of no use.
             target.quay.diagnose().await;
         }
         set.obstacles = session.obstacles(target);
@@ -323,8 +321,8 @@ impl<'a> LinkRun<'a> {
             }
             let mut edited = resource.clone();
             match self
-                .check_preconditions(&judged)
-                .and_then(|()| self.plan_namespace(target, &mut edited, &judged))
+                .refuse_impossible(&judged)
+                .and_then(|()| self.plan_one(target, &mut edited, &judged))
             {
                 Ok((_, plan)) if plan.stopped_by(&set.obstacles).is_some() => {}
                 Ok((scope, plan)) => {
@@ -337,9 +335,9 @@ impl<'a> LinkRun<'a> {
         (set, refusals)
     }
 
-    fn check_preconditions(&self, judged: &NamespaceAssessment) -> Result<(), LinkRefusal> {
+    fn refuse_impossible(&self, judged: &NamespaceAssessment) -> Result<(), LinkRefusal> {
         let name = &judged.snapshot.name;
-        let refusal = |error| {
+        let of_namespace = |error| {
             LinkRefusal::new(
                 error,
                 Code::NamespaceMissing,
@@ -347,9 +345,9 @@ impl<'a> LinkRun<'a> {
                 name,
             )
         };
-        require_namespace(name, &judged.snapshot.namespace).map_err(refusal)?;
+        refuse_missing(name, &judged.snapshot.namespace).map_err(of_namespace)?;
         if judged.is_terminating() {
-            return Err(refusal(Error::new(format!("namespace {name} is being deleted"))));
+            return Err(of_namespace(Error::new(format!("namespace {name} is being deleted"))));
         }
         let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
         match self
@@ -358,9 +356,10 @@ impl<'a> LinkRun<'a> {
             .find(|wanted| existing.iter().all(|account| account.name != **wanted))
         {
             Some(missing) => {
-                let error =
-                    Error::new(format!("service account {missing} not found in namespace {name}"))
-                        .hint(format!("oc create serviceaccount {missing} -n {name}"));
+                let error = Error::new(format!(
+                    "there is no service account {missing} in namespace {name}"
+                ))
+                .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"));
                 let object = ObjectRef::namespaced("ServiceAccount", name, missing);
                 Err(LinkRefusal::new(error, Code::ServiceAccountMissing, object, name))
             }
@@ -368,8 +367,9 @@ impl<'a> LinkRun<'a> {
         }
     }
 
-    /// The changes that bring the namespace into scope, which are applied to `resource`, and the plan after them.
-    fn plan_namespace(
+    /// The changes that bring the namespace into scope, and the plan as it is once they are made. They are made on `resource`,
+    /// the QuayIntegration as it will be.
+    fn plan_one(
         &self,
         target: &QuayConnection,
         resource: &mut Option<QuayIntegration>,
@@ -380,8 +380,8 @@ impl<'a> LinkRun<'a> {
         let scope =
             allow_namespace(name, judged.is_on_request(), resource.as_ref(), self.args.force)
                 .map_err(|ProtectedNamespace| {
-                    let error = Error::new(format!("namespace {name} is protected"))
-                        .hint("use --force to link it anyway");
+                    let error = Error::new(format!("namespace {name} is excluded by its name"))
+                        .hint("--force links it anyway");
                     LinkRefusal::new(
                         error,
                         Code::OutOfScope,
@@ -410,7 +410,7 @@ fn lacks_organization(judged: &NamespaceAssessment) -> bool {
     matches!(judged.snapshot.organization, Ok(None))
 }
 
-/// The reason not to link a namespace: an error for a single namespace, a finding for one of several.
+/// Why a namespace cannot be linked: an error where it is the only one, a finding among several.
 struct LinkRefusal {
     error: Error,
     finding: Box<Finding>,
@@ -427,17 +427,15 @@ impl LinkRefusal {
     }
 }
 
-fn remove_created(
-    missing: &watch::Sender<BTreeMap<String, Vec<String>>>,
-    update: WatchUpdate<ServiceAccount>,
-) {
-    let created = match update {
+/// Takes service accounts that have appeared off the list of those that are missing.
+fn take(missing: &watch::Sender<BTreeMap<String, Vec<String>>>, news: WatchUpdate<ServiceAccount>) {
+    let found = match news {
         WatchUpdate::All(_, all) => all,
-        WatchUpdate::Changed(account) => vec![account],
+        WatchUpdate::Changed(one) => vec![one],
         WatchUpdate::Gone(_) | WatchUpdate::Unread(_) => return,
     };
     missing.send_modify(|missing| {
-        for Versioned { namespace, name, .. } in created {
+        for Versioned { namespace, name, .. } in found {
             if let Some(accounts) = missing.get_mut(&namespace) {
                 accounts.retain(|account| *account != name);
             }

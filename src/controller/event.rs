@@ -1,4 +1,4 @@
-//! Events of the controller, as plain values for logs, metrics and Kubernetes Events.
+//! What the bridge has to tell, as plain values: logs, metrics and Events are made of them elsewhere.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,121 +7,122 @@ use crate::domain::change::Change;
 use crate::domain::finding::Finding;
 use crate::domain::snapshot::ReadError;
 
-/// Receives every event; must not block.
+/// Takes every event, at once and without waiting for anything.
 pub type EventSink<'a> = &'a (dyn Fn(&ControllerEvent) + Send + Sync);
 
-/// A result, problem or change of state.
+/// Something that is worth telling.
 #[derive(Clone, Debug)]
 pub enum ControllerEvent {
-    /// All resources were listed for the first time.
+    /// Everything there is in the cluster was read for the first time.
     Synced {
-        /// Number of namespaces.
+        /// Namespaces there are.
         namespaces: usize,
-        /// Number of image streams.
+        /// Image streams there are.
         image_streams: usize,
     },
-    /// A read of the cluster failed and is retried.
+    /// Objects of the cluster could not be read, which is tried again.
     Unread(ReadError),
-    /// Writing the conditions failed and is retried.
+    /// The conditions of the QuayIntegration could not be written, which is tried again.
     ConditionsUnwritten {
-        /// The error.
+        /// Why.
         why: String,
     },
-    /// A warning about the integration.
+    /// Something that somebody should know about the integration.
     Warning(String),
-    /// The integration was read.
+    /// Which Quay is meant was found out anew.
     Integration {
-        /// The URL of Quay, or the reason why none is usable.
+        /// The address of the Quay, or why there is nothing to do.
         quay: Result<String, String>,
     },
-    /// An outage of Quay began or ended.
+    /// Quay stopped answering, or accepting the token; or does again.
     Quay {
-        /// The cause of the outage; `None` at its end.
-        problem: Option<String>,
+        /// Why nothing can be done in it.
+        trouble: Option<String>,
     },
-    /// The replica became active or passive.
+    /// The work on a namespace began to be this bridge's, or ceased to be.
     Leading(bool),
-    /// An organization was to be deleted with its namespace, and was kept: the namespace does not
-    /// wait.
-    OrganizationOrphaned {
+    /// An organization was to go with its namespace and stays, since the namespace does not wait.
+    LeftBehind {
         /// The namespace.
         namespace: String,
-        /// Its UID.
+        /// Its uid.
         uid: String,
-        /// The organization; empty if unknown.
+        /// The organization; empty if nobody can say what it is called.
         organization: String,
-        /// The reason.
+        /// Why it stays.
         why: String,
     },
-    /// A new build does not push to Quay, although its image might be expected there.
+    /// A build began whose image will not be in Quay, although somebody may expect it there.
     BuildNotPushed {
         /// The build's namespace.
         namespace: String,
-        /// Its UID.
+        /// Its uid.
         uid: String,
         /// The build.
         build: String,
-        /// The reason.
+        /// Why not.
         why: String,
     },
-    /// The import of pushed images was tried.
+    /// What builds pushed to Quay was imported, or could not be.
     Imported {
         /// The builds' namespace.
         namespace: String,
-        /// Its UID.
+        /// Its uid.
         uid: String,
         /// The builds.
         builds: Vec<String>,
         /// The image stream tag, `namespace/stream:tag`.
         destination: String,
-        /// The image's digest, or the error.
+        /// The image's digest, or why it is not there.
         outcome: Result<String, String>,
     },
-    /// A namespace was reconciled.
+    /// A namespace was looked at and, where there was something to do, worked on.
     Reconciled {
         /// The namespace.
         namespace: String,
-        /// Its UID; empty if it does not exist.
+        /// Its uid; empty if it is gone.
         uid: String,
-        /// The outcome.
+        /// How it went.
         outcome: ReconcileOutcome,
-        /// The attempted changes, each with its error.
+        /// The changes that were tried, each with the reason why it was not made.
         changes: Vec<(Change, Option<String>)>,
-        /// The findings before the changes.
+        /// What was found, before the changes.
         findings: Vec<Finding>,
-        /// Duration.
+        /// How long it took.
         took: Duration,
     },
 }
 
-/// Outcome of a reconcile.
+/// How the work on a namespace went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReconcileOutcome {
-    /// In its desired state, as far as reachable for now.
-    UpToDate,
-    /// Out of scope, or missing.
-    Skipped,
-    /// A prerequisite, such as its service accounts, does not exist yet.
+    /// It is as it should be, or as far as it can be brought for now.
+    Settled,
+    /// It is not to be linked, or is gone.
+    NotOurs,
+    /// Something is still to come, such as its service accounts: it is looked at again after a while, or when it comes.
     Waiting(&'static str),
-    /// The first failure; retried.
+    /// It failed, for the first of possibly several reasons, and is tried again.
     Failed(String),
-    /// Quay is unavailable, which [`ControllerEvent::Quay`] reports. Retried after the outage.
+    /// It failed since Quay cannot be worked with, which is told by itself. It is tried again once it can.
     Unavailable(String),
-    /// A problem of Quay or the token, reported separately, prevents creating organizations.
-    NotStarted(String),
-    /// The first problem that requires manual action.
+    /// Its organization is not created while something about Quay or the token stands in the way, which is told by itself. It
+    /// is looked at again like one that is blocked.
+    Stopped(String),
+    /// Only a person can do what is left, for the first of possibly several reasons. It is looked at again when something
+    /// changes, and when everything is.
     Blocked(String),
 }
 
 impl ReconcileOutcome {
-    /// Why the namespace is not in its desired state, unless Quay is unavailable.
+    /// Why the namespace is not as it should be, though it could be.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
             ReconcileOutcome::Failed(reason)
-            | ReconcileOutcome::NotStarted(reason)
+            | ReconcileOutcome::Stopped(reason)
             | ReconcileOutcome::Blocked(reason) => Some(reason),
-            ReconcileOutcome::UpToDate
-            | ReconcileOutcome::Skipped
+            ReconcileOutcome::Settled
+            | ReconcileOutcome::NotOurs
             | ReconcileOutcome::Waiting(_)
             | ReconcileOutcome::Unavailable(_) => None,
         }
@@ -129,6 +130,7 @@ impl ReconcileOutcome {
 }
 
 impl fmt::Display for ControllerEvent {
+    /// One line for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ControllerEvent::Synced { namespaces, image_streams } => {
@@ -137,34 +139,31 @@ impl fmt::Display for ControllerEvent {
             ControllerEvent::Warning(text) => f.write_str(text),
             ControllerEvent::Unread(unread) => write!(f, "{unread}"),
             ControllerEvent::ConditionsUnwritten { why } => {
-                write!(f, "failed to write conditions of the QuayIntegration: {why}")
+                write!(f, "the QuayIntegration's conditions are not up to date: {why}")
             }
-            ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "connected to {quay}"),
+            ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
             ControllerEvent::Integration { quay: Err(why) } => {
-                write!(f, "reconciliation paused: {why}")
+                write!(f, "nothing is changed: {why}")
             }
-            ControllerEvent::Quay { problem: Some(problem) } => {
-                write!(f, "Quay unavailable: {problem}")
+            ControllerEvent::Quay { trouble: Some(trouble) } => {
+                write!(f, "Quay cannot be worked with: {trouble}")
             }
-            ControllerEvent::Quay { problem: None } => f.write_str("Quay available again"),
-            ControllerEvent::Leading(true) => f.write_str("became leader"),
-            ControllerEvent::Leading(false) => f.write_str("lost leadership"),
-            ControllerEvent::OrganizationOrphaned { namespace, organization, why, .. } => {
-                write!(
-                    f,
-                    "organization {organization} kept after deletion of namespace {namespace}: {why}"
-                )
+            ControllerEvent::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
+            ControllerEvent::Leading(true) => f.write_str("at work"),
+            ControllerEvent::Leading(false) => f.write_str("stopped working on namespaces"),
+            ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
+                write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
             }
             ControllerEvent::BuildNotPushed { namespace, build, why, .. } => {
                 write!(f, "build {build} in namespace {namespace}: {why}")
             }
             ControllerEvent::Imported { builds, destination, outcome: Ok(digest), .. } => {
-                write!(f, "imported build {} into {destination}: {digest}", builds.join(", "))
+                write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
             }
             ControllerEvent::Imported { builds, destination, outcome: Err(reason), .. } => {
                 write!(
                     f,
-                    "failed to import build {} into {destination}: {reason}",
+                    "could not import build {} into {destination}: {reason}",
                     builds.join(", ")
                 )
             }
@@ -173,7 +172,7 @@ impl fmt::Display for ControllerEvent {
                 for (change, failed) in changes {
                     match failed {
                         None => write!(f, "\n  {}", change.summary())?,
-                        Some(reason) => write!(f, "\n  failed to {}: {reason}", change.summary())?,
+                        Some(reason) => write!(f, "\n  could not {}: {reason}", change.summary())?,
                     }
                 }
                 Ok(())
@@ -185,14 +184,14 @@ impl fmt::Display for ControllerEvent {
 impl fmt::Display for ReconcileOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReconcileOutcome::UpToDate => f.write_str("up to date"),
-            ReconcileOutcome::Skipped => f.write_str("skipped"),
+            ReconcileOutcome::Settled => f.write_str("as it should be"),
+            ReconcileOutcome::NotOurs => f.write_str("not to be linked"),
             ReconcileOutcome::Waiting(what) => write!(f, "waiting for {what}"),
             ReconcileOutcome::Failed(reason) | ReconcileOutcome::Unavailable(reason) => {
                 write!(f, "failed: {reason}")
             }
-            ReconcileOutcome::NotStarted(reason) => write!(f, "not started: {reason}"),
-            ReconcileOutcome::Blocked(reason) => write!(f, "requires manual action: {reason}"),
+            ReconcileOutcome::Stopped(reason) => write!(f, "not begun: {reason}"),
+            ReconcileOutcome::Blocked(reason) => write!(f, "needs a person: {reason}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The active QuayIntegration, connected again when it or its token Secret changes.
+//! Which Quay is meant right now: found out again whenever the QuayIntegration or the Secret with the token changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::Controller;
 use super::event::ControllerEvent;
 use super::queue::Priority;
-use super::status_conditions::describe;
+use super::status_conditions::in_words;
 use crate::cluster::WatchUpdate;
 use crate::domain::integration::{Integration, QuayIntegration, QuayProblem};
 use crate::domain::scope::Scope;
@@ -18,40 +18,45 @@ use crate::domain::snapshot::Observed;
 use crate::ops::{App, QuayConnection};
 use crate::quay::Quay;
 
-/// Pause between two attempts to read the integration.
+/// How often an integration that could not be read is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After this time without one successful read, namespaces are handled without Quay, so that a
-/// deleted one is not stuck in Terminating.
+/// How long nothing is done while it was never read: a namespace that is being deleted does not wait for ever.
 const READ_FAILURE_GRACE: Duration = Duration::from_secs(60);
 
-/// Pauses between probes of an unavailable Quay. They double, and continue after a recovery that
-/// lasts less than the maximum.
+/// The pauses after which a Quay that stopped answering is asked whether it does again: the first one, which doubles,
+/// and the longest. One that answers no longer than that goes on with them.
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What the bridge works with at the moment.
 pub(super) struct ActiveIntegration {
-    pub(super) app: Arc<App>,
-    pub(super) connection: QuayConnection,
-    /// Grows when cached data of Quay becomes invalid.
+    pub(super) session: Arc<App>,
+    pub(super) target: QuayConnection,
+    /// Grows whenever what was learnt of Quay holds no longer.
     pub(super) epoch: u64,
 }
 
+/// What is known of the integration.
 #[derive(Clone)]
 pub(super) enum IntegrationState {
-    /// Not read yet, or the new state could not be read.
+    /// Nothing: it was not read yet, or what is meant now could not be.
     Unknown,
-    /// Without a usable QuayIntegration.
+    /// That nothing can be done.
     Nothing(Arc<NotReady>),
+    /// What to work with.
     Quay(Arc<ActiveIntegration>),
 }
 
+/// Why nothing can be done.
 pub(super) struct NotReady {
-    /// The conditions' `reason`.
+    /// In one word, as conditions have it.
     pub(super) reason: &'static str,
+    /// For a person.
     pub(super) why: String,
+    /// It is the token that is missing.
     pub(super) token_is_missing: bool,
-    /// Names of all QuayIntegrations.
+    /// The QuayIntegrations there are.
     pub(super) resources: Vec<String>,
 }
 
@@ -62,79 +67,76 @@ impl NotReady {
 }
 
 impl IntegrationState {
-    pub(super) fn active(&self) -> Option<&Arc<ActiveIntegration>> {
+    pub(super) fn bound(&self) -> Option<&Arc<ActiveIntegration>> {
         match self {
-            IntegrationState::Quay(active) => Some(active),
+            IntegrationState::Quay(bound) => Some(bound),
             IntegrationState::Unknown | IntegrationState::Nothing(_) => None,
         }
     }
 }
 
 impl Controller<'_> {
-    /// Watches the QuayIntegrations and the token Secret. Never ends.
+    /// Follows the QuayIntegrations and the Secret that the one among them names; never ends.
     pub(super) async fn follow_integration(&self) {
-        let mut changes = self.integrations.subscribe();
-        let mut integrations = BTreeMap::new();
-        let follow = self.cluster.follow_integrations(|event| {
-            if let WatchUpdate::Unread(unread) = event {
-                return self.emit(&ControllerEvent::Unread(unread));
+        let mut told = self.integrations.subscribe();
+        let mut found = BTreeMap::new();
+        let follow = self.cluster.follow_integrations(|news| {
+            if let WatchUpdate::Unread(unread) = news {
+                return self.tell(&ControllerEvent::Unread(unread));
             }
-            apply_event(&mut integrations, event);
-            let now: Vec<QuayIntegration> = integrations.values().cloned().collect();
+            absorb(&mut found, news);
+            let now: Vec<QuayIntegration> = found.values().cloned().collect();
             self.integrations.send_if_modified(|before| {
                 before.replace(now.clone()).is_none_or(|before| before != now)
             });
         });
-        let run = async {
+        let serve = async {
             loop {
-                let Some(resources) = changes.borrow_and_update().clone() else {
-                    // The sender lives as long as the controller.
-                    let _ = changes.changed().await;
+                let Some(resources) = told.borrow_and_update().clone() else {
+                    // The sender lives as long as the bridge.
+                    let _ = told.changed().await;
                     continue;
                 };
                 tokio::select! {
-                    () = self.run_integration(&resources) => {}
-                    () = self.apply_scope_changes(&mut changes, resources.clone()) => {}
+                    () = self.serve(&resources) => {}
+                    () = self.changed_beyond_lists(&mut told, resources.clone()) => {}
                 }
             }
         };
-        tokio::join!(follow, run);
+        tokio::join!(follow, serve);
     }
 
-    /// Applies changes of the namespace lists without a new connection. Ends when another field
-    /// changes.
-    async fn apply_scope_changes(
+    /// Takes changes of the namespace lists along; ends when something else of the QuayIntegrations changes.
+    async fn changed_beyond_lists(
         &self,
-        changes: &mut watch::Receiver<Option<Vec<QuayIntegration>>>,
+        told: &mut watch::Receiver<Option<Vec<QuayIntegration>>>,
         mut before: Vec<QuayIntegration>,
     ) {
-        while changes.changed().await.is_ok() {
-            let Some(now) = changes.borrow_and_update().clone() else { continue };
+        while told.changed().await.is_ok() {
+            let Some(now) = told.borrow_and_update().clone() else { continue };
             match (before.as_slice(), now.as_slice()) {
                 ([old], [new]) if without_lists(old) == without_lists(new) => self.apply_scope(new),
-                _ => return changes.mark_changed(),
+                _ => return told.mark_changed(),
             }
             before = now;
         }
     }
 
     fn apply_scope(&self, resource: &QuayIntegration) {
-        let Some(active) = self.integration_state().active().cloned() else { return };
-        let before = active.connection.integration.resource.clone();
-        let integration = Integration {
-            resource: Some(resource.clone()),
-            ..active.connection.integration.clone()
-        };
-        let connection =
-            QuayConnection { integration, quay: active.connection.quay.clone(), has_token: true };
+        let Some(bound) = self.meant().bound().cloned() else { return };
+        let before = bound.target.integration.resource.clone();
+        let integration =
+            Integration { resource: Some(resource.clone()), ..bound.target.integration.clone() };
+        let target =
+            QuayConnection { integration, quay: bound.target.quay.clone(), has_token: true };
         self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
-            app: Arc::clone(&active.app),
-            connection,
-            epoch: active.epoch,
+            session: Arc::clone(&bound.session),
+            target,
+            epoch: bound.epoch,
         })));
-        let names = self.state.stores().namespaces.namespaces();
+        let names = self.shared.cache().namespaces.namespaces();
         for name in names {
-            let object = self.state.snapshot(&name).namespace;
+            let object = self.shared.snapshot(&name).namespace;
             let scope = |resource| Scope::from_observed(&name, &object, resource);
             if scope(before.as_ref()) != scope(Some(resource)) {
                 self.enqueue(&name, Priority::Normal);
@@ -142,77 +144,80 @@ impl Controller<'_> {
         }
     }
 
-    /// Connects with these QuayIntegrations, and again with each new content of the token Secret.
-    async fn run_integration(&self, resources: &[QuayIntegration]) {
+    /// Works with what these QuayIntegrations say, and with each new content of the Secret that they name.
+    async fn serve(&self, resources: &[QuayIntegration]) {
         let key = match resources {
-            [integration] if self.settings.token.is_none() => integration.credentials.clone(),
+            [one] if self.settings.token.is_none() => one.credentials.clone(),
             _ => None,
         };
         let Some(key) = key else {
             self.connect_until_ready(resources).await;
             return std::future::pending().await;
         };
-        let (sender, mut changes) = watch::channel(None);
-        let follow = self.cluster.follow_secret(&key, |event| {
-            sender.send_if_modified(|last| IntegrationObservation::record(last, &event));
+        let (tell, mut told) = watch::channel(None);
+        let follow = self.cluster.follow_secret(&key, |news| {
+            tell.send_if_modified(|seen| IntegrationObservation::take(seen, &news));
         });
-        let connect = async {
+        let open = async {
             // The sender lives as long as this does.
-            let _ = changes.changed().await;
+            let _ = told.changed().await;
             loop {
-                let connect = async {
+                let open = async {
                     self.connect_until_ready(resources).await;
                     std::future::pending().await
                 };
                 tokio::select! {
-                    () = connect => {}
-                    _ = changes.changed() => {}
+                    () = open => {}
+                    _ = told.changed() => {}
                 }
             }
         };
         tokio::select! {
             () = follow => {}
-            () = connect => {}
+            () = open => {}
         }
     }
 
-    /// Retries until the integration was read. After a read error the previous state is kept.
+    /// Tries until it is known what there is to work with, or that there is nothing. What held before does so until then:
+    /// that something could not be read says nothing about it.
     async fn connect_until_ready(&self, resources: &[QuayIntegration]) {
         let names = || resources.iter().map(|resource| resource.name.clone()).collect();
-        let (started, mut last) = (Instant::now(), None);
-        while let Err(unread) = self.connect(names()).await {
-            if !self.still_matches(resources) {
-                self.emit(&ControllerEvent::Integration { quay: Err(unread.to_string()) });
+        let (started, mut told) = (Instant::now(), None);
+        while let Err(unread) = self.open(names()).await {
+            if !self.holds(resources) {
+                self.tell(&ControllerEvent::Integration { quay: Err(unread.to_string()) });
                 self.publish(IntegrationState::Unknown);
             }
-            if matches!(self.integration_state(), IntegrationState::Unknown)
+            if matches!(self.meant(), IntegrationState::Unknown)
                 && started.elapsed() > READ_FAILURE_GRACE
             {
                 self.deactivate(NotReady::new("ReadFailed", unread.to_string(), names()));
             }
-            if last.as_ref() != Some(&unread) {
-                self.emit(&ControllerEvent::Unread(unread.clone()));
+            if told.as_ref() != Some(&unread) {
+                self.tell(&ControllerEvent::Unread(unread.clone()));
             }
-            last = Some(unread);
+            told = Some(unread);
             sleep(RETRY_INTERVAL).await;
         }
     }
 
-    /// Whether the active integration matches these QuayIntegrations, apart from their lists.
-    fn still_matches(&self, resources: &[QuayIntegration]) -> bool {
-        let state = self.integration_state();
-        let Some(active) = state.active() else { return true };
-        match (&active.connection.integration.resource, resources) {
+    /// Whether what is meant is what these QuayIntegrations mean, whatever their lists say. That there is nothing to work
+    /// with holds until something is found.
+    fn holds(&self, resources: &[QuayIntegration]) -> bool {
+        let meant = self.meant();
+        let Some(bound) = meant.bound() else { return true };
+        match (&bound.target.integration.resource, resources) {
             (Some(before), [now]) => without_lists(before) == without_lists(now),
             _ => false,
         }
     }
 
-    /// When the integration could not be read.
-    async fn connect(&self, resources: Vec<String>) -> Observed<()> {
-        let app = App::read(self.global, self.cluster.clone(), self.settings.clone()).await;
-        let mut app = match app {
-            Ok(app) => app,
+    /// # Errors
+    /// What could not be read, so that nobody knows.
+    async fn open(&self, resources: Vec<String>) -> Observed<()> {
+        let session = App::read(self.global, self.cluster.clone(), self.settings.clone()).await;
+        let mut session = match session {
+            Ok(session) => session,
             Err(error) => {
                 self.deactivate(NotReady::new(
                     "InvalidIntegration",
@@ -222,154 +227,156 @@ impl Controller<'_> {
                 return Ok(());
             }
         };
-        self.warn_once(&app.warnings);
-        if let Some(Err(unread)) = &app.snapshot.stored_token {
+        self.warn_once(&session.warnings);
+        if let Some(Err(unread)) = &session.snapshot.stored_token {
             return Err(unread.clone());
         }
-        let not_ready =
-            not_ready(&app, app.snapshot.resources.as_deref().map_err(Clone::clone)?, resources);
-        let Some(mut connection) = app.target.take().filter(|_| not_ready.is_none()) else {
-            not_ready.into_iter().for_each(|not_ready| self.deactivate(not_ready));
+        let obstacle = obstacle(
+            &session,
+            session.snapshot.resources.as_deref().map_err(Clone::clone)?,
+            resources,
+        );
+        let Some(mut target) = session.target.take().filter(|_| obstacle.is_none()) else {
+            obstacle.into_iter().for_each(|obstacle| self.deactivate(obstacle));
             return Ok(());
         };
-        connection.quay.set_wait_notice(Arc::new(|text| tracing::info!("{text}")));
+        target.quay.tell(Arc::new(|text| tracing::info!("{text}")));
         if let Some(observer) = &self.options.observer {
-            connection.quay.observe(observer.clone());
+            target.quay.observe(observer.clone());
         }
         if let Some([newest]) = self.integrations.borrow().as_deref() {
-            // The lists might have changed since.
-            connection.integration.resource = Some(newest.clone());
+            // The lists may have changed since they were read.
+            target.integration.resource = Some(newest.clone());
         }
-        let quay = Ok(connection.integration.url.value.to_string());
+        let quay = Ok(target.integration.url.value.to_string());
         let epoch = self.invalidate_cache();
         self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
-            app: Arc::new(app),
-            connection,
+            session: Arc::new(session),
+            target,
             epoch,
         })));
-        self.emit(&ControllerEvent::Integration { quay });
+        self.tell(&ControllerEvent::Integration { quay });
         self.enqueue_all();
         Ok(())
     }
 
-    /// Reconnecting repeats all warnings.
+    /// The integration is found out anew again and again, and what there is to know about it stays the same.
     pub(super) fn warn_once(&self, warnings: &[String]) {
         for warning in warnings {
             if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.clone()) {
-                self.emit(&ControllerEvent::Warning(warning.clone()));
+                self.tell(&ControllerEvent::Warning(warning.clone()));
             }
         }
     }
 
-    fn deactivate(&self, not_ready: NotReady) {
+    fn deactivate(&self, obstacle: NotReady) {
         self.invalidate_cache();
-        self.emit(&ControllerEvent::Integration { quay: Err(not_ready.why.clone()) });
-        self.publish(IntegrationState::Nothing(Arc::new(not_ready)));
+        self.tell(&ControllerEvent::Integration { quay: Err(obstacle.why.clone()) });
+        self.publish(IntegrationState::Nothing(Arc::new(obstacle)));
         self.enqueue_all();
     }
 
-    /// Probes an unavailable Quay until it recovers. Never ends.
+    /// Asks a Quay that stopped answering, accepting the token or taking writes, whether it does again; never ends.
     pub(super) async fn monitor_quay(&self) {
-        let (mut pause, mut recovered) = (MIN_PROBE_INTERVAL, None);
+        let (mut pause, mut back) = (MIN_PROBE_INTERVAL, None);
         loop {
             self.quay_has_outage.notified().await;
-            if recovered.is_none_or(|recovered: Instant| recovered.elapsed() > MAX_PROBE_INTERVAL) {
+            if back.is_none_or(|back: Instant| back.elapsed() > MAX_PROBE_INTERVAL) {
                 pause = MIN_PROBE_INTERVAL;
             }
-            let mut is_reported = false;
-            while let Some((active, outage)) = self.outage() {
-                if !is_reported {
-                    self.emit(&ControllerEvent::Quay { problem: Some(describe(&outage)) });
-                    is_reported = true;
+            let mut is_told = false;
+            while let Some((bound, outage)) = self.outage() {
+                if !is_told {
+                    self.tell(&ControllerEvent::Quay { trouble: Some(in_words(&outage)) });
+                    is_told = true;
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(MAX_PROBE_INTERVAL);
-                let quay = active.connection.quay.with_reset_breaker();
-                if !quay.has_recovered(&outage).await {
+                let quay = bound.target.quay.with_reset_breaker();
+                if !quay.is_over(&outage).await {
                     continue;
                 }
-                // The lists might have changed, or another Quay might be active.
-                let Some(now) = self
-                    .integration_state()
-                    .active()
-                    .filter(|now| now.epoch == active.epoch)
-                    .cloned()
+                // What is meant by now: the lists may have changed meanwhile, or another Quay have taken its place.
+                let Some(now) =
+                    self.meant().bound().filter(|now| now.epoch == bound.epoch).cloned()
                 else {
                     continue;
                 };
-                self.replace_client(&now, quay);
-                self.emit(&ControllerEvent::Quay { problem: None });
-                recovered = Some(Instant::now());
-                self.state.queue().retry_all_now();
+                self.work_with(&now, quay);
+                self.tell(&ControllerEvent::Quay { trouble: None });
+                back = Some(Instant::now());
+                self.shared.queue().retry_all_now();
             }
         }
     }
 
+    /// What keeps changes from being made in the Quay that is meant.
     fn outage(&self) -> Option<(Arc<ActiveIntegration>, QuayProblem)> {
-        let active = self.integration_state().active().cloned()?;
-        let outage = active.connection.quay.outage()?;
-        Some((active, outage))
+        let bound = self.meant().bound().cloned()?;
+        let outage = bound.target.quay.outage()?;
+        Some((bound, outage))
     }
 
-    /// Resets problems other than outages: Quay's configuration and the user's permissions cannot
-    /// be watched.
-    pub(super) fn clear_problems(&self) {
-        let Some(active) = self.integration_state().active().cloned() else { return };
-        let quay = &active.connection.quay;
-        if quay.outage().is_none() && !quay.problems().is_empty() {
-            self.replace_client(&active, quay.with_reset_breaker());
+    /// Forgets what was learnt of the Quay that is meant: an administrator may have changed its configuration, or what the
+    /// token's user is allowed to do, which cannot be watched. An outage is looked after by itself.
+    pub(super) fn forget_obstacles(&self) {
+        let Some(bound) = self.meant().bound().cloned() else { return };
+        let quay = &bound.target.quay;
+        if quay.outage().is_none() && !quay.troubles().is_empty() {
+            self.work_with(&bound, quay.with_reset_breaker());
         }
     }
 
-    fn replace_client(&self, active: &ActiveIntegration, quay: Quay) {
-        let connection = QuayConnection {
-            integration: active.connection.integration.clone(),
-            quay,
-            has_token: true,
-        };
+    /// Goes on with another client of the same Quay.
+    fn work_with(&self, bound: &ActiveIntegration, quay: Quay) {
+        let target =
+            QuayConnection { integration: bound.target.integration.clone(), quay, has_token: true };
         self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
-            app: Arc::clone(&active.app),
-            connection,
-            epoch: active.epoch,
+            session: Arc::clone(&bound.session),
+            target,
+            epoch: bound.epoch,
         })));
     }
 }
 
-/// Requires exactly one QuayIntegration, also where flags suffice for commands: its lists define
-/// the scope.
-fn not_ready(app: &App, found: &[QuayIntegration], resources: Vec<String>) -> Option<NotReady> {
+/// Why there is nothing to work with. With flags alone a command can work; who may be linked is the QuayIntegration's to
+/// say.
+fn obstacle(session: &App, found: &[QuayIntegration], resources: Vec<String>) -> Option<NotReady> {
     let several = || {
-        let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
-        format!("multiple QuayIntegrations found ({}); exactly one is required", names.join(", "))
+        format!("there are {} QuayIntegrations, and nobody can say which one is meant", found.len())
     };
     Some(match found {
-        [integration] if !app.snapshot.differing().is_empty() => {
+        [one] if !session.snapshot.differing().is_empty() => {
             let why = format!(
-                "QuayIntegration {} is for a different Quay or cluster ID than the flags",
-                integration.name
+                "the lists of QuayIntegration {} are about another Quay or cluster ID than the one given",
+                one.name
             );
             NotReady::new("InvalidIntegration", why, resources)
         }
         [_] => {
-            let why = app.target().err()?.messages().join(": ");
-            let token_is_missing = app.settings().is_ok();
+            let why = session.target().err()?.messages().join(": ");
+            let token_is_missing = session.settings().is_ok();
             let reason = if token_is_missing { "TokenMissing" } else { "InvalidIntegration" };
             NotReady { token_is_missing, ..NotReady::new(reason, why, resources) }
         }
-        [] => NotReady::new("NoIntegration", "no QuayIntegration found".to_owned(), resources),
+        [] => NotReady::new(
+            "NoIntegration",
+            "the cluster has no QuayIntegration".to_owned(),
+            resources,
+        ),
         _ => NotReady::new("MultipleIntegrations", several(), resources),
     })
 }
 
-fn apply_event(found: &mut BTreeMap<String, QuayIntegration>, event: WatchUpdate<QuayIntegration>) {
-    // Writing conditions changes the version.
-    let without_version =
+fn absorb(found: &mut BTreeMap<String, QuayIntegration>, news: WatchUpdate<QuayIntegration>) {
+    // Its version changes with every condition that is written into it.
+    let nameless =
         |object: QuayIntegration| QuayIntegration { resource_version: String::new(), ..object };
-    match event {
+    match news {
         WatchUpdate::All(_, all) => {
-            *found = all.into_iter().map(|one| (one.name, without_version(one.object))).collect()
+            *found = all.into_iter().map(|one| (one.name, nameless(one.object))).collect()
         }
-        WatchUpdate::Changed(one) => drop(found.insert(one.name, without_version(one.object))),
+        WatchUpdate::Changed(one) => drop(found.insert(one.name, nameless(one.object))),
         WatchUpdate::Gone(one) => drop(found.remove(&one.name)),
         WatchUpdate::Unread(_) => {}
     }
@@ -379,7 +386,7 @@ fn without_lists(resource: &QuayIntegration) -> QuayIntegration {
     QuayIntegration { allow: vec![], deny: vec![], ..resource.clone() }
 }
 
-/// Last observation of the token Secret.
+/// What was seen of the Secret last.
 #[derive(Debug, PartialEq, Eq)]
 enum IntegrationObservation<T> {
     Content(T),
@@ -388,9 +395,9 @@ enum IntegrationObservation<T> {
 }
 
 impl<T: Copy + PartialEq> IntegrationObservation<T> {
-    /// Returns whether the content might have changed. An unreadable Secret keeps its last content.
-    fn record(last: &mut Option<Self>, event: &WatchUpdate<T>) -> bool {
-        let now = match event {
+    /// Takes in what is new; answers whether the content may be another one than before. What cannot be read is as it was.
+    fn take(seen: &mut Option<Self>, news: &WatchUpdate<T>) -> bool {
+        let now = match news {
             WatchUpdate::All(_, all) => {
                 all.first().map_or(Self::Absent, |one| Self::Content(one.object))
             }
@@ -398,9 +405,9 @@ impl<T: Copy + PartialEq> IntegrationObservation<T> {
             WatchUpdate::Gone(_) => Self::Absent,
             WatchUpdate::Unread(_) => Self::Unread,
         };
-        let is_new = last.is_none() || (now != Self::Unread && last.as_ref() != Some(&now));
+        let is_new = seen.is_none() || (now != Self::Unread && seen.as_ref() != Some(&now));
         if is_new {
-            *last = Some(now);
+            *seen = Some(now);
         }
         is_new
     }
@@ -413,7 +420,7 @@ mod tests {
     use crate::domain::snapshot::{ReadError, ReadErrorKind};
 
     #[test]
-    fn reconnects_only_when_secret_content_changed() {
+    fn the_secret_is_read_anew_when_it_changed_and_at_no_hiccup_of_its_watch() {
         let found =
             |content: u64| Versioned::new("openshift-operators", "quay-integration", "5", content);
         let gone = || Versioned::new("openshift-operators", "quay-integration", "12", ());
@@ -424,18 +431,17 @@ mod tests {
                 kind: ReadErrorKind::Failed,
             })
         };
-        let mut last = None;
-        let mut record =
-            |event: WatchUpdate<u64>| IntegrationObservation::record(&mut last, &event);
-        assert!(record(unread()), "reading might work where watching is forbidden");
-        assert!(!record(unread()));
-        assert!(record(WatchUpdate::All(7, vec![found(5)])));
-        assert!(!record(unread()));
-        assert!(!record(WatchUpdate::All(9, vec![found(5)])), "the watch restarted");
-        assert!(!record(WatchUpdate::Changed(found(5))), "its metadata was changed");
-        assert!(record(WatchUpdate::Changed(found(11))));
-        assert!(record(WatchUpdate::Gone(gone())));
-        assert!(!record(WatchUpdate::All(15, vec![])));
-        assert!(record(WatchUpdate::All(20, vec![found(11)])));
+        let mut seen = None;
+        let mut take = |news: WatchUpdate<u64>| IntegrationObservation::take(&mut seen, &news);
+        assert!(take(unread()), "whoever may not watch it may read it all the same");
+        assert!(!take(unread()));
+        assert!(take(WatchUpdate::All(7, vec![found(5)])));
+        assert!(!take(unread()));
+        assert!(!take(WatchUpdate::All(9, vec![found(5)])), "the watch began anew");
+        assert!(!take(WatchUpdate::Changed(found(5))), "its metadata was changed");
+        assert!(take(WatchUpdate::Changed(found(11))));
+        assert!(take(WatchUpdate::Gone(gone())));
+        assert!(!take(WatchUpdate::All(15, vec![])));
+        assert!(take(WatchUpdate::All(20, vec![found(11)])));
     }
 }

@@ -1,8 +1,9 @@
-//! Leader election with a Lease, by the rules of client-go's `tools/leaderelection`.
+//! Leader election: of several replicas one works, the one whose name stands in a Lease.
 //!
-//! The holder renews the Lease; another replica takes it when it was unchanged for its duration.
-//! Clocks are not compared: each replica measures from when it observed a change. A holder that
-//! cannot renew stops before another one can begin, so there are never two leaders.
+//! The rules are those of Kubernetes' own controllers (client-go `tools/leaderelection`). A holder writes the Lease again
+//! and again. Who sees it unchanged for as long as it lasts takes it; clocks are not compared, since everybody counts from
+//! when they saw it change. A holder that could not write for a while stops well before anybody else may begin. So there
+//! never are two, even where a replica is cut off from the API server.
 
 #[cfg(test)]
 mod tests;
@@ -14,166 +15,161 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{Cluster, ClusterError, Lease};
 
-/// Validity of a Lease after its last renewal.
+/// How long a Lease lasts that is not written any more.
 const LEASE_DURATION: Duration = Duration::from_secs(30);
 
-/// A holder that could not renew for this time stops.
+/// How long a holder works that could not write.
 const RENEW_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Interval of reads and renewals, and the timeout of each.
+/// How often the Lease is looked at or written, and how long one try may take.
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
-/// The next step.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ElectionState {
+    /// Look at the Lease.
     Read,
+    /// Write it.
     Write(Lease),
-    /// Another replica leads.
-    Wait,
+    /// Wait: somebody else leads.
+    Rest,
 }
 
-/// State of a replica. Times are relative to its start.
+/// What a replica knows. Moments are counted from when it started.
 #[derive(Debug)]
 struct Elector {
-    identity: String,
-    /// The last observed Lease, and the time of the first such observation. An empty version means
-    /// that it does not exist.
-    observed: Option<(Lease, Duration)>,
-    /// The Lease might have changed since.
+    me: String,
+    /// The Lease as it was last seen, and when it was first seen like that; a Lease of version "" is to be created.
+    seen: Option<(Lease, Duration)>,
+    /// It may have changed since.
     is_stale: bool,
-    /// Start of the last write that made this replica the holder.
+    /// When the last write was begun that made us the holder.
     written: Option<Duration>,
 }
 
 impl Elector {
-    fn new(identity: String) -> Self {
-        Self { identity, observed: None, is_stale: true, written: None }
+    fn new(me: String) -> Self {
+        Self { me, seen: None, is_stale: true, written: None }
     }
 
-    /// Whether this replica leads.
-    fn is_leader(&self, now: Duration) -> bool {
+    /// Whether we may work.
+    fn leads(&self, now: Duration) -> bool {
         self.written.is_some_and(|written| now < written + RENEW_DEADLINE)
     }
 
-    fn next_step(&self, now: Duration) -> ElectionState {
-        let Some((lease, since)) = self.observed.as_ref().filter(|_| !self.is_stale) else {
+    fn next(&self, now: Duration) -> ElectionState {
+        let Some((lease, since)) = self.seen.as_ref().filter(|_| !self.is_stale) else {
             return ElectionState::Read;
         };
-        let has_expired = now >= *since + Duration::from_secs(lease.seconds).max(LEASE_DURATION);
-        if lease.holder != self.identity && !lease.holder.is_empty() && !has_expired {
-            return ElectionState::Wait;
+        let has_run_out = now >= *since + Duration::from_secs(lease.seconds).max(LEASE_DURATION);
+        if lease.holder != self.me && !lease.holder.is_empty() && !has_run_out {
+            return ElectionState::Rest;
         }
-        let is_takeover = lease.holder != self.identity;
+        let changes_hands = lease.holder != self.me;
         ElectionState::Write(Lease {
             version: lease.version.clone(),
-            holder: self.identity.clone(),
+            holder: self.me.clone(),
             seconds: LEASE_DURATION.as_secs(),
-            transitions: lease.transitions + u64::from(is_takeover),
+            transitions: lease.transitions + u64::from(changes_hands),
         })
     }
 
-    fn observe(&mut self, lease: Option<Lease>, now: Duration) {
+    /// What the Lease is, now that the answer is there.
+    fn saw(&mut self, lease: Option<Lease>, now: Duration) {
         let lease = lease.unwrap_or_else(|| Lease {
             version: String::new(),
             holder: String::new(),
             seconds: 0,
             transitions: 0,
         });
-        if lease.holder != self.identity {
+        if lease.holder != self.me {
             self.written = None;
         }
-        if self.observed.as_ref().is_none_or(|(known, _)| *known != lease) {
-            self.observed = Some((lease, now));
+        if self.seen.as_ref().is_none_or(|(seen, _)| *seen != lease) {
+            self.seen = Some((lease, now));
         }
         self.is_stale = false;
     }
 
-    /// `None` means a conflict. The holder counts from the start of its write.
-    fn record_write(&mut self, lease: Option<Lease>, start: Duration, now: Duration) {
+    /// What came of writing it: the Lease, or none if somebody else was faster. What counts for us is when we began.
+    fn wrote(&mut self, lease: Option<Lease>, begun: Duration, now: Duration) {
         match lease {
-            Some(lease) if lease.holder == self.identity => {
-                self.observe(Some(lease), now);
-                self.written = Some(start);
+            Some(lease) if lease.holder == self.me => {
+                self.saw(Some(lease), now);
+                self.written = Some(begun);
             }
             _ => self.is_stale = true,
         }
     }
 
-    /// After a pause, another holder's Lease has to be read again.
-    fn end_pause(&mut self) {
-        let is_mine =
-            self.observed.as_ref().is_some_and(|(lease, _)| lease.holder == self.identity);
+    /// After a pause: what others have done meanwhile has to be looked at.
+    fn rested(&mut self) {
+        let is_mine = self.seen.as_ref().is_some_and(|(lease, _)| lease.holder == self.me);
         self.is_stale |= !is_mine;
     }
 }
 
-/// Never ends; `leading` is set while this replica leads.
-pub(crate) async fn run(
-    cluster: &Cluster,
-    namespace: &str,
-    identity: &str,
-    leading: &watch::Sender<bool>,
-) {
+/// Takes part in the election in a namespace, for ever; `lead` says whether we may work.
+pub(crate) async fn run(cluster: &Cluster, namespace: &str, me: &str, lead: &watch::Sender<bool>) {
     let started = Instant::now();
-    let mut elector = Elector::new(identity.to_owned());
+    let mut elector = Elector::new(me.to_owned());
     loop {
-        let start = started.elapsed();
-        let step = elector.next_step(start);
-        let answer = timeout(RETRY_PERIOD, execute(cluster, namespace, &step)).await;
+        let begun = started.elapsed();
+        let step = elector.next(begun);
+        let answer = timeout(RETRY_PERIOD, ask(cluster, namespace, &step)).await;
         let now = started.elapsed();
         match (&step, answer) {
-            (ElectionState::Wait, _) => {}
-            (ElectionState::Read, Ok(Ok(lease))) => elector.observe(lease, now),
-            (ElectionState::Write(_), Ok(Ok(lease))) => elector.record_write(lease, start, now),
+            (ElectionState::Rest, _) => {}
+            (ElectionState::Read, Ok(Ok(lease))) => elector.saw(lease, now),
+            (ElectionState::Write(_), Ok(Ok(lease))) => elector.wrote(lease, begun, now),
             (_, answer) => {
-                // The write might have succeeded.
+                // Whether it was written is not known.
                 elector.is_stale = true;
                 let failed = answer.ok().and_then(Result::err).map(|error| error.to_string());
                 tracing::warn!(
-                    reason = failed.as_deref().unwrap_or("timed out"),
-                    "leader election failed"
+                    reason = failed.as_deref().unwrap_or("no answer in time"),
+                    "leader election"
                 );
             }
         }
-        let is_leader = elector.is_leader(now);
-        leading.send_if_modified(|leading| std::mem::replace(leading, is_leader) != is_leader);
-        // A write follows its read without a pause.
-        if step == ElectionState::Read && matches!(elector.next_step(now), ElectionState::Write(_))
-        {
+        let leads = elector.leads(now);
+        lead.send_if_modified(|lead| std::mem::replace(lead, leads) != leads);
+        // What was read is acted on at once.
+        if step == ElectionState::Read && matches!(elector.next(now), ElectionState::Write(_)) {
             continue;
         }
-        let until_deadline =
+        let until_too_late =
             elector.written.map(|written| (written + RENEW_DEADLINE).saturating_sub(now));
         sleep(
-            until_deadline
+            until_too_late
                 .filter(|left| !left.is_zero())
                 .map_or(RETRY_PERIOD, |left| left.min(RETRY_PERIOD)),
         )
         .await;
-        elector.end_pause();
+        elector.rested();
     }
 }
 
-async fn execute(
+async fn ask(
     cluster: &Cluster,
     namespace: &str,
     step: &ElectionState,
 ) -> Result<Option<Lease>, ClusterError> {
     match step {
-        ElectionState::Wait => Ok(None),
+        ElectionState::Rest => Ok(None),
         ElectionState::Read => cluster.lease(namespace).await,
         ElectionState::Write(lease) => cluster.write_lease(namespace, lease).await,
     }
 }
 
-/// Gives up the Lease, so that another replica leads at once. Work must have stopped before.
+/// Lets somebody else lead at once. Nobody has to work any more by then.
 pub(crate) async fn release(
     cluster: &Cluster,
     namespace: &str,
-    identity: &str,
+    me: &str,
 ) -> Result<(), ClusterError> {
     match cluster.lease(namespace).await? {
-        Some(lease) if lease.holder == identity => {
+        Some(lease) if lease.holder == me => {
             let free = Lease { holder: String::new(), seconds: 1, ..lease };
             cluster.write_lease(namespace, &free).await.map(|_| ())
         }

@@ -1,4 +1,4 @@
-//! Logs the events of the controller and the webhook.
+//! The log: a line for each thing that the bridge tells.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use super::event::{ControllerEvent, ReconcileOutcome};
 use super::webhook::WebhookEvent;
 use crate::ui::printable;
 
-/// A reconcile without changes is logged at debug level.
+/// Logs an event, with what it is about beside the sentence. A namespace in which nothing was to be done is no news.
 pub(crate) fn log(event: &ControllerEvent) {
     let message = printable(&event.to_string());
     match event {
-        // The outage is logged once, not for each namespace.
+        // One line tells of Quay, not one for each namespace.
         ControllerEvent::Reconciled {
             namespace,
-            outcome: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::NotStarted(_),
+            outcome: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_),
             ..
         } => {
             tracing::debug!(namespace, "{message}")
@@ -45,79 +45,81 @@ pub(crate) fn log(event: &ControllerEvent) {
         ControllerEvent::Imported { namespace, destination, outcome: Err(reason), .. } => {
             tracing::warn!(namespace, destination, reason, "{message}");
         }
-        ControllerEvent::OrganizationOrphaned { namespace, organization, why, .. } => {
+        ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
             tracing::warn!(namespace, organization, reason = why, "{message}");
         }
         ControllerEvent::Unread(_)
         | ControllerEvent::Warning(_)
         | ControllerEvent::ConditionsUnwritten { .. }
         | ControllerEvent::Integration { quay: Err(_) }
-        | ControllerEvent::Quay { problem: Some(_) } => {
+        | ControllerEvent::Quay { trouble: Some(_) } => {
             tracing::warn!("{message}");
         }
         ControllerEvent::Synced { .. }
         | ControllerEvent::Integration { quay: Ok(_) }
-        | ControllerEvent::Quay { problem: None }
+        | ControllerEvent::Quay { trouble: None }
         | ControllerEvent::Leading(_) => {
             tracing::info!("{message}");
         }
     }
 }
 
-/// Limits the log, since every pod of the cluster can send reviews; the others are counted.
+/// So many reviews are logged in each such time; the rest are counted. Every pod of the cluster can send some.
 const MAX_LOGGED_REVIEWS: u32 = 60;
 const LOG_PERIOD: Duration = Duration::from_secs(60);
 
+/// What is logged of the webhook.
 #[derive(Default)]
 pub(crate) struct ReviewLog(Mutex<Period>);
 
 #[derive(Default)]
 struct Period {
-    started: Option<Instant>,
+    began: Option<Instant>,
     logged: u32,
-    suppressed: u64,
+    left_out: u64,
 }
 
+/// Whether to log something.
 #[derive(Debug, PartialEq, Eq)]
-enum LogDecision {
-    /// Log it, with the number of reviews that were suppressed before.
+enum LogShare {
+    /// Yes, after so many that were left out.
     Log {
-        suppressed: u64,
+        left_out: u64,
     },
-    Suppress,
+    LeaveOut,
 }
 
 impl Period {
-    fn decide(&mut self, now: Instant) -> LogDecision {
-        let mut suppressed = 0;
-        if self.started.is_none_or(|started| now.duration_since(started) >= LOG_PERIOD) {
-            suppressed = std::mem::take(self).suppressed;
-            self.started = Some(now);
+    fn share(&mut self, now: Instant) -> LogShare {
+        let mut left_out = 0;
+        if self.began.is_none_or(|began| now.duration_since(began) >= LOG_PERIOD) {
+            left_out = std::mem::take(self).left_out;
+            self.began = Some(now);
         }
         if self.logged < MAX_LOGGED_REVIEWS {
             self.logged += 1;
-            return LogDecision::Log { suppressed };
+            return LogShare::Log { left_out };
         }
-        self.suppressed += 1;
-        LogDecision::Suppress
+        self.left_out += 1;
+        LogShare::LeaveOut
     }
 }
 
 impl ReviewLog {
-    /// Logs at most [`MAX_LOGGED_REVIEWS`] in each [`LOG_PERIOD`].
-    pub(crate) fn log(&self, event: &WebhookEvent) {
-        let decision = self.0.lock().unwrap_or_else(PoisonError::into_inner).decide(Instant::now());
-        let LogDecision::Log { suppressed } = decision else { return };
-        if suppressed > 0 {
-            tracing::info!(suppressed, "suppressed reviews");
+    /// Logs what the webhook tells, or a sample of it where that is much.
+    pub(crate) fn log(&self, told: &WebhookEvent) {
+        let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).share(Instant::now());
+        let LogShare::Log { left_out } = share else { return };
+        if left_out > 0 {
+            tracing::info!(left_out, "more reviews than are logged one by one");
         }
-        match event {
+        match told {
             WebhookEvent::Reviewed { namespace, name, outcome, warning, .. } => {
                 let (outcome, warning) = (outcome.as_str(), warning.as_deref().unwrap_or_default());
-                tracing::info!(namespace, build = name, outcome, warning, "reviewed build");
+                tracing::info!(namespace, build = name, outcome, warning, "a build was reviewed");
             }
             WebhookEvent::CertificateUnusable { reason } => {
-                tracing::error!(reason, "invalid webhook certificate")
+                tracing::error!(reason, "the webhook's certificate cannot be used")
             }
         }
     }
@@ -128,15 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logs_limited_reviews_and_counts_the_others() {
+    fn logs_a_sample_of_many_reviews_and_counts_the_rest() {
         let (mut period, start) = (Period::default(), Instant::now());
         for _ in 0..MAX_LOGGED_REVIEWS {
-            assert_eq!(period.decide(start), LogDecision::Log { suppressed: 0 });
+            assert_eq!(period.share(start), LogShare::Log { left_out: 0 });
         }
         for _ in 0..5 {
-            assert_eq!(period.decide(start), LogDecision::Suppress);
+            assert_eq!(period.share(start), LogShare::LeaveOut);
         }
-        assert_eq!(period.decide(start + LOG_PERIOD), LogDecision::Log { suppressed: 5 });
-        assert_eq!(period.decide(start + LOG_PERIOD), LogDecision::Log { suppressed: 0 });
+        assert_eq!(period.share(start + LOG_PERIOD), LogShare::Log { left_out: 5 });
+        assert_eq!(period.share(start + LOG_PERIOD), LogShare::Log { left_out: 0 });
     }
 }

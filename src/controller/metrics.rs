@@ -1,7 +1,6 @@
-//! Prometheus metrics of the controller, webhook and requests.
+//! Prometheus metrics, made of what the bridge tells.
 //!
-//! Labels are fixed words and codes, never names, so the number of series is independent of the
-//! size of the cluster.
+//! Labels are words of this program or codes, never names: their number does not grow with the cluster.
 
 #[cfg(test)]
 mod tests;
@@ -24,13 +23,13 @@ use crate::domain::change::{Change, Verb};
 use crate::domain::finding::{Finding, Severity};
 use crate::request_metrics::ObservedRequest;
 
-/// Seconds: from 1 ms with cached data to a minute.
+/// Upper bounds in seconds: a namespace takes from a millisecond, read from the caches, to a minute.
 const NAMESPACE_BUCKETS: [f64; 9] = [0.001, 0.01, 0.05, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
 
-/// Seconds: Quay takes 0.2 s for a request with a token.
+/// A request with a token costs Quay a fifth of a second.
 const REQUEST_BUCKETS: [f64; 8] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// Seconds: a review is answered from memory, and times out after 3 s.
+/// A review is answered from memory, and given up after 3 s.
 const REVIEW_BUCKETS: [f64; 8] = [0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.25, 3.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +61,7 @@ struct FindingLabels {
     severity: &'static str,
 }
 
+/// Histograms with the same buckets.
 #[derive(Clone)]
 struct Buckets(&'static [f64]);
 
@@ -71,144 +71,145 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
+/// All metrics of the bridge.
 pub(crate) struct Metrics {
     registry: Registry,
-    is_leader: Gauge,
-    caches_synced: Gauge,
-    integration_usable: Gauge,
-    queue_depth: Gauge,
-    retries_pending: Gauge,
+    leading: Gauge,
+    ready: Gauge,
+    integrated: Gauge,
+    queue: Gauge,
+    queue_later: Gauge,
     reconciles: Family<ResultLabel, Counter>,
     reconcile_time: Histogram,
     requests: Family<RequestLabels, Counter>,
     request_time: Family<SideLabel, Histogram, Buckets>,
     changes: Family<ChangeLabels, Counter>,
-    drift_detected: Counter,
+    drifts: Counter,
     findings: Family<FindingLabels, Gauge>,
     imports: Family<ResultLabel, Counter>,
-    organizations_orphaned: Counter,
-    watch_failures: Counter,
+    left_behind: Counter,
+    unread: Counter,
     reviews: Family<ResultLabel, Counter>,
     review_time: Histogram,
-    /// Findings of each namespace, to subtract them when they change.
-    namespace_findings: Mutex<HashMap<String, BTreeMap<FindingLabels, i64>>>,
+    /// The findings of each namespace that has some.
+    found: Mutex<HashMap<String, BTreeMap<FindingLabels, i64>>>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("oc_quay");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Version of oc-quay", build);
+        registry.register("build", "This program", build);
         let request_time = Family::new_with_constructor(Buckets(&REQUEST_BUCKETS));
         Self {
-            is_leader: register(
+            leading: registered(
                 &mut registry,
                 "is_leader",
-                "Whether this replica is the leader",
+                "Whether this replica does the work",
                 Gauge::default(),
             ),
-            caches_synced: register(
+            ready: registered(
                 &mut registry,
                 "caches_synced",
-                "Whether the caches of the cluster are synced",
+                "Whether what there is in the cluster was read",
                 Gauge::default(),
             ),
-            integration_usable: register(
+            integrated: registered(
                 &mut registry,
                 "integration_usable",
-                "Whether the QuayIntegration is usable",
+                "Whether it is known which Quay is meant, and there is a token for it",
                 Gauge::default(),
             ),
-            queue_depth: register(
+            queue: registered(
                 &mut registry,
                 "queue_depth",
-                "Namespaces in the queue or being reconciled",
+                "Namespaces that are to be worked on now or are being worked on",
                 Gauge::default(),
             ),
-            retries_pending: register(
+            queue_later: registered(
                 &mut registry,
                 "retries_pending",
-                "Namespaces waiting for a retry",
+                "Namespaces that wait for another try",
                 Gauge::default(),
             ),
-            reconciles: register(
+            reconciles: registered(
                 &mut registry,
                 "reconciles",
-                "Reconciled namespaces by result",
+                "Namespaces that were looked at, by result",
                 Family::default(),
             ),
-            reconcile_time: register_seconds(
+            reconcile_time: timed(
                 &mut registry,
                 "reconcile_duration",
-                "Duration of the reconcile of a namespace",
+                "How long it took to look at a namespace and put it right",
                 Buckets(&NAMESPACE_BUCKETS).new_metric(),
             ),
-            requests: register(
+            requests: registered(
                 &mut registry,
                 "requests",
-                "Requests to the cluster and Quay by kind and status",
+                "Requests to both sides, by kind and status",
                 Family::default(),
             ),
-            request_time: register_seconds(
+            request_time: timed(
                 &mut registry,
                 "request_duration",
-                "Duration of requests to the cluster and Quay",
+                "How long requests to each side took",
                 request_time,
             ),
-            changes: register(
+            changes: registered(
                 &mut registry,
                 "changes",
-                "Changes by kind and result",
+                "Changes that were made or failed, by kind",
                 Family::default(),
             ),
-            drift_detected: register(
+            drifts: registered(
                 &mut registry,
                 "drift_detected",
-                "Reconciles that found drift",
+                "Times that a namespace was found to be other than it should be",
                 Counter::default(),
             ),
-            findings: register(
+            findings: registered(
                 &mut registry,
                 "findings",
-                "Current findings in namespaces by code",
+                "What is found in namespaces, by code",
                 Family::default(),
             ),
-            imports: register(
+            imports: registered(
                 &mut registry,
                 "imports",
-                "Imports of tags by result",
+                "Tags that were imported or could not be",
                 Family::default(),
             ),
-            organizations_orphaned: register(
+            left_behind: registered(
                 &mut registry,
                 "organizations_orphaned",
-                "Organizations that were not deleted with their namespace",
+                "Organizations that stayed although they were to go with their namespace",
                 Counter::default(),
             ),
-            watch_failures: register(
+            unread: registered(
                 &mut registry,
                 "watch_failures",
-                "Failed reads and watches of the cluster",
+                "Times that the cluster could not be read",
                 Counter::default(),
             ),
-            reviews: register(
+            reviews: registered(
                 &mut registry,
                 "webhook_reviews",
-                "Reviewed builds by result",
+                "Builds that were reviewed, by result",
                 Family::default(),
             ),
-            review_time: register_seconds(
+            review_time: timed(
                 &mut registry,
                 "webhook_duration",
-                "Duration of reviews",
+                "How long it took to answer a review",
                 Buckets(&REVIEW_BUCKETS).new_metric(),
             ),
-            namespace_findings: Mutex::default(),
+            found: Mutex::default(),
             registry,
         }
     }
 
-    /// In the OpenMetrics text format.
+    /// What is served at `/metrics`.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
@@ -216,77 +217,84 @@ impl Metrics {
         text
     }
 
+    /// Counts what the bridge tells.
     pub(crate) fn count(&self, event: &ControllerEvent) {
         match event {
             ControllerEvent::Synced { .. } => {
-                self.caches_synced.set(1);
+                self.ready.set(1);
             }
             ControllerEvent::Unread(_) => {
-                self.watch_failures.inc();
+                self.unread.inc();
             }
             ControllerEvent::Integration { quay } => {
-                self.integration_usable.set(i64::from(quay.is_ok()));
+                self.integrated.set(i64::from(quay.is_ok()));
             }
             ControllerEvent::Quay { .. }
             | ControllerEvent::Warning(_)
             | ControllerEvent::ConditionsUnwritten { .. }
             | ControllerEvent::BuildNotPushed { .. } => {}
             ControllerEvent::Leading(leading) => {
-                self.is_leader.set(i64::from(*leading));
+                self.leading.set(i64::from(*leading));
             }
             ControllerEvent::Imported { outcome, .. } => {
                 let result = if outcome.is_ok() { "done" } else { "failed" };
                 self.imports.get_or_create(&ResultLabel { result }).inc();
             }
-            ControllerEvent::OrganizationOrphaned { .. } => {
-                self.organizations_orphaned.inc();
+            ControllerEvent::LeftBehind { .. } => {
+                self.left_behind.inc();
             }
             ControllerEvent::Reconciled { namespace, outcome, changes, findings, took, .. } => {
                 self.reconciles
-                    .get_or_create(&ResultLabel { result: result_label(outcome, changes.len()) })
+                    .get_or_create(&ResultLabel { result: result(outcome, changes.len()) })
                     .inc();
                 self.reconcile_time.observe(took.as_secs_f64());
-                self.drift_detected.inc_by(u64::from(!changes.is_empty()));
+                self.drifts.inc_by(u64::from(!changes.is_empty()));
                 for (change, failed) in changes {
-                    let kind = format!("{} {}", verb_label(change), change.object().kind);
+                    let kind = format!("{} {}", verb(change), change.object().kind);
                     let result = if failed.is_some() { "failed" } else { "done" };
                     self.changes.get_or_create(&ChangeLabels { change: kind, result }).inc();
                 }
                 let is_repaired =
                     !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
                 let is_left = |finding: &&Finding| {
-                    *outcome != ReconcileOutcome::Skipped
+                    *outcome != ReconcileOutcome::NotOurs
                         && !(is_repaired && finding.severity == Severity::Error)
                 };
                 self.replace_findings(namespace, findings.iter().filter(is_left));
             }
         }
     }
+}
 
+impl Metrics {
+    /// Counts a request to either side.
     pub(crate) fn count_request(&self, request: &ObservedRequest) {
-        let ObservedRequest { side, kind, status, duration } = request;
+        let ObservedRequest { side, kind, status, took } = request;
         let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests
             .get_or_create(&RequestLabels { side: side.name(), kind: kind.clone(), code })
             .inc();
         self.request_time
             .get_or_create(&SideLabel { side: side.name() })
-            .observe(duration.as_secs_f64());
+            .observe(took.as_secs_f64());
     }
 
-    pub(crate) fn count_review(&self, event: &WebhookEvent) {
-        if let WebhookEvent::Reviewed { outcome, took, .. } = event {
+    /// Counts what the webhook tells.
+    pub(crate) fn count_review(&self, told: &WebhookEvent) {
+        if let WebhookEvent::Reviewed { outcome, took, .. } = told {
             self.reviews.get_or_create(&ResultLabel { result: outcome.as_str() }).inc();
             self.review_time.observe(took.as_secs_f64());
         }
     }
 
-    pub(crate) fn set_queue_depth(&self, queued: usize, delayed: usize) {
-        for (gauge, count) in [(&self.queue_depth, queued), (&self.retries_pending, delayed)] {
+    /// How many namespaces are to be worked on now, and later.
+    pub(crate) fn measure_queue(&self, now: usize, later: usize) {
+        for (gauge, count) in [(&self.queue, now), (&self.queue_later, later)] {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
+    /// Puts what was found in a namespace now in the place of what was found before.
     fn replace_findings<'a>(&self, namespace: &str, findings: impl Iterator<Item = &'a Finding>) {
         let mut now: BTreeMap<FindingLabels, i64> = BTreeMap::new();
         for finding in findings {
@@ -296,7 +304,7 @@ impl Metrics {
             })
             .or_default() += 1;
         }
-        let mut found = self.namespace_findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (labels, count) in found.remove(namespace).unwrap_or_default() {
             self.findings.get_or_create(&labels).dec_by(count);
         }
@@ -309,35 +317,31 @@ impl Metrics {
     }
 }
 
-/// Value of the label `result`.
-fn result_label(outcome: &ReconcileOutcome, changes: usize) -> &'static str {
+/// How the work on a namespace went, in one word.
+fn result(outcome: &ReconcileOutcome, changes: usize) -> &'static str {
     match outcome {
-        ReconcileOutcome::UpToDate if changes == 0 => "unchanged",
-        ReconcileOutcome::UpToDate => "repaired",
-        ReconcileOutcome::Skipped => "skipped",
+        ReconcileOutcome::Settled if changes == 0 => "unchanged",
+        ReconcileOutcome::Settled => "repaired",
+        ReconcileOutcome::NotOurs => "skipped",
         ReconcileOutcome::Waiting(_) => "waiting",
         ReconcileOutcome::Failed(_) => "failed",
         ReconcileOutcome::Unavailable(_) => "unavailable",
-        ReconcileOutcome::NotStarted(_) | ReconcileOutcome::Blocked(_) => "blocked",
+        ReconcileOutcome::Stopped(_) | ReconcileOutcome::Blocked(_) => "blocked",
     }
 }
 
-fn register<M: Clone + Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+fn registered<M: Clone + Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
 }
 
-fn register_seconds<M: Clone + Metric>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    metric: M,
-) -> M {
+/// The same of a time in seconds.
+fn timed<M: Clone + Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
 }
 
-fn verb_label(change: &Change) -> &'static str {
+fn verb(change: &Change) -> &'static str {
     match change.verb() {
         Verb::Create => "create",
         Verb::Update => "update",

@@ -1,5 +1,4 @@
-//! Makes the controller passive while the operator runs: both would do the same work,
-//! and the operator deletes objects of ours.
+//! Standing by: while the Quay Bridge Operator runs, both would do the same work, and it deletes what we keep.
 
 use std::time::Duration;
 
@@ -10,49 +9,44 @@ use tokio::time::sleep;
 use super::state::ControllerState;
 use crate::cluster::Cluster;
 
+/// How long after a failure it is looked again.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// Interval between checks for namespaces that are stuck in Terminating on our finalizer.
+/// How often it is looked whether a namespace that is being deleted waits for us while we stand by.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The Service of the operator's webhook is not watched.
+/// How often it is looked whatever happens: where the operator's webhook is answered is not watched.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Sets `operator_absent` whenever the operator's Deployment changes. It is false until the first
-/// successful read; after a failed one the last value is kept.
+/// Looks, whenever its Deployment changes, whether the operator runs, for ever; `free` says whether we may work. As long
+/// as that was never known, we may not; after that, what was seen last holds until something else is seen.
 ///
-/// While the operator runs, our finalizer is removed from namespaces in deletion; their
-/// organizations are the operator's.
-pub(crate) async fn run(
-    cluster: &Cluster,
-    state: ControllerState,
-    operator_absent: &watch::Sender<bool>,
-) {
+/// No namespace waits for a bridge that stands by: while the operator runs, it is for that to say what becomes of an
+/// organization, and our finalizer comes off.
+pub(crate) async fn run(cluster: &Cluster, shared: ControllerState, free: &watch::Sender<bool>) {
     let mut changes = cluster.watch_operator();
-    let mut last = None;
+    let mut before = None;
     loop {
         let running = cluster.running_operator().await;
         if let Ok(found) = &running {
-            let is_absent = found.is_none();
-            operator_absent.send_if_modified(|operator_absent| {
-                std::mem::replace(operator_absent, is_absent) != is_absent
-            });
+            let is_free = found.is_none();
+            free.send_if_modified(|free| std::mem::replace(free, is_free) != is_free);
         }
-        if last.as_ref() != Some(&running) {
+        if before.as_ref() != Some(&running) {
             match &running {
                 Ok(Some(deployment)) => {
-                    tracing::warn!(deployment, "the operator is running; controller is passive")
+                    tracing::warn!(deployment, "the Quay Bridge Operator runs: standing by")
                 }
-                Ok(None) => tracing::info!("the operator is not running"),
+                Ok(None) => tracing::info!("the Quay Bridge Operator does not run"),
                 Err(unread) => {
-                    tracing::warn!(reason = %unread, "cannot determine whether the operator is running")
+                    tracing::warn!(reason = %unread, "whether the operator runs is not known now")
                 }
             }
-            last = Some(running.clone());
+            before = Some(running.clone());
         }
-        let finalizers = async {
+        let release = async {
             while let Ok(Some(_)) = running {
-                remove_finalizers(cluster, &state).await;
+                release(cluster, &shared).await;
                 sleep(POLL_INTERVAL).await;
             }
             std::future::pending::<()>().await;
@@ -62,44 +56,45 @@ pub(crate) async fn run(
             continue;
         }
         tokio::select! {
-            () = finalizers => {}
+            () = release => {}
             () = sleep(RECHECK_INTERVAL) => {}
             changed = changes.next() => if changed.is_none() { return },
         }
     }
 }
 
-/// Removes our finalizer from namespaces that are being deleted.
-async fn remove_finalizers(cluster: &Cluster, state: &ControllerState) {
-    let names = state.stores().namespaces.namespaces();
-    let is_waiting = |name: &String| {
-        let namespace = state.snapshot(name).namespace.ok().flatten();
-        namespace.is_some_and(|namespace| namespace.terminating && namespace.has_finalizer())
+/// Takes our finalizer off namespaces that are being deleted.
+async fn release(cluster: &Cluster, shared: &ControllerState) {
+    let names = shared.cache().namespaces.namespaces();
+    let waits = |name: &String| {
+        let namespace = shared.snapshot(name).namespace.ok().flatten();
+        namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded())
     };
-    for name in names.into_iter().filter(is_waiting) {
-        match cluster.set_finalizer(&name, false).await {
+    for name in names.into_iter().filter(waits) {
+        match cluster.guard_namespace(&name, false).await {
             Ok(()) => tracing::warn!(
                 namespace = name,
-                "finalizer removed; organization left to the operator"
+                "the namespace goes, what becomes of its organization is the operator's"
             ),
             Err(error) => {
-                tracing::warn!(namespace = name, %error, "failed to remove finalizer")
+                tracing::warn!(namespace = name, %error, "our finalizer could not be taken off")
             }
         }
     }
 }
 
-pub(crate) async fn update_activity(
+/// Has `leads` be true as long as both others are.
+pub(crate) async fn both(
     mut elected: watch::Receiver<bool>,
-    mut operator_absent: watch::Receiver<bool>,
-    is_active: &watch::Sender<bool>,
+    mut free: watch::Receiver<bool>,
+    leads: &watch::Sender<bool>,
 ) {
     loop {
-        let now = *elected.borrow_and_update() && *operator_absent.borrow_and_update();
-        is_active.send_if_modified(|is_active| std::mem::replace(is_active, now) != now);
+        let now = *elected.borrow_and_update() && *free.borrow_and_update();
+        leads.send_if_modified(|leads| std::mem::replace(leads, now) != now);
         let changed = tokio::select! {
             changed = elected.changed() => changed,
-            changed = operator_absent.changed() => changed,
+            changed = free.changed() => changed,
         };
         if changed.is_err() {
             return;

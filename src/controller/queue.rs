@@ -1,5 +1,7 @@
-//! The work queue. A namespace is in it at most once and has one worker at a time; a change during
-//! its reconcile queues it again. A failed one waits, longer each time, without delaying others.
+//! The work queue: which namespace is looked at next.
+//!
+//! A namespace is in it once, however much happens to it, and is worked on by one at a time: what happens meanwhile
+//! brings it back once more. One that fails waits, longer each time, and delays no other.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,43 +12,46 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backoff;
 
-/// Pause after the first failure; it doubles with each further one.
+/// The pause after a first failure; it doubles with each further one.
 pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
+/// The longest pause between two tries of a namespace that keeps failing.
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// A failed namespace is retried no sooner than this, even after a change.
+/// A namespace that fails is tried again so soon at the earliest, whatever happens to it.
 const MIN_DELAY: Duration = Duration::from_secs(5);
 
-/// Like [`MIN_DELAY`], with high priority.
+/// The same of one that somebody waits for.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
+/// Who goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Priority {
-    /// A build waits for it.
+    /// Somebody waits for it.
     High,
-    /// It changed.
+    /// Something happened to it.
     Normal,
-    /// A resync.
+    /// It is looked at for order's sake.
     Low,
 }
 
-/// What follows a reconcile.
+/// What is to become of a namespace that was worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
+    /// Nothing, until something happens.
     AwaitChange,
-    /// Reconcile after this time, or on a change.
+    /// It is looked at again after this time, or as soon as something happens.
     RequeueAfter(Duration),
-    /// Retry with a backoff.
+    /// It failed, and is tried again.
     Backoff,
-    /// Like `Backoff`, ended by [`Queue::retry_all_now`].
+    /// The same, but sooner if what hinders all is over: [`Queue::retry_all_now`].
     Unavailable,
-    /// Wait for a change, and then [`MIN_DELAY`]: manual action is required.
+    /// Nothing, until something happens, and not at once then: only a person can do what is left.
     Blocked,
 }
 
 impl Action {
-    /// The earlier of two actions.
+    /// The same, but when something else has to be done in the namespace, if that is sooner.
     pub(super) fn sooner(self, other: Action) -> Action {
         match (self, other) {
             (Action::AwaitChange, other) => other,
@@ -54,11 +59,12 @@ impl Action {
             (Action::RequeueAfter(one), Action::RequeueAfter(other)) => {
                 Action::RequeueAfter(one.min(other))
             }
-            (action, _) => action,
+            (next, _) => next,
         }
     }
 }
 
+/// The queue.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -68,47 +74,49 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     ready: BTreeSet<(Priority, u64, String)>,
-    delayed: BTreeSet<(Instant, String)>,
-    positions: HashMap<String, QueuePosition>,
-    /// Counts arrivals: first in, first out.
+    later: BTreeSet<(Instant, String)>,
+    places: HashMap<String, QueuePosition>,
+    /// Counts arrivals, so that who came first is served first.
     arrivals: u64,
 }
 
+/// Where a namespace is.
 struct QueuePosition {
     stage: ItemState,
-    /// Consecutive failures.
+    /// Failures in a row.
     failures: u32,
-    /// Time of the last failure, and its backoff.
+    /// When it failed, and the pause that it was to make then.
     failed: Option<(Instant, Duration)>,
-    /// The failure concerns all namespaces.
+    /// It failed for something that hinders all.
     is_unavailable: bool,
 }
 
 enum ItemState {
-    Idle,
+    Resting,
     Ready(Priority, u64),
-    Delayed(Instant),
-    Processing { requeue: Option<Priority> },
+    Later(Instant),
+    Working { again: Option<Priority> },
 }
 
 impl Queue {
-    pub(super) fn add(&self, namespace: &str, priority: Priority) {
-        self.lock().add(namespace, priority, Instant::now());
+    /// Something happened to a namespace.
+    pub(super) fn add(&self, namespace: &str, lane: Priority) {
+        self.lock().add(namespace, lane, Instant::now());
         self.changed.notify_one();
     }
 
-    /// Retries all namespaces that failed with [`Action::Unavailable`].
+    /// Everything that was unavailable is tried now: what it failed for is over.
     pub(super) fn retry_all_now(&self) {
-        let count = self.lock().retry_all_now();
-        (0..count).for_each(|_| self.changed.notify_one());
+        let hurried = self.lock().retry_all_now();
+        (0..hurried).for_each(|_| self.changed.notify_one());
     }
 
-    /// Drops all but the namespaces in progress, which still need [`Queue::finish`].
+    /// Nobody works any more. What is being worked on is still to be [`Queue::done`].
     pub(super) fn clear(&self) {
         self.lock().clear();
     }
 
-    /// Waits for the next namespace.
+    /// The next namespace to work on, as soon as there is one.
     pub(super) async fn next(&self) -> String {
         loop {
             let changed = self.changed.notified();
@@ -123,21 +131,21 @@ impl Queue {
         }
     }
 
-    /// Completes a namespace of [`Queue::next`].
-    pub(super) fn finish(&self, namespace: &str, action: Action) {
-        self.lock().finish(namespace, action, Instant::now());
+    /// A namespace from [`Queue::next`] was worked on.
+    pub(super) fn done(&self, namespace: &str, next: Action) {
+        self.lock().done(namespace, next, Instant::now());
         self.changed.notify_one();
     }
 
-    /// Namespaces that are queued or in progress, and those that wait for a retry.
+    /// Namespaces that are to be worked on now or are being worked on, and those that wait.
     pub(super) fn len(&self) -> (usize, usize) {
         let state = self.lock();
         let working = state
-            .positions
+            .places
             .values()
-            .filter(|position| matches!(position.stage, ItemState::Processing { .. }))
+            .filter(|place| matches!(place.stage, ItemState::Working { .. }))
             .count();
-        (state.ready.len() + working, state.delayed.len())
+        (state.ready.len() + working, state.later.len())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -146,37 +154,37 @@ impl Queue {
 }
 
 impl State {
-    fn add(&mut self, namespace: &str, priority: Priority, now: Instant) {
+    fn add(&mut self, namespace: &str, lane: Priority, now: Instant) {
         let new = QueuePosition {
-            stage: ItemState::Idle,
+            stage: ItemState::Resting,
             failures: 0,
             failed: None,
             is_unavailable: false,
         };
-        let position = self.positions.entry(namespace.to_owned()).or_insert(new);
-        let minimum = if priority == Priority::High { MIN_WAIT } else { MIN_DELAY };
-        let not_before = position
+        let place = self.places.entry(namespace.to_owned()).or_insert(new);
+        let least = if lane == Priority::High { MIN_WAIT } else { MIN_DELAY };
+        let not_before = place
             .failed
-            .map(|(failed, pause)| failed + pause.min(minimum))
+            .map(|(failed, pause)| failed + pause.min(least))
             .filter(|&time| time > now);
-        match &mut position.stage {
-            ItemState::Processing { requeue } => {
-                *requeue = Some(requeue.map_or(priority, |before| before.min(priority)))
+        match &mut place.stage {
+            ItemState::Working { again } => {
+                *again = Some(again.map_or(lane, |before| before.min(lane)))
             }
-            ItemState::Ready(before, _) if *before <= priority => {}
-            ItemState::Delayed(due) if not_before.is_some_and(|time| time >= *due) => {}
+            ItemState::Ready(before, _) if *before <= lane => {}
+            ItemState::Later(due) if not_before.is_some_and(|time| time >= *due) => {}
             _ => match not_before {
                 Some(time) => self.push_delayed(namespace, time),
-                None => self.push_ready(namespace, priority),
+                None => self.push_ready(namespace, lane),
             },
         }
     }
 
     fn retry_all_now(&mut self) -> usize {
         let is_unavailable = |namespace: &String| {
-            self.positions.get(namespace).is_some_and(|position| position.is_unavailable)
+            self.places.get(namespace).is_some_and(|place| place.is_unavailable)
         };
-        let waiting = self.delayed.iter().map(|(_, namespace)| namespace);
+        let waiting = self.later.iter().map(|(_, namespace)| namespace);
         let waiting: Vec<String> =
             waiting.filter(|namespace| is_unavailable(namespace)).cloned().collect();
         waiting.iter().for_each(|namespace| self.push_ready(namespace, Priority::Normal));
@@ -185,84 +193,84 @@ impl State {
 
     fn clear(&mut self) {
         self.ready.clear();
-        self.delayed.clear();
-        self.positions.retain(|_, position| matches!(position.stage, ItemState::Processing { .. }));
+        self.later.clear();
+        self.places.retain(|_, place| matches!(place.stage, ItemState::Working { .. }));
     }
 
     fn next(&mut self, now: Instant) -> Result<String, Option<Instant>> {
         while let Some((due, namespace)) =
-            self.delayed.first().filter(|(due, _)| *due <= now).cloned()
+            self.later.first().filter(|(due, _)| *due <= now).cloned()
         {
-            self.delayed.remove(&(due, namespace.clone()));
+            self.later.remove(&(due, namespace.clone()));
             self.push_ready(&namespace, Priority::Normal);
         }
         match self.ready.pop_first() {
             Some((_, _, namespace)) => {
-                if let Some(position) = self.positions.get_mut(&namespace) {
-                    position.stage = ItemState::Processing { requeue: None };
+                if let Some(place) = self.places.get_mut(&namespace) {
+                    place.stage = ItemState::Working { again: None };
                 }
                 Ok(namespace)
             }
-            None => Err(self.delayed.first().map(|(due, _)| *due)),
+            None => Err(self.later.first().map(|(due, _)| *due)),
         }
     }
 
-    fn finish(&mut self, namespace: &str, action: Action, now: Instant) {
-        let Some(position) = self.positions.get_mut(namespace) else { return };
-        let requeue = match position.stage {
-            ItemState::Processing { requeue } => requeue,
+    fn done(&mut self, namespace: &str, next: Action, now: Instant) {
+        let Some(place) = self.places.get_mut(namespace) else { return };
+        let again = match place.stage {
+            ItemState::Working { again } => again,
             _ => None,
         };
-        position.stage = ItemState::Idle;
-        position.failed = None;
-        position.failures = if matches!(action, Action::Backoff | Action::Unavailable) {
-            position.failures + 1
+        place.stage = ItemState::Resting;
+        place.failed = None;
+        place.failures = if matches!(next, Action::Backoff | Action::Unavailable) {
+            place.failures + 1
         } else {
             0
         };
-        position.is_unavailable = action == Action::Unavailable;
-        let pause = match action {
+        place.is_unavailable = next == Action::Unavailable;
+        let pause = match next {
             Action::AwaitChange => None,
             Action::Blocked => {
-                position.failed = Some((now, MIN_DELAY));
+                place.failed = Some((now, MIN_DELAY));
                 None
             }
             Action::RequeueAfter(pause) => Some(pause),
             Action::Backoff | Action::Unavailable => {
-                let pause = backoff::delay(position.failures, MIN_BACKOFF, MAX_BACKOFF);
-                position.failed = Some((now, pause));
+                let pause = backoff::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
+                place.failed = Some((now, pause));
                 Some(pause)
             }
         };
-        match (requeue, pause) {
-            (Some(priority), _) => self.add(namespace, priority, now),
+        match (again, pause) {
+            (Some(lane), _) => self.add(namespace, lane, now),
             (None, Some(pause)) => self.push_delayed(namespace, now + pause),
-            (None, None) if action == Action::Blocked => {}
-            (None, None) => drop(self.positions.remove(namespace)),
+            (None, None) if next == Action::Blocked => {}
+            (None, None) => drop(self.places.remove(namespace)),
         }
     }
 
-    fn push_ready(&mut self, namespace: &str, priority: Priority) {
+    fn push_ready(&mut self, namespace: &str, lane: Priority) {
         self.arrivals += 1;
-        self.put(namespace, ItemState::Ready(priority, self.arrivals));
-        self.ready.insert((priority, self.arrivals, namespace.to_owned()));
+        self.put(namespace, ItemState::Ready(lane, self.arrivals));
+        self.ready.insert((lane, self.arrivals, namespace.to_owned()));
     }
 
     fn push_delayed(&mut self, namespace: &str, due: Instant) {
-        self.put(namespace, ItemState::Delayed(due));
-        self.delayed.insert((due, namespace.to_owned()));
+        self.put(namespace, ItemState::Later(due));
+        self.later.insert((due, namespace.to_owned()));
     }
 
     fn put(&mut self, namespace: &str, stage: ItemState) {
-        let Some(position) = self.positions.get_mut(namespace) else { return };
-        match std::mem::replace(&mut position.stage, stage) {
-            ItemState::Ready(priority, arrival) => {
-                self.ready.remove(&(priority, arrival, namespace.to_owned()));
+        let Some(place) = self.places.get_mut(namespace) else { return };
+        match std::mem::replace(&mut place.stage, stage) {
+            ItemState::Ready(lane, arrival) => {
+                self.ready.remove(&(lane, arrival, namespace.to_owned()));
             }
-            ItemState::Delayed(due) => {
-                self.delayed.remove(&(due, namespace.to_owned()));
+            ItemState::Later(due) => {
+                self.later.remove(&(due, namespace.to_owned()));
             }
-            ItemState::Idle | ItemState::Processing { .. } => {}
+            ItemState::Resting | ItemState::Working { .. } => {}
         }
     }
 }
@@ -275,58 +283,58 @@ mod tests {
         state.next(now).ok()
     }
 
-    fn drain(state: &mut State, now: Instant) -> Vec<String> {
+    fn all(state: &mut State, now: Instant) -> Vec<String> {
         std::iter::from_fn(|| next(state, now)).collect()
     }
 
     #[test]
-    fn orders_by_priority_then_arrival() {
+    fn who_is_waited_for_goes_first_and_routine_last() {
         let (mut state, now) = (State::default(), Instant::now());
-        for (name, priority) in [
+        for (name, lane) in [
             ("a", Priority::Low),
             ("b", Priority::Normal),
             ("c", Priority::Normal),
             ("d", Priority::High),
         ] {
-            state.add(name, priority, now);
+            state.add(name, lane, now);
         }
         state.add("a", Priority::Low, now);
-        assert_eq!(drain(&mut state, now), ["d", "b", "c", "a"]);
+        assert_eq!(all(&mut state, now), ["d", "b", "c", "a"]);
 
         let mut state = State::default();
         state.add("a", Priority::Low, now);
         state.add("b", Priority::Normal, now);
         state.add("a", Priority::High, now);
         state.add("b", Priority::Low, now);
-        assert_eq!(drain(&mut state, now), ["a", "b"]);
+        assert_eq!(all(&mut state, now), ["a", "b"]);
     }
 
     #[test]
-    fn change_during_reconcile_requeues_once() {
+    fn what_happens_during_the_work_brings_a_namespace_back_once() {
         let (mut state, now) = (State::default(), Instant::now());
         state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
         state.add("a", Priority::Low, now);
         state.add("a", Priority::Normal, now);
-        assert_eq!(next(&mut state, now), None, "it is in progress");
-        state.finish("a", Action::AwaitChange, now);
+        assert_eq!(next(&mut state, now), None, "it is being worked on");
+        state.done("a", Action::AwaitChange, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.finish("a", Action::AwaitChange, now);
+        state.done("a", Action::AwaitChange, now);
         assert_eq!(next(&mut state, now), None);
-        assert!(state.positions.is_empty() && state.ready.is_empty() && state.delayed.is_empty());
+        assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
 
     #[test]
-    fn failure_backs_off_without_delaying_others() {
+    fn who_fails_waits_longer_each_time_and_delays_nobody() {
         let (mut state, mut now) = (State::default(), Instant::now());
         state.add("a", Priority::Normal, now);
         let mut pauses = Vec::new();
         for _ in 0..12 {
             assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-            state.finish("a", Action::Backoff, now);
+            state.done("a", Action::Backoff, now);
             state.add("b", Priority::Low, now);
             assert_eq!(next(&mut state, now).as_deref(), Some("b"));
-            state.finish("b", Action::AwaitChange, now);
+            state.done("b", Action::AwaitChange, now);
             let due = state.next(now).unwrap_err().unwrap_or(now);
             pauses.push(due - now);
             now = due;
@@ -337,55 +345,55 @@ mod tests {
         );
         assert!(pauses[11] >= MAX_BACKOFF / 2, "{pauses:?}");
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.finish("a", Action::AwaitChange, now);
+        state.done("a", Action::AwaitChange, now);
         state.add("a", Priority::Normal, now);
         next(&mut state, now);
-        state.finish("a", Action::Backoff, now);
+        state.done("a", Action::Backoff, now);
         assert!(
             state.next(now).unwrap_err().is_some_and(|due| due <= now + MIN_BACKOFF),
-            "a success resets the backoff"
+            "a success is a new beginning"
         );
     }
 
     #[test]
-    fn change_shortens_backoff() {
+    fn an_event_shortens_a_long_pause_and_ends_a_wait() {
         let (mut state, mut now) = (State::default(), Instant::now());
         state.add("a", Priority::Normal, now);
         for _ in 0..10 {
             next(&mut state, now);
-            state.finish("a", Action::Backoff, now);
+            state.done("a", Action::Backoff, now);
             now = state.next(now).unwrap_err().unwrap_or(now);
         }
         next(&mut state, now);
-        state.finish("a", Action::Backoff, now);
+        state.done("a", Action::Backoff, now);
         state.add("a", Priority::Normal, now);
         let due = state.next(now).unwrap_err().unwrap_or(now);
         assert!(due > now && due <= now + MIN_DELAY);
         state.add("a", Priority::High, now);
-        assert_eq!(next(&mut state, now), None, "high priority waits too");
+        assert_eq!(next(&mut state, now), None, "nobody makes it come without a pause");
         now += MIN_WAIT;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
 
-        state.finish("a", Action::RequeueAfter(MAX_BACKOFF), now);
+        state.done("a", Action::RequeueAfter(MAX_BACKOFF), now);
         assert_eq!(next(&mut state, now), None);
         state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.finish("a", Action::Backoff, now);
-        assert_eq!(state.retry_all_now(), 0, "its own failure persists");
+        state.done("a", Action::Backoff, now);
+        assert_eq!(state.retry_all_now(), 0, "its own failure is not over");
         now += MIN_BACKOFF;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.finish("a", Action::Unavailable, now);
+        state.done("a", Action::Unavailable, now);
         assert_eq!(state.retry_all_now(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
     }
 
     #[test]
-    fn blocked_namespace_returns_on_change_after_delay() {
+    fn who_is_blocked_comes_back_with_a_change_and_after_a_pause() {
         let (mut state, now) = (State::default(), Instant::now());
         state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.finish("a", Action::Blocked, now);
-        assert_eq!(state.next(now), Err(None), "it is not retried without a change");
+        state.done("a", Action::Blocked, now);
+        assert_eq!(state.next(now), Err(None), "it is not tried again by itself");
         state.add("a", Priority::Normal, now);
         state.add("a", Priority::Normal, now);
         assert_eq!(state.next(now), Err(Some(now + MIN_DELAY)));
@@ -393,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn clear_drops_waiting_namespaces() {
+    fn who_works_no_more_leaves_nothing_waiting() {
         let (mut state, now) = (State::default(), Instant::now());
         for name in ["working", "ready"] {
             state.add(name, Priority::Normal, now);
@@ -401,7 +409,7 @@ mod tests {
         assert_eq!(next(&mut state, now).as_deref(), Some("working"));
         state.clear();
         assert_eq!(next(&mut state, now), None);
-        state.finish("working", Action::AwaitChange, now);
-        assert!(state.positions.is_empty() && state.ready.is_empty() && state.delayed.is_empty());
+        state.done("working", Action::AwaitChange, now);
+        assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! Reconciles one namespace with `repair`'s snapshot, plan and apply. Quay's side is cached, not
-//! read each time.
+//! One namespace, looked at and put right: the same snapshot, plan and apply as `repair`, with what is remembered of
+//! Quay in the place of reading it each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -25,40 +25,42 @@ use crate::domain::snapshot::{Namespace, NamespaceSnapshot, Organization};
 use crate::ops::apply::{ApplyInput, Effect, Outcome};
 use crate::quay::ReadStrategy;
 
-/// OpenShift takes a few seconds to create the service accounts; without the Build capability some
-/// are never created.
+/// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
+/// off, some never come.
 const SERVICE_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Limits the time for one namespace. Any prefix of a plan is safe to stop after.
+/// So many changes are made in a namespace before others have their turn. Every prefix of a plan can be the last of it.
 const MAX_CHANGES_PER_PASS: usize = 100;
 
-/// The [`ReconcileOutcome::Waiting`] of a plan with more than one pass.
+/// What a namespace waits for whose plan takes more than one round.
 const NEXT_PASS_DELAY: &str = "its next round";
 
-/// After this many failures the finalizer is removed without deleting the organization.
+/// So often the deletion of an organization is tried; a namespace never waits for it for long.
 const MAX_CLEANUP_ATTEMPTS: u32 = 3;
 
-/// Data of a namespace that is kept between two reconciles.
+/// What is remembered of a namespace between two looks at it.
 #[derive(Default)]
 pub(super) struct NamespaceCache {
-    /// As it was read, with our changes since.
+    /// Its organization, as it was read and as it was made since.
     organization: Option<Organization>,
+    /// Since when its service accounts are waited for.
     waiting_since: Option<Instant>,
-    /// Consecutive failures to delete its organization.
-    failed_cleanups: u32,
-    /// The last reconcile failed: read the cluster and Quay again.
-    has_failed: bool,
+    /// How often in a row the deletion of its organization failed.
+    failed_farewells: u32,
+    /// What was known last time led to a failure, so both sides are read anew.
+    failed: bool,
 }
 
 impl NamespaceCache {
     pub(super) fn is_cacheable(&self) -> bool {
         self.organization.is_some()
             || self.waiting_since.is_some()
-            || self.failed_cleanups > 0
-            || self.has_failed
+            || self.failed_farewells > 0
+            || self.failed
     }
 }
 
+/// How a look at a namespace went.
 struct ReconcileResult {
     outcome: ReconcileOutcome,
     changes: Vec<(Change, Option<String>)>,
@@ -66,63 +68,64 @@ struct ReconcileResult {
 }
 
 impl ReconcileResult {
-    fn without_changes(outcome: ReconcileOutcome) -> Self {
+    fn without_work(outcome: ReconcileOutcome) -> Self {
         Self { outcome, changes: vec![], findings: vec![] }
     }
 }
 
 impl Controller<'_> {
+    /// Looks at a namespace and puts right what can be. Says when it is to be looked at again.
     pub(super) async fn reconcile(&self, name: &str) -> Action {
         let started = Instant::now();
-        let active = self.integration_state().active().cloned();
-        let epoch = active.as_ref().map_or(0, |active| active.epoch);
-        let mut cache = self.take_cache(name, epoch);
-        let snapshot = match cache.has_failed || self.has_mistyped_secret(name, active.as_deref()) {
-            true => self.refetch(name, active.as_deref()).await,
-            false => self.state.snapshot(name),
+        let bound = self.meant().bound().cloned();
+        let epoch = bound.as_ref().map_or(0, |bound| bound.epoch);
+        let mut memory = self.cached(name, epoch);
+        let snapshot = match memory.failed || self.has_mistyped_secret(name, bound.as_deref()) {
+            true => self.refetch(name, bound.as_deref()).await,
+            false => self.shared.snapshot(name),
         };
         let uid = uid(&snapshot);
         let exists = !matches!(snapshot.namespace, Ok(None));
-        let mut result = match &active {
-            Some(active) if exists => self.link(active, snapshot, &mut cache).await,
-            _ if active.is_none() => self.finalize_without_quay(&snapshot).await,
-            _ => ReconcileResult::without_changes(ReconcileOutcome::Skipped),
+        let mut look = match &bound {
+            Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
+            _ if bound.is_none() => self.finalize_without_quay(&snapshot).await,
+            _ => ReconcileResult::without_work(ReconcileOutcome::NotOurs),
         };
-        if active.as_ref().is_some_and(|active| active.connection.quay.outage().is_some()) {
+        if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
             self.quay_has_outage.notify_one();
-            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::NotStarted(reason) =
-                result.outcome
+            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) =
+                look.outcome
             {
-                result.outcome = ReconcileOutcome::Unavailable(reason);
+                look.outcome = ReconcileOutcome::Unavailable(reason);
             }
         }
-        let action = match &result.outcome {
-            ReconcileOutcome::UpToDate | ReconcileOutcome::Skipped => Action::AwaitChange,
-            ReconcileOutcome::Blocked(_) | ReconcileOutcome::NotStarted(_) => Action::Blocked,
+        let next = match &look.outcome {
+            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs => Action::AwaitChange,
+            ReconcileOutcome::Blocked(_) | ReconcileOutcome::Stopped(_) => Action::Blocked,
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::RequeueAfter(Duration::ZERO),
             ReconcileOutcome::Waiting(_) => Action::RequeueAfter(SERVICE_ACCOUNT_TIMEOUT),
             ReconcileOutcome::Failed(_) => Action::Backoff,
             ReconcileOutcome::Unavailable(_) => Action::Unavailable,
         };
-        // An outage of Quay does not invalidate cached data.
-        cache.has_failed = action == Action::Backoff;
-        // Imports and the link of the namespace fail independently.
-        let imports = match &active {
-            Some(_) if result.outcome == ReconcileOutcome::Skipped => {
+        // While Quay is away there is nothing wrong with what is known.
+        memory.failed = next == Action::Backoff;
+        // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
+        let imports = match &bound {
+            Some(_) if look.outcome == ReconcileOutcome::NotOurs => {
                 self.forget_imports(name);
                 Action::AwaitChange
             }
-            Some(active) => self.import(active, name, &uid).await,
+            Some(bound) => self.import(bound, name, &uid).await,
             None => Action::AwaitChange,
         };
-        let action = action.sooner(imports);
-        let ReconcileResult { outcome, changes, findings } = result;
-        self.record_status(name, &outcome, active.as_deref());
-        if outcome == ReconcileOutcome::Skipped {
-            cache = NamespaceCache::default();
+        let next = next.sooner(imports);
+        let ReconcileResult { outcome, changes, findings } = look;
+        self.note(name, &outcome, bound.as_deref());
+        if outcome == ReconcileOutcome::NotOurs {
+            memory = NamespaceCache::default();
         }
-        self.put_cache(name, epoch, cache);
-        self.emit(&ControllerEvent::Reconciled {
+        self.keep(name, epoch, memory);
+        self.tell(&ControllerEvent::Reconciled {
             namespace: name.to_owned(),
             uid,
             outcome,
@@ -130,39 +133,34 @@ impl Controller<'_> {
             findings,
             took: started.elapsed(),
         });
-        action
+        next
     }
 
-    /// Stores the outcome for the conditions.
-    fn record_status(
-        &self,
-        name: &str,
-        outcome: &ReconcileOutcome,
-        active: Option<&ActiveIntegration>,
-    ) {
-        let mut statuses = self.statuses();
+    /// Keeps account of how the namespaces are.
+    fn note(&self, name: &str, outcome: &ReconcileOutcome, bound: Option<&ActiveIntegration>) {
+        let mut standings = self.standings();
         let before = match outcome {
-            ReconcileOutcome::Skipped => statuses.by_namespace.remove(name),
-            outcome => statuses.by_namespace.insert(name.to_owned(), outcome.clone()),
+            ReconcileOutcome::NotOurs => standings.of.remove(name),
+            outcome => standings.of.insert(name.to_owned(), outcome.clone()),
         };
-        if let (ReconcileOutcome::UpToDate, Some(active)) = (outcome, active) {
-            statuses
-                .orphaned
-                .remove(&active.connection.integration.cluster_id.value.organization(name));
+        if let (ReconcileOutcome::Settled, Some(bound)) = (outcome, bound) {
+            standings
+                .left_behind
+                .remove(&bound.target.integration.cluster_id.value.organization(name));
         }
         if before.as_ref() != Some(outcome) {
-            self.conditions_changed.notify_one();
+            self.something_changed.notify_one();
         }
     }
 
-    async fn link(
+    async fn look(
         &self,
-        active: &ActiveIntegration,
+        bound: &ActiveIntegration,
         mut snapshot: NamespaceSnapshot,
-        cache: &mut NamespaceCache,
+        memory: &mut NamespaceCache,
     ) -> ReconcileResult {
-        let integration = &active.connection.integration;
-        let builds = self.state.stores().builds.in_namespace(&snapshot.name).unwrap_or_default();
+        let integration = &bound.target.integration;
+        let builds = self.shared.cache().builds.of(&snapshot.name).unwrap_or_default();
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(
             integration,
             &snapshot,
@@ -172,114 +170,111 @@ impl Controller<'_> {
             Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }
                 .is_to_be_linked();
         if !is_to_be_linked {
-            return self.finalize(active, snapshot, &desired, cache).await;
+            return self.finalize(bound, snapshot, &desired, memory).await;
         }
-        match missing_prerequisite(&snapshot) {
-            Some(missing) => {
-                // Not reset: missing service accounts are waited for once.
-                let since = *cache.waiting_since.get_or_insert_with(Instant::now);
+        match still_to_come(&snapshot) {
+            Some(what) => {
+                // Stays: what never comes is waited for once.
+                let since = *memory.waiting_since.get_or_insert_with(Instant::now);
                 if since.elapsed() < SERVICE_ACCOUNT_TIMEOUT {
-                    return ReconcileResult::without_changes(ReconcileOutcome::Waiting(missing));
+                    return ReconcileResult::without_work(ReconcileOutcome::Waiting(what));
                 }
             }
-            None => cache.waiting_since = None,
+            None => memory.waiting_since = None,
         }
-        let cached = cache.organization.take();
-        let is_cached = cached.is_some();
-        match cached {
+        let remembered = memory.organization.take();
+        let is_remembered = remembered.is_some();
+        match remembered {
             Some(organization) => snapshot.organization = Ok(Some(organization)),
-            None => self.read_organization(active, &mut snapshot, &desired).await,
+            None => self.ask_quay(bound, &mut snapshot, &desired).await,
         }
-        let (mut plan, mut is_last) = self.plan_pass(active, &snapshot, &desired);
-        if is_cached && !plan.changes.iter().all(|change| can_plan_from_cache(change, &plan)) {
-            self.read_organization(active, &mut snapshot, &desired).await;
-            (plan, is_last) = self.plan_pass(active, &snapshot, &desired);
+        let (mut plan, mut is_last) = self.plan_pass(bound, &snapshot, &desired);
+        if is_remembered && !plan.changes.iter().all(|change| can_plan_from_cache(change, &plan)) {
+            self.ask_quay(bound, &mut snapshot, &desired).await;
+            (plan, is_last) = self.plan_pass(bound, &snapshot, &desired);
         }
         if plan.creates_organization() {
-            active.connection.quay.diagnose().await;
+            bound.target.quay.diagnose().await;
         }
-        let troubles = active.connection.quay.problems();
+        let troubles = bound.target.quay.troubles();
         let subject =
             Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         let findings: Vec<_> =
             checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
-        if let Some(obstacle) = plan.stopped_by(&active.app.obstacles(&active.connection)) {
+        if let Some(obstacle) = plan.stopped_by(&bound.session.obstacles(&bound.target)) {
             return ReconcileResult {
                 findings,
-                ..ReconcileResult::without_changes(self.not_started(active, obstacle))
+                ..ReconcileResult::without_work(self.stop(bound, obstacle))
             };
         }
-        let changes = self.apply(active, &snapshot, &desired, &plan, cache).await;
+        let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
         let outcome = if let Some(reason) = plan.failure(&changes) {
-            cache.organization = None;
+            memory.organization = None;
             ReconcileOutcome::Failed(reason)
         } else if !is_last {
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY)
         } else {
-            let remaining = if changes.is_empty() {
+            let left = if changes.is_empty() {
                 &findings
             } else {
-                &self.findings_left(active, &snapshot.name, cache)
+                &self.findings_left(bound, &snapshot.name, memory)
             };
             let obstacle = plan
                 .obstacle()
-                .or_else(|| remaining.iter().find(|finding| finding.severity == Severity::Error));
-            obstacle.map_or(ReconcileOutcome::UpToDate, |finding| {
-                ReconcileOutcome::Blocked(describe(finding))
+                .or_else(|| left.iter().find(|finding| finding.severity == Severity::Error));
+            obstacle.map_or(ReconcileOutcome::Settled, |finding| {
+                ReconcileOutcome::Blocked(in_words(finding))
             })
         };
         if matches!(outcome, ReconcileOutcome::Blocked(_)) {
-            // Manual changes in Quay cannot be watched.
-            cache.organization = None;
+            // The person may do it in Quay, which cannot be watched.
+            memory.organization = None;
         }
         ReconcileResult { outcome, changes, findings }
     }
 
-    /// Warns once for all namespaces; outages are reported by [`Controller::monitor_quay`].
-    fn not_started(&self, active: &ActiveIntegration, obstacle: &Finding) -> ReconcileOutcome {
-        let reason = describe(obstacle);
-        if active.connection.quay.outage().is_none() {
-            self.warn_once(&[format!("organizations are not created: {reason}")]);
+    /// What becomes of a namespace whose organization is not created for now. What stands in the way concerns all of them, so
+    /// it is told once; an outage is told where it is looked after.
+    fn stop(&self, bound: &ActiveIntegration, obstacle: &Finding) -> ReconcileOutcome {
+        let reason = in_words(obstacle);
+        if bound.target.quay.outage().is_none() {
+            self.warn_once(&[format!("no organization is created: {reason}")]);
         }
-        ReconcileOutcome::NotStarted(reason)
+        ReconcileOutcome::Stopped(reason)
     }
 
-    /// Findings after the changes, by the cached state.
+    /// What is wrong after the changes, as far as is remembered of both sides.
     fn findings_left(
         &self,
-        active: &ActiveIntegration,
+        bound: &ActiveIntegration,
         name: &str,
-        cache: &NamespaceCache,
+        memory: &NamespaceCache,
     ) -> Vec<Finding> {
-        let integration = &active.connection.integration;
+        let integration = &bound.target.integration;
         let snapshot = NamespaceSnapshot {
-            organization: Ok(cache.organization.clone()),
-            ..self.state.snapshot(name)
+            organization: Ok(memory.organization.clone()),
+            ..self.shared.snapshot(name)
         };
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
-        if !self.plan_pass(active, &snapshot, &desired).0.changes.is_empty() {
-            // A change during the apply queued the namespace again.
+        if !self.plan_pass(bound, &snapshot, &desired).0.changes.is_empty() {
+            // Something was changed meanwhile, which brings the namespace back.
             return vec![];
         }
-        let troubles = active.connection.quay.problems();
+        let troubles = bound.target.quay.troubles();
         let subject =
             Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
     }
 
-    /// The changes of the next pass, and whether it is the last.
+    /// The next changes, and whether they are the last ones.
     fn plan_pass(
         &self,
-        active: &ActiveIntegration,
+        bound: &ActiveIntegration,
         snapshot: &NamespaceSnapshot,
         desired: &Desired,
     ) -> (Plan, bool) {
-        let subject = Assessed {
-            integration: &active.connection.integration,
-            troubles: &[],
-            snapshot,
-            desired,
-        };
+        let subject =
+            Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
         let mut plan = plan::repair(&subject, Options::default());
         plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.deletion_policy));
         let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
@@ -287,105 +282,103 @@ impl Controller<'_> {
         (plan, is_last)
     }
 
-    /// Whether one of our secrets' names is taken by a secret of another type. Only the names of
-    /// such secrets are watched.
-    fn has_mistyped_secret(&self, name: &str, active: Option<&ActiveIntegration>) -> bool {
-        let Some(active) = active else { return false };
-        let stores = self.state.stores();
-        let others = stores.other_secrets.in_namespace(name).unwrap_or_default();
-        let id = &active.connection.integration.cluster_id.value;
+    /// Whether a secret of another type bears the name of one of ours. Of such a secret no more is followed than that it is
+    /// there.
+    fn has_mistyped_secret(&self, name: &str, bound: Option<&ActiveIntegration>) -> bool {
+        let Some(bound) = bound else { return false };
+        let cache = self.shared.cache();
+        let others = cache.other_secrets.of(name).unwrap_or_default();
+        let id = &bound.target.integration.cluster_id.value;
         !others.is_empty()
-            && stores.service_accounts.in_namespace(name).iter().flatten().any(|account| {
+            && cache.service_accounts.of(name).iter().flatten().any(|account| {
                 let secret = id.secret(&account.name);
                 others.iter().any(|other| other.name == secret)
             })
     }
 
-    /// Removes our finalizer from a namespace out of scope or in deletion, and deletes its
-    /// organization if the policy says so.
+    /// A namespace that is not to be linked: our finalizer comes off, and the organization of one that is being deleted
+    /// goes if that was asked for.
     async fn finalize(
         &self,
-        active: &ActiveIntegration,
+        bound: &ActiveIntegration,
         mut snapshot: NamespaceSnapshot,
         desired: &Desired,
-        cache: &mut NamespaceCache,
+        memory: &mut NamespaceCache,
     ) -> ReconcileResult {
-        let (integration, policy) = (&active.connection.integration, self.options.deletion_policy);
+        let (integration, all) = (&bound.target.integration, self.options.deletion_policy);
         let plan_cleanup = |snapshot: &NamespaceSnapshot| {
-            plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, policy)
+            plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, all)
         };
         let mut planned = plan_cleanup(&snapshot);
         if !planned.plan.blocked.is_empty() {
-            self.read_organization(active, &mut snapshot, desired).await;
+            self.ask_quay(bound, &mut snapshot, desired).await;
             planned = plan_cleanup(&snapshot);
         }
-        let finalizer = plan::plan_finalizer(
+        let guard = plan::plan_finalizer(
             &Assessed { integration, troubles: &[], snapshot: &snapshot, desired },
-            policy,
+            all,
         );
-        planned.plan.changes.extend(finalizer);
-        let mut changes = self.apply(active, &snapshot, desired, &planned.plan, cache).await;
+        planned.plan.changes.extend(guard);
+        let mut changes = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
         let mut failed = planned.plan.failure(&changes);
         if let Some(why) = failed.clone() {
-            cache.failed_cleanups += 1;
-            if cache.failed_cleanups >= MAX_CLEANUP_ATTEMPTS {
-                // Plan the clean-up without an organization.
+            memory.failed_farewells += 1;
+            if memory.failed_farewells >= MAX_CLEANUP_ATTEMPTS {
+                // As if there were none left to delete.
                 snapshot.organization = Ok(None);
                 planned = CleanupPlan { left_behind: Some(why), ..plan_cleanup(&snapshot) };
-                let finalized = self.apply(active, &snapshot, desired, &planned.plan, cache).await;
-                failed = planned.plan.failure(&finalized);
-                changes.extend(finalized);
+                let freed = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
+                failed = planned.plan.failure(&freed);
+                changes.extend(freed);
             }
         }
         if let Some(why) = planned.left_behind.filter(|_| failed.is_none()) {
             self.record_orphan(&snapshot, &desired.organization, why);
         }
         ReconcileResult {
-            outcome: failed.map_or(ReconcileOutcome::Skipped, ReconcileOutcome::Failed),
+            outcome: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed),
             changes,
             findings: vec![],
         }
     }
 
-    /// Removes our finalizer although the organization is unknown: the namespace must not be stuck
-    /// in Terminating.
+    /// Nobody can say which organization would have to go, and the namespace does not wait until somebody can.
     async fn finalize_without_quay(&self, snapshot: &NamespaceSnapshot) -> ReconcileResult {
         let namespace = snapshot.namespace.iter().flatten().next();
-        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.has_finalizer()) {
-            return ReconcileResult::without_changes(ReconcileOutcome::Skipped);
+        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
+            return ReconcileResult::without_work(ReconcileOutcome::NotOurs);
         }
-        match self.cluster.set_finalizer(&snapshot.name, false).await {
+        match self.cluster.guard_namespace(&snapshot.name, false).await {
             Ok(()) => {
                 self.record_orphan(
                     snapshot,
                     &self.organization_of(&snapshot.name),
-                    "no usable QuayIntegration".to_owned(),
+                    "nobody says which Quay it is in".to_owned(),
                 );
-                ReconcileResult::without_changes(ReconcileOutcome::Skipped)
+                ReconcileResult::without_work(ReconcileOutcome::NotOurs)
             }
             Err(error) => {
-                ReconcileResult::without_changes(ReconcileOutcome::Failed(error.to_string()))
+                ReconcileResult::without_work(ReconcileOutcome::Failed(error.to_string()))
             }
         }
     }
 
-    /// The organization of a namespace without an active integration; empty if unknown.
+    /// What a namespace's organization is called, as far as is known without any Quay; empty if it is not.
     fn organization_of(&self, namespace: &str) -> String {
         let integrations = self.integrations.borrow();
         let [integration] = integrations.as_deref().unwrap_or_default() else {
             return String::new();
         };
-        let cluster_id =
-            self.settings.given.cluster_id.as_ref().map(|setting| setting.value.as_str());
-        ClusterId::new(cluster_id.unwrap_or(&integration.cluster_id)).organization(namespace)
+        let given = self.settings.given.cluster_id.as_ref().map(|setting| setting.value.as_str());
+        ClusterId::new(given.unwrap_or(&integration.cluster_id)).organization(namespace)
     }
 
     fn record_orphan(&self, snapshot: &NamespaceSnapshot, organization: &str, why: String) {
         if !organization.is_empty() {
-            self.statuses().orphaned.insert(organization.to_owned());
+            self.standings().left_behind.insert(organization.to_owned());
         }
         let (namespace, organization) = (snapshot.name.clone(), organization.to_owned());
-        self.emit(&ControllerEvent::OrganizationOrphaned {
+        self.tell(&ControllerEvent::LeftBehind {
             namespace,
             uid: uid(snapshot),
             organization,
@@ -393,42 +386,42 @@ impl Controller<'_> {
         });
     }
 
-    async fn read_organization(
+    async fn ask_quay(
         &self,
-        active: &ActiveIntegration,
+        bound: &ActiveIntegration,
         snapshot: &mut NamespaceSnapshot,
         desired: &Desired,
     ) {
-        if names::validate_organization(&desired.organization).is_err() {
+        if names::organization(&desired.organization).is_err() {
             return;
         }
         let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
-        // A namespace without our secrets was most likely never linked.
+        // A namespace without any secret of ours was most likely never linked.
         let is_terminating =
             snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
-        let strategy = match snapshot.secrets.as_ref() {
+        let depth = match snapshot.secrets.as_ref() {
             _ if is_terminating => ReadStrategy::Owner,
             Ok(secrets) if secrets.is_empty() => ReadStrategy::AssumeNew,
             _ => ReadStrategy::Minimal,
         };
-        let (quay, claim) = (&active.connection.quay, Claim::of(snapshot, desired));
+        let (quay, claim) = (&bound.target.quay, Claim::of(snapshot, desired));
         snapshot.organization = quay
-            .organization(&desired.organization, &desired.repositories, &robots, strategy, &claim)
+            .organization(&desired.organization, &desired.repositories, &robots, depth, &claim)
             .await;
     }
 
-    /// Makes the changes, and updates the caches with the results.
+    /// Makes the changes, and remembers what they make of both sides.
     async fn apply(
         &self,
-        active: &ActiveIntegration,
+        bound: &ActiveIntegration,
         snapshot: &NamespaceSnapshot,
         desired: &Desired,
         plan: &Plan,
-        cache: &mut NamespaceCache,
+        memory: &mut NamespaceCache,
     ) -> Vec<(Change, Option<String>)> {
         let organization = Mutex::new(snapshot.organization().cloned());
-        let input = ApplyInput { changes: &plan.changes, snapshot, desired };
-        let outcomes = active.app.apply(&active.connection, &input, |change, effect| {
+        let work = ApplyInput { changes: &plan.changes, snapshot, desired };
+        let outcomes = bound.session.apply(&bound.target, &work, |change, effect| {
             let token = match effect {
                 None => return,
                 Some(Effect::None) => None,
@@ -440,7 +433,7 @@ impl Controller<'_> {
                         &secret.resource_version,
                         secret.clone(),
                     );
-                    self.state.stores().secrets.put(found);
+                    self.shared.cache().secrets.put(found);
                     None
                 }
                 Some(Effect::ServiceAccount(account)) => {
@@ -450,7 +443,7 @@ impl Controller<'_> {
                         &account.resource_version,
                         account.clone(),
                     );
-                    self.state.stores().service_accounts.put(found);
+                    self.shared.cache().service_accounts.put(found);
                     None
                 }
             };
@@ -461,24 +454,22 @@ impl Controller<'_> {
             );
         });
         let outcomes = outcomes.await;
-        cache.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
+        memory.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
         let failed = |outcome| match outcome {
             Outcome::Done => None,
             Outcome::Failed(reason) => Some(reason),
-            Outcome::Skipped => Some("skipped: a dependency failed".to_owned()),
+            Outcome::Skipped => Some("what it needs could not be done".to_owned()),
         };
         plan.changes.iter().cloned().zip(outcomes.into_iter().map(failed)).collect()
     }
 
-    /// Reads the cluster side without the watches.
-    async fn refetch(&self, name: &str, active: Option<&ActiveIntegration>) -> NamespaceSnapshot {
-        let parts = self
-            .cluster
-            .namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave)
-            .await;
-        let parts = match active {
-            Some(active) => {
-                let id = &active.connection.integration.cluster_id.value;
+    /// The cluster's side as it is now, whatever the watches told.
+    async fn refetch(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
+        let parts =
+            self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
+        let parts = match bound {
+            Some(bound) => {
+                let id = &bound.target.integration.cluster_id.value;
                 self.cluster.complete_secrets(parts, |account| id.secret(account)).await
             }
             None => parts,
@@ -488,12 +479,12 @@ impl Controller<'_> {
             service_accounts: parts.service_accounts,
             secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
             image_streams: parts.image_streams,
-            ..self.state.snapshot(name)
+            ..self.shared.snapshot(name)
         }
     }
 }
 
-fn describe(finding: &Finding) -> String {
+fn in_words(finding: &Finding) -> String {
     format!("{}; see oc quay explain {}", finding.message, finding.code.as_str())
 }
 
@@ -507,14 +498,14 @@ fn uid(snapshot: &NamespaceSnapshot) -> String {
         .unwrap_or_default()
 }
 
-/// Linking a namespace before all of this exists takes more requests to Quay.
-fn missing_prerequisite(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
+/// What a new namespace does not have yet. Linking it piece by piece would cost Quay more.
+fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
     let namespace: &Namespace = snapshot.namespace.as_ref().ok()?.as_ref()?;
     if !namespace.is_new(Timestamp::now()) {
         return None;
     }
     if namespace.awaits_annotations {
-        return Some("OpenShift's namespace annotations");
+        return Some("OpenShift's annotations");
     }
     let accounts: BTreeSet<_> = snapshot
         .service_accounts
@@ -523,19 +514,19 @@ fn missing_prerequisite(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
         .iter()
         .map(|account| account.name.as_str())
         .collect();
-    let is_complete = DEFAULT_ACCOUNTS.iter().all(|(name, _)| accounts.contains(name));
-    (!is_complete).then_some("its service accounts")
+    let all = DEFAULT_ACCOUNTS.iter().all(|(name, _)| accounts.contains(name));
+    (!all).then_some("its service accounts")
 }
 
-/// Whether cached data of Quay is enough for a change. A robot account's token might be stale, and
-/// the ID of a default permission of ours is unknown.
+/// Whether a change may be made by what is remembered of Quay. A robot account's token may have been renewed since, and
+/// of a default permission that we made the id is not known.
 fn can_plan_from_cache(change: &Change, plan: &Plan) -> bool {
     use Change::*;
     match change {
         CreateSecret { robot, .. } | UpdateSecret { robot, .. } | ReplaceSecret { robot, .. } => {
-            plan.changes.iter().any(
-                |change| matches!(change, CreateRobot { robot: created, .. } if created == robot),
-            )
+            plan.changes
+                .iter()
+                .any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
         }
         SetFinalizer { .. }
         | CreateRepository { .. }

@@ -1,26 +1,25 @@
-//! The deletion policy for the organization of a deleted namespace.
+//! What becomes of a namespace's organization when the namespace is deleted: it stays, unless somebody asked for more.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::snapshot::Namespace;
 
-/// Whether an organization is deleted with its namespace.
+/// What becomes of the organization of a namespace that is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// Keep the organization and its images.
+    /// It stays, with its images.
     #[default]
     Retain,
-    /// Delete the organization and its images.
+    /// It goes, with its images.
     Delete,
 }
 
 impl DeletionPolicy {
-    /// The annotation of a namespace, else `default`. An invalid annotation counts as `retain`, so
-    /// that a typing error never deletes images.
-    pub fn for_namespace(namespace: &Namespace, default: DeletionPolicy) -> Self {
-        let annotation = namespace.deletion_policy.as_deref();
-        annotation.map_or(default, |value| value.parse().unwrap_or_default())
+    /// What a namespace asks for, else what goes for all. A word that is neither counts as `retain`: nobody loses
+    /// images to a slip of the pen.
+    pub fn of(namespace: &Namespace, all: DeletionPolicy) -> Self {
+        namespace.deletion_policy.as_deref().map_or(all, |word| word.parse().unwrap_or_default())
     }
 }
 
@@ -31,7 +30,7 @@ impl FromStr for DeletionPolicy {
         match text {
             "retain" => Ok(DeletionPolicy::Retain),
             "delete" => Ok(DeletionPolicy::Delete),
-            other => Err(format!("invalid deletion policy `{other}`: expected retain or delete")),
+            other => Err(format!("`{other}` is neither retain nor delete")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The desired state of a linked namespace.
+//! What should be: a linked namespace, as the rules say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,56 +10,61 @@ use super::names;
 use super::ownership_mark::OwnershipMark;
 use super::snapshot::{Build, ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
 
-/// The service accounts that are always linked, and the roles of their robot accounts (QBO
-/// `pkg/constants`).
+/// The service accounts that every namespace has linked, and the roles of their robot accounts (QBO
+/// `pkg/constants`: builder pushes, the others pull).
 pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] =
     [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
 
-/// The maximum number of linked service accounts in a namespace. An editor can create any number,
-/// and each needs a robot account, a default permission, a secret, and a permission on every
-/// repository.
+/// So many service accounts of one namespace are linked at the most. An editor of a namespace can make any number, and
+/// each of them takes a robot account, a default permission, a secret, and a right on every repository.
 pub const MAX_ACCOUNTS: usize = 50;
 
-/// The maximum number of repositories of a namespace.
+/// So many repositories one namespace has at the most.
 pub const MAX_REPOSITORIES: usize = 1000;
 
-/// The desired objects of a linked namespace, as far as the snapshot is known.
+/// What a linked namespace has on both sides, as far as the snapshot tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
+    /// The organization.
     pub organization: String,
     /// The registry's host in secrets and image names.
     pub host: String,
-    /// The service accounts that exist.
+    /// One per linked service account that exists.
     pub accounts: Vec<LinkedServiceAccount>,
+    /// A private repository each.
     pub repositories: BTreeSet<String>,
+    /// What is asked for beyond [`MAX_ACCOUNTS`] and [`MAX_REPOSITORIES`], and is not made.
     pub surplus: Surplus,
-    /// The mark for new robot accounts.
+    /// The mark on every robot account we make.
     pub mark: OwnershipMark,
 }
 
-/// The numbers of objects beyond [`MAX_ACCOUNTS`] and [`MAX_REPOSITORIES`], which are not created.
+/// So much is asked for and not made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Surplus {
+    /// Service accounts.
     pub accounts: usize,
+    /// Repositories.
     pub repositories: usize,
 }
 
-/// A service account with a robot account of the same name, and a secret with its credentials.
+/// What a linked service account has: a robot account of its own name with a role, and a secret with its login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkedServiceAccount {
     /// The service account, and the robot account's short name.
     pub name: String,
     /// The robot account's role on every repository of an image stream.
     pub role: Role,
+    /// The secret.
     pub secret: String,
-    /// The user requests the role with this command.
+    /// The role is what a person asks for now.
     pub is_requested: bool,
 }
 
 impl Desired {
-    /// The desired state for `snapshot`. `requests` are new roles by service account.
+    /// What `snapshot` should look like. `requests` are roles that service accounts are to have from now on.
     ///
-    /// Parts that could not be read count as empty.
+    /// Parts that could not be read ask for nothing: no service accounts known, none linked.
     pub fn of(
         integration: &Integration,
         snapshot: &NamespaceSnapshot,
@@ -83,7 +88,7 @@ impl Desired {
                     requests.get(&account.name).copied().or_else(|| role(account))?,
                 ))
             })
-            .filter(|(name, _)| names::validate_robot(&organization, name).is_ok())
+            .filter(|(name, _)| names::robot(&organization, name).is_ok())
             .map(|(name, role)| LinkedServiceAccount {
                 secret: cluster_id.secret(&name),
                 is_requested: requests.contains_key(&name),
@@ -94,8 +99,8 @@ impl Desired {
         let mut repositories: BTreeSet<_> = streams
             .filter(|stream| wants_repository(stream, &host))
             .map(|stream| stream.name.clone())
-            .filter(|name| names::validate_repository(name).is_ok())
-            .chain(build_repositories(
+            .filter(|name| names::repository(name).is_ok())
+            .chain(built(
                 integration,
                 snapshot,
                 snapshot.build_configs.iter().flatten().map(|config| &config.spec),
@@ -106,12 +111,10 @@ impl Desired {
             repositories: repositories.len().saturating_sub(MAX_REPOSITORIES),
         };
         if surplus.accounts > 0 {
-            // The default service accounts come first, then those that the user requests, then all
-            // others by name.
-            let is_default =
-                |name: &str| DEFAULT_ACCOUNTS.iter().any(|(default, _)| *default == name);
+            // Every namespace's own and those that were asked for by a person come first, then it goes by name.
+            let is_usual = |name: &str| DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == name);
             accounts.sort_by_cached_key(|LinkedServiceAccount { name, is_requested, .. }| {
-                (!is_default(name), !is_requested, name.clone())
+                (!is_usual(name), !is_requested, name.clone())
             });
             accounts.truncate(MAX_ACCOUNTS);
         }
@@ -128,7 +131,7 @@ impl Desired {
         }
     }
 
-    /// Adds the repositories of running builds, which must exist before the builds push.
+    /// The same while builds are under way: what they push to has to be there before they have built.
     #[must_use]
     pub fn with_builds(
         mut self,
@@ -137,42 +140,38 @@ impl Desired {
         builds: &[Build],
     ) -> Self {
         let under_way = builds.iter().filter(|build| !build.phase.is_over());
-        self.repositories.extend(build_repositories(
-            integration,
-            snapshot,
-            under_way.map(|build| &build.spec),
-        ));
+        self.repositories.extend(built(integration, snapshot, under_way.map(|build| &build.spec)));
         self
     }
 
+    /// The account of that service account.
     pub fn account(&self, name: &str) -> Option<&LinkedServiceAccount> {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// The scope of its images in a docker configuration.
+    /// Where its images are.
     pub fn place(&self) -> RegistryScope<'_> {
         RegistryScope { host: &self.host, organization: &self.organization }
     }
 
-    /// The robot account's username in Quay.
-    pub fn robot_username(&self, robot: &str) -> String {
+    /// The user name a robot account logs in with.
+    pub fn login_name(&self, robot: &str) -> String {
         format!("{}+{robot}", self.organization)
     }
 }
 
-/// The role of a linked service account: its annotation, else its default role. `None` if it is not
-/// linked. An invalid annotation is ignored.
+/// The role a service account is linked with: what it was asked to have, else what every namespace's have; none if
+/// it is not linked. An annotation that is no role counts as none asked for.
 pub fn role(account: &ServiceAccount) -> Option<Role> {
-    let requested = account.role.as_deref().and_then(|role| role.parse().ok());
-    requested.or_else(|| {
+    let asked = account.role.as_deref().and_then(|role| role.parse().ok());
+    asked.or_else(|| {
         DEFAULT_ACCOUNTS.iter().find(|(name, _)| *name == account.name).map(|(_, role)| *role)
     })
 }
 
-/// The repositories that builds push to. They must exist before the first push, since robot
-/// accounts cannot create repositories; the image stream might be created later, by the first
-/// import.
-fn build_repositories<'a>(
+/// The image streams that builds are for. The stream itself may come with the first import, but nothing can be pushed to a
+/// repository that does not exist: robot accounts may create none.
+fn built<'a>(
     integration: &Integration,
     snapshot: &NamespaceSnapshot,
     specs: impl Iterator<Item = &'a CommonSpec>,
@@ -186,13 +185,11 @@ fn build_repositories<'a>(
         .filter(|stream| stream.wants_repository == Some(false))
         .map(|stream| stream.name.as_str())
         .collect();
-    own.filter(move |name| {
-        !without.contains(name.as_str()) && names::validate_repository(name).is_ok()
-    })
+    own.filter(move |name| !without.contains(name.as_str()) && names::repository(name).is_ok())
 }
 
-/// Whether an image stream gets a repository. One that only follows images of other registries
-/// needs none, unless its annotation requests it.
+/// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
+/// unless it asks.
 pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
     let follows_us =
         |tag: &StreamTag| tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
@@ -209,8 +206,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn creates_no_repository_for_foreign_images() {
-        let stream = |own: bool, sources: &[&str], requested| {
+    fn streams_that_only_follow_other_registries_get_no_repository_unless_asked() {
+        let stream = |own: bool, sources: &[&str], asked| {
             let source =
                 |&name: &&str| Some(TagSource { kind: "DockerImage".into(), name: name.into() });
             let mut tags: Vec<_> = sources
@@ -218,7 +215,7 @@ mod tests {
                 .map(|name| StreamTag { from: source(name), ..StreamTag::default() })
                 .collect();
             tags.extend(own.then(StreamTag::default));
-            ImageStream { tags, wants_repository: requested, ..Default::default() }
+            ImageStream { tags, wants_repository: asked, ..Default::default() }
         };
         assert!(wants_repository(&stream(true, &[], None), "q"));
         assert!(wants_repository(&stream(true, &["docker.io/x/y"], None), "q"));
@@ -229,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_repository_for_build_output() {
+    fn what_is_built_gets_a_repository_with_the_image_stream_or_before_it() {
         let by = |strategy, kind: &str, name: &str| {
             let output = Output {
                 to: Some(Target { kind: kind.into(), namespace: None, name: name.into() }),
@@ -243,10 +240,10 @@ mod tests {
             from: Some(TagSource { kind: "DockerImage".into(), name: "docker.io/x/y".into() }),
             ..StreamTag::default()
         };
-        let stream = |name: &str, requested| ImageStream {
+        let stream = |name: &str, asked| ImageStream {
             name: name.into(),
             tags: vec![follower()],
-            wants_repository: requested,
+            wants_repository: asked,
             ..ImageStream::default()
         };
         let mut snapshot = golden();
@@ -291,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_accounts_and_repositories() {
+    fn links_no_more_of_a_namespace_than_its_share() {
         let mut snapshot = golden();
         let account = |number: usize| ServiceAccount {
             name: format!("a{number:03}"),
@@ -317,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_role_annotation_or_default_role() {
+    fn roles_are_asked_for_or_the_usual_ones() {
         let account = |name: &str, role: Option<&str>| ServiceAccount {
             name: name.into(),
             role: role.map(Into::into),

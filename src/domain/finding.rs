@@ -1,33 +1,34 @@
-//! Findings: the problems that checks report, each with object, severity and hint.
+//! Findings: what a check has to say, about which object, how bad it is, and what to do.
 
 use std::fmt;
 
 use serde::Serialize;
 
 pub use super::catalog::{Code, FindingSpec};
-use super::rbac::grant_command;
+use super::rbac::grant;
 use super::shell_quote::quoted;
 use super::snapshot::ReadError;
 
-/// Ordered from ok to error; `Unknown` is between `Info` and `Warning`.
+/// How bad a finding is. Ordered from fine to broken; `Unknown` stands between what is fine and what is wrong,
+/// since it is neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// No problem.
+    /// As it should be.
     Ok,
-    /// No action needed.
+    /// Worth knowing, nothing to do.
     Info,
     /// Could not be checked.
     Unknown,
-    /// Works, but not reliably or not as intended.
+    /// Works, but will not always, or not as meant.
     Warning,
     /// Does not work.
     Error,
 }
 
 impl Severity {
-    /// `ok`, `info`, `unknown`, `warning` or `error`.
+    /// The severity in one lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Ok => "ok",
@@ -39,12 +40,12 @@ impl Severity {
     }
 }
 
-/// The person to ask for an action that the user is not allowed to do.
+/// Who is allowed to do what the user is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Administrator {
-    /// A cluster administrator.
+    /// An administrator of the cluster.
     Cluster,
 }
 
@@ -60,21 +61,23 @@ impl fmt::Display for Administrator {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ObjectRef {
-    /// `Secret`, `RobotAccount`.
+    /// Kind: `Secret`, `RobotAccount`.
     pub kind: &'static str,
+    /// Namespace, for objects in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Objects in Quay have their full name (`org+robot`, `org/repository`); empty if no single object is concerned.
+    /// Name; objects in Quay by their full name there (`org+robot`, `org/repository`).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
 impl ObjectRef {
+    /// An object in a namespace.
     pub fn namespaced(kind: &'static str, namespace: &str, name: &str) -> Self {
         Self { kind, namespace: Some(namespace.into()), name: name.into() }
     }
 
-    /// A cluster-scoped object, or one in Quay.
+    /// An object of the cluster as a whole, or of Quay.
     pub fn cluster(kind: &'static str, name: &str) -> Self {
         Self { kind, namespace: None, name: name.into() }
     }
@@ -90,36 +93,36 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// A problem or a fact that a check reports.
+/// One thing that a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// Stable code, explained by its entry in the catalog.
+    /// Stable code; its entry in the table has the severity and the explanation.
     pub code: Code,
-    /// From the catalog.
+    /// The severity, as the table has it.
     pub severity: Severity,
-    /// None for the integration as a whole.
+    /// The namespace it concerns; none for the integration as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The object concerned.
+    /// What it is about.
     pub object: ObjectRef,
     /// One sentence of fact, without a full stop.
     pub message: String,
-    /// A command to copy, if a command helps.
+    /// One command to copy, if a command helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The person to ask to run that command; none if the user is allowed to.
+    /// Who is to be asked to run that command; none where the person can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask: Option<Administrator>,
-    /// Documentation, relative to the project.
+    /// Where it is explained, relative to the project.
     pub docs: String,
-    /// `oc quay explain OQ301`.
+    /// The command that explains it.
     #[serde(skip)]
     pub explained_by: String,
 }
 
 impl Finding {
-    /// A finding about the integration as a whole, with severity and hint from the catalog.
+    /// A finding about the integration as a whole, with the severity and the hint its code has in the table.
     pub fn new(code: Code, object: ObjectRef, message: impl Into<String>) -> Self {
         let entry = code.entry();
         let hint = (!entry.hint.is_empty()).then(|| entry.hint.to_owned());
@@ -136,25 +139,25 @@ impl Finding {
         }
     }
 
-    /// A [`Code::CouldNotRead`] finding. If a permission is missing, its hint is the command that grants it.
+    /// That something could not be read; where rights are missing, with the command that gives them.
     pub fn unread(object: ObjectRef, unread: &ReadError) -> Self {
         let finding = Self::new(
             Code::CouldNotRead,
             object,
             format!("Could not {}: {}", unread.call, unread.reason),
         );
-        match grant_command(unread) {
+        match grant(unread) {
             Some(command) => finding.asking(Administrator::Cluster, command),
             None => finding,
         }
     }
 
-    /// With a command that an administrator has to run.
+    /// The same, with a command that somebody else has to run.
     pub fn asking(self, ask: Administrator, command: String) -> Self {
         Self { hint: Some(command), ask: Some(ask), ..self }
     }
 
-    /// The finding for one namespace.
+    /// The same about one namespace.
     pub fn in_namespace(mut self, namespace: &str) -> Self {
         self.hint = self.hint.map(|hint| hint.replace("{namespace}", &quoted(namespace)));
         self.namespace = Some(namespace.to_owned());

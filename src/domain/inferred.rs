@@ -1,13 +1,13 @@
-//! Infers Quay and cluster ID from the pull secrets of a namespace, for users who cannot read the QuayIntegration.
+//! What a namespace's own pull secrets say about the integration, for somebody who is not allowed to read the QuayIntegration.
 
 use std::collections::BTreeSet;
 
 use super::snapshot::Secret;
 
-/// The Quay and the cluster ID that a namespace is linked with, and the pull secret that shows it.
+/// The Quay and the cluster ID that a namespace is linked with.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Inferred {
-    /// `host` or `host:port`.
+    /// The registry's host, with its port if there is one.
     pub host: String,
     /// The cluster ID as written.
     pub cluster_id: String,
@@ -16,32 +16,31 @@ pub struct Inferred {
 const INFIX: &str = "-quay-";
 
 impl Inferred {
-    /// The value that the pull secrets agree on, with the name of the first secret that has it. A secret
-    /// `builder-quay-openshift` of namespace `shop` counts if its user is `openshift_shop+builder`.
+    /// What the pull secrets say together; none where they say nothing, or not the same. A secret `builder-quay-openshift` of
+    /// namespace `shop` tells if it logs in as `openshift_shop+builder`.
     ///
-    /// Every user with permission to create secrets in the namespace controls the result: send only credentials from the
-    /// namespace itself to that host.
-    pub fn from_secrets(namespace: &str, secrets: &[Secret]) -> Option<(Self, String)> {
-        let all: Vec<_> = secrets.iter().flat_map(|secret| infer(namespace, secret)).collect();
-        let distinct: BTreeSet<_> = all.iter().map(|(inferred, _)| inferred).collect();
-        if distinct.len() == 1 { all.into_iter().next() } else { None }
+    /// Whoever can create secrets in the namespace can make it say anything: nothing but what is in the namespace may be sent
+    /// to that host.
+    pub fn of(namespace: &str, secrets: &[Secret]) -> Option<(Self, String)> {
+        let told: Vec<_> = secrets.iter().flat_map(|secret| told_by(namespace, secret)).collect();
+        let distinct: BTreeSet<_> = told.iter().map(|(inferred, _)| inferred).collect();
+        if distinct.len() == 1 { told.into_iter().next() } else { None }
     }
 }
 
-fn infer(namespace: &str, secret: &Secret) -> Vec<(Inferred, String)> {
+fn told_by(namespace: &str, secret: &Secret) -> Vec<(Inferred, String)> {
     let name = &secret.name;
-    let mut found = Vec::new();
+    let mut told = Vec::new();
     for (at, _) in name.match_indices(INFIX) {
         let (account, cluster_id) = (&name[..at], &name[at + INFIX.len()..]);
         let user = format!("{}_{namespace}+{account}", cluster_id.to_lowercase());
-        let entries = secret.credentials.iter().flatten();
-        let own = entries.filter(|(_, credentials)| credentials.username == user);
-        let plain = own.filter(|(registry, _)| !registry.contains('/'));
-        found.extend(plain.map(|(host, _)| {
+        let logins = secret.logins.iter().flatten().filter(|(_, login)| login.username == user);
+        let plain = logins.filter(|(registry, _)| !registry.contains('/'));
+        told.extend(plain.map(|(host, _)| {
             (Inferred { host: host.clone(), cluster_id: cluster_id.to_owned() }, name.clone())
         }));
     }
-    found
+    told
 }
 
 #[cfg(test)]
@@ -49,11 +48,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::snapshot::RegistryCredentials;
+    use crate::domain::snapshot::Login;
 
     fn secret(name: &str, host: &str, username: &str) -> Secret {
-        let credentials =
-            RegistryCredentials { username: username.into(), password: "token".into() };
+        let login = Login { username: username.into(), password: "token".into() };
         Secret {
             is_plain: true,
             uid: String::new(),
@@ -63,35 +61,32 @@ mod tests {
             resource_version: "1".into(),
             kind: "kubernetes.io/dockerconfigjson".into(),
             managed: false,
-            credentials: Ok(vec![(host.into(), credentials)]),
+            logins: Ok(vec![(host.into(), login)]),
         }
     }
 
     #[test]
-    fn infers_quay_and_cluster_id_from_own_pull_secrets() {
+    fn takes_quay_and_cluster_id_from_own_pull_secrets() {
         let host = "quay.example.com:8443";
-        let infer = |secrets: &[Secret]| {
-            Inferred::from_secrets("shop", secrets)
-                .map(|(inferred, _)| format!("{} {}", inferred.host, inferred.cluster_id))
+        let says = |secrets: &[Secret]| {
+            Inferred::of("shop", secrets)
+                .map(|(told, _)| format!("{} {}", told.host, told.cluster_id))
         };
         let builder = secret("builder-quay-openshift", host, "openshift_shop+builder");
         let odd = secret("my-quay-sa-quay-prod", host, "prod_shop+my-quay-sa");
         assert_eq!(
-            infer(std::slice::from_ref(&builder)).as_deref(),
+            says(std::slice::from_ref(&builder)).as_deref(),
             Some("quay.example.com:8443 openshift")
         );
+        assert_eq!(says(std::slice::from_ref(&odd)).as_deref(), Some("quay.example.com:8443 prod"));
+        assert_eq!(says(&[builder.clone(), odd]), None, "two of them");
         assert_eq!(
-            infer(std::slice::from_ref(&odd)).as_deref(),
-            Some("quay.example.com:8443 prod")
-        );
-        assert_eq!(infer(&[builder.clone(), odd]), None, "two of them");
-        assert_eq!(
-            infer(&[secret("builder-quay-openshift", host, "openshift_other+builder")]),
+            says(&[secret("builder-quay-openshift", host, "openshift_other+builder")]),
             None,
             "another namespace's"
         );
         assert_eq!(
-            infer(&[secret(
+            says(&[secret(
                 "builder-quay-openshift",
                 "quay.example.com/openshift_shop",
                 "openshift_shop+builder"
@@ -99,9 +94,9 @@ mod tests {
             None
         );
         assert_eq!(
-            infer(&[secret("mine", host, "openshift_shop+builder"), builder]).as_deref(),
+            says(&[secret("mine", host, "openshift_shop+builder"), builder]).as_deref(),
             Some("quay.example.com:8443 openshift")
         );
-        assert_eq!(infer(&[]), None);
+        assert_eq!(says(&[]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of the integration (Quay, cluster ID, token) and the source of each.
+//! The integration: which Quay, under which cluster ID, with which token, and where each of these came from.
 
 use std::fmt;
 
@@ -7,12 +7,14 @@ use super::names::{ClusterId, QuayUrl};
 use super::ownership_mark::ClusterIdentity;
 use super::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 
-/// The fields of a QuayIntegration that are used (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
+/// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuayIntegration {
+    /// Its name.
     pub name: String,
+    /// Its uid.
     pub uid: String,
-    /// Precondition of every write.
+    /// Guards every write.
     pub resource_version: String,
     /// `spec.clusterID`.
     pub cluster_id: String,
@@ -20,7 +22,7 @@ pub struct QuayIntegration {
     pub hostname: String,
     /// `spec.insecureRegistry`.
     pub insecure: bool,
-    /// `spec.scheduledImageStreamImport`: OpenShift imports the tags of builds every 15 minutes.
+    /// `spec.scheduledImageStreamImport`: OpenShift asks Quay every 15 minutes whether a tag that was built has changed.
     pub scheduled: bool,
     /// `spec.allowlistNamespaces`.
     pub allow: Vec<String>,
@@ -35,12 +37,15 @@ pub struct QuayIntegration {
 /// A key in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretKey {
+    /// The Secret's namespace.
     pub namespace: String,
+    /// The Secret's name.
     pub name: String,
+    /// The key in it.
     pub key: String,
 }
 
-/// The key that the operator reads the token from, regardless of the QuayIntegration (QBO
+/// The key under which the operator reads the token whatever the QuayIntegration says (QBO
 /// `controllers/namespace_controller.go:158`).
 pub const OPERATOR_TOKEN_KEY: &str = "token";
 
@@ -50,10 +55,12 @@ impl fmt::Display for SecretKey {
     }
 }
 
-/// The source of a setting.
+/// Where a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// A command line flag.
     Flag(&'static str),
+    /// An environment variable.
     Environment(&'static str),
     /// The QuayIntegration of that name.
     Resource(String),
@@ -71,150 +78,161 @@ impl fmt::Display for Source {
     }
 }
 
-/// A setting and its source.
+/// A setting and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
+    /// The value.
     pub value: T,
+    /// Where it came from.
     pub source: Source,
 }
 
-/// Flags and environment variables, which take precedence over the QuayIntegration.
+/// What flags and environment variables say; they go before the QuayIntegration.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
+    /// The address of the Quay.
     pub url: Option<Sourced<String>>,
+    /// The cluster ID.
     pub cluster_id: Option<Sourced<String>>,
-    /// The source of a given token; the token itself is not kept here.
+    /// A token was given; the token itself is not ours to keep.
     pub token: Option<Source>,
-    /// `--insecure`: do not verify certificates.
+    /// Do not verify certificates.
     pub insecure: bool,
 }
 
-/// The integration as known before any call to Quay.
+/// The integration as far as it is known before Quay is asked.
 #[derive(Clone, Debug)]
 pub struct IntegrationSnapshot {
+    /// What was given.
     pub given: Overrides,
     /// The QuayIntegrations of the cluster.
     pub resources: Observed<Vec<QuayIntegration>>,
-    /// The token in the Secret that the QuayIntegration references; `None` if not read.
+    /// The token in the Secret that the QuayIntegration names; `None` if it was not looked for.
     pub stored_token: Option<Observed<StoredTokenState>>,
-    /// The webhooks that rewrite builds; `None` if not read.
+    /// Who rewrites builds; `None` if nobody asked.
     pub rewriters: Option<BuildWebhookOwners>,
-    /// `None` if not read, or if the cluster has no such policy.
+    /// Which registries the cluster uses; `None` if nobody asked, or the cluster has no such policy.
     pub image_policy: Option<Observed<ImagePolicy>>,
-    /// `host:port` of this cluster's API server.
+    /// This cluster's API server, `host:port`.
     pub server: String,
 }
 
-/// The state of the stored token.
+/// What the Secret with the token holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredTokenState {
+    /// A token.
     Present,
+    /// There is no such Secret.
     SecretMissing,
+    /// The Secret has no such key.
     KeyMissing,
-    /// The value is empty.
+    /// Nothing is under the key.
     Empty,
-    /// The value cannot be a token.
+    /// What is under the key cannot be a token.
     Unusable,
 }
 
-/// The resolved settings, sufficient for work on namespaces.
+/// What a command needs to know to work on namespaces.
 #[derive(Clone, Debug)]
 pub struct Integration {
+    /// The address of the Quay.
     pub url: Sourced<QuayUrl>,
+    /// The cluster ID.
     pub cluster_id: Sourced<ClusterId>,
-    /// The only QuayIntegration, if it was read and has this Quay and cluster ID.
+    /// The one QuayIntegration, where there is one, it could be read, and it is about this Quay and cluster ID.
     pub resource: Option<QuayIntegration>,
-    /// The namespace lists could not be read, so the scope of a namespace is unknown.
+    /// The namespace lists could not be read: whether a namespace is in scope is unknown.
     pub lists_unread: bool,
     /// Certificates are not verified.
     pub insecure: bool,
+    /// This cluster.
     pub cluster: ClusterIdentity,
 }
 
 impl IntegrationSnapshot {
-    /// The QuayIntegration, if there is exactly one.
+    /// The one QuayIntegration, if there is exactly one.
     pub fn resource(&self) -> Option<&QuayIntegration> {
         match self.resources.as_deref() {
-            Ok([resource]) => Some(resource),
+            Ok([one]) => Some(one),
             _ => None,
         }
     }
 
-    /// The Quay's URL as written.
+    /// The address of the Quay as written, and where.
     pub fn url(&self) -> Option<Sourced<String>> {
         self.setting(&self.given.url, |resource| &resource.hostname)
     }
 
-    /// The cluster ID as written.
+    /// The cluster ID as written, and where.
     pub fn cluster_id(&self) -> Option<Sourced<String>> {
         self.setting(&self.given.cluster_id, |resource| &resource.cluster_id)
     }
 
-    /// The source of the token, even if it has none.
+    /// Where the token comes from, whether or not there is one.
     pub fn token_source(&self) -> Option<Source> {
         self.given.token.clone().or_else(|| self.secret().map(Source::Secret))
     }
 
-    /// The Secret with the token and the certificate authority, if the selected Quay is that of the QuayIntegration: a stored
-    /// token is sent to no other.
+    /// The Secret with the token and the certificate authority, if it is for the Quay that is worked with: what is stored for
+    /// one Quay is sent to no other.
     pub fn secret(&self) -> Option<SecretKey> {
-        self.resource()?.credentials.clone().filter(|_| self.is_integration_quay())
+        self.resource()?.credentials.clone().filter(|_| self.names_its_quay())
     }
 
-    /// Whether no other URL than that of the QuayIntegration was given. Requires that the QuayIntegration was read.
-    pub fn is_integration_quay(&self) -> bool {
+    /// Whether the address, where one was given, is that of the QuayIntegration. Only of use where that was read.
+    pub fn names_its_quay(&self) -> bool {
         let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
         let own = self.resource().and_then(|resource| host(&resource.hostname));
         self.given.url.as_ref().is_none_or(|given| own.is_some() && host(&given.value) == own)
     }
 
-    /// The error if no token was given and the stored one could not be read.
+    /// Why it is unknown whether there is a token, if it is: none was given, and the stored one could not be read.
     pub fn token_unread(&self) -> Option<&ReadError> {
         let stored = self.stored_token.as_ref().and_then(|stored| stored.as_ref().err());
         self.resources.as_ref().err().or(stored).filter(|_| self.given.token.is_none())
     }
 
-    /// Whether there is no token because the user is not allowed to read the QuayIntegration or the Secret, as is usual for
-    /// users of a project.
+    /// Whether there is no token because the user is not allowed to read the QuayIntegration or the Secret with the token: as
+    /// any user of a project without permissions in the cluster.
     pub fn is_for_administrators(&self) -> bool {
         self.token_unread().is_some_and(|unread| unread.kind == ReadErrorKind::Forbidden)
     }
 
-    /// Why there is no usable token.
+    /// Why there is no token, where none was given and none is stored that can be used.
     pub fn token_obstacle(&self) -> String {
         if let Some(unread) = self.token_unread() {
             return unread.to_string();
         }
         let Ok([resource]) = self.resources.as_deref() else {
-            let found = if self.resources.as_ref().is_ok_and(Vec::is_empty) {
-                "no QuayIntegration"
+            let number = if self.resources.as_ref().is_ok_and(Vec::is_empty) {
+                "no"
             } else {
-                "multiple QuayIntegrations"
+                "more than one"
             };
-            return format!("{found} found");
+            return format!("the cluster has {number} QuayIntegration");
         };
-        if let Some(url) = self.given.url.as_ref().filter(|_| !self.is_integration_quay()) {
+        if let Some(url) = self.given.url.as_ref().filter(|_| !self.names_its_quay()) {
             return format!(
-                "{} is not the Quay of the QuayIntegration, whose token is not sent there",
+                "{} names another Quay than the QuayIntegration, whose token is not sent there",
                 url.source
             );
         }
         let Some(key) = &resource.credentials else {
-            return "the QuayIntegration has no credentialsSecret".to_owned();
+            return "the QuayIntegration names no credentialsSecret".to_owned();
         };
         match &self.stored_token {
-            Some(Ok(StoredTokenState::SecretMissing)) => format!("{key}: Secret not found"),
-            Some(Ok(StoredTokenState::KeyMissing)) => format!("{key}: key not found"),
+            Some(Ok(StoredTokenState::SecretMissing)) => format!("{key}: there is no such Secret"),
+            Some(Ok(StoredTokenState::KeyMissing)) => format!("{key}: the Secret has no such key"),
             Some(Ok(StoredTokenState::Unusable)) => {
-                format!("{key}: invalid token")
+                format!("{key}: what it holds cannot be a token")
             }
-            _ => format!("{key}: empty value"),
+            _ => format!("{key}: it is empty"),
         }
     }
 
-    /// The sources of settings that differ from those of the QuayIntegration. With any, the QuayIntegration is for another Quay
-    /// or cluster ID, and its namespace lists are neither read nor written. An empty or invalid value of the QuayIntegration
-    /// does not differ.
+    /// Where the settings came from that differ from the QuayIntegration's. With any, the QuayIntegration is about another Quay
+    /// or cluster ID, and its namespace lists are neither read nor written. A value of the QuayIntegration that is empty or
+    /// cannot be used does not differ.
     pub fn differing(&self) -> Vec<&Source> {
         let Some(resource) = self.resource() else { return vec![] };
         let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
@@ -233,7 +251,7 @@ impl IntegrationSnapshot {
         [url, cluster_id].into_iter().flatten().map(|setting| &setting.source).collect()
     }
 
-    /// The settings, if URL and cluster ID are known and valid.
+    /// What to work with, if the settings that are known suffice for it.
     pub fn resolve(&self) -> Option<Integration> {
         let url = self.url()?;
         let cluster_id = self.cluster_id()?;
@@ -251,12 +269,13 @@ impl IntegrationSnapshot {
         })
     }
 
-    /// This cluster as recorded in ownership marks, independent of the selected Quay.
+    /// This cluster as marks name it. It is the same whichever Quay is worked with.
     pub fn cluster(&self) -> ClusterIdentity {
         let id = self.resource().map(|resource| resource.uid.clone()).unwrap_or_default();
         ClusterIdentity { id, server: self.server.clone() }
     }
 
+    /// Whether certificates are not to be verified.
     pub fn insecure(&self) -> bool {
         self.given.insecure || self.resource().is_some_and(|resource| resource.insecure)
     }
@@ -277,52 +296,45 @@ impl IntegrationSnapshot {
     }
 }
 
-/// A problem that affects every call to Quay, or every call of a kind. Detected from responses, reported once.
+/// What stands in the way of every call to Quay, or of every call of a kind. Learnt from answers, reported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuayProblem {
-    /// No response; the stage that failed, and why.
-    Unreachable {
-        step: ConnectionStage,
-        reason: String,
-    },
+    /// No answer; the step at which it stopped and why.
+    Unreachable { step: ConnectionStage, reason: String },
     /// The certificate is not trusted.
-    Untrusted {
-        reason: String,
-    },
+    Untrusted { reason: String },
     /// The token is not accepted (401).
-    TokenRejected {
-        reason: String,
-    },
-    /// `permission` completes "is not allowed to": `create organizations`.
-    UserLacksPermission {
-        user: String,
-        permission: String,
-    },
-    TokenLacksScope {
-        scope: String,
-    },
+    TokenRefused { reason: String },
+    /// The token's user lacks a right: which.
+    UserLacksRight { user: String, right: String },
+    /// The token lacks a scope: which.
+    TokenLacksScope { scope: String },
     /// Quay is in read-only mode.
     ReadOnly,
-    /// `ROBOTS_DISALLOW` is set.
+    /// Robot accounts are switched off.
     RobotsDisallowed,
 }
 
-/// The stage of a connection to Quay.
+/// How far a call to Quay came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionStage {
+    /// Looking up the name.
     Name,
+    /// Opening the connection.
     Connect,
+    /// Agreeing on TLS.
     Tls,
+    /// Getting an answer.
     Http,
 }
 
 impl fmt::Display for ConnectionStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ConnectionStage::Name => "resolving the host name",
+            ConnectionStage::Name => "looking up the name",
             ConnectionStage::Connect => "connecting",
-            ConnectionStage::Tls => "negotiating TLS",
-            ConnectionStage::Http => "waiting for a response",
+            ConnectionStage::Tls => "agreeing on TLS",
+            ConnectionStage::Http => "waiting for an answer",
         })
     }
 }
@@ -376,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn sends_stored_token_only_to_its_quay() {
+    fn sends_a_stored_token_only_to_its_quay() {
         let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
         let source = |url: Option<&str>, hostname: &str| {
             let mut snapshot = snapshot(url, None);
@@ -402,13 +414,13 @@ mod tests {
         assert_eq!(
             source(Some("https://quay.example.com"), ""),
             None,
-            "the token's Quay is unknown"
+            "the Quay that it is for is not known"
         );
         assert_eq!(source(Some("https://quay.example.com"), "ftp://quay.example.com"), None);
     }
 
     #[test]
-    fn explains_why_there_is_no_token() {
+    fn says_why_there_is_no_token() {
         let unread = |call: &str| ReadError {
             call: call.into(),
             reason: "forbidden".into(),
@@ -430,14 +442,26 @@ mod tests {
                 "could not list QuayIntegrations: forbidden",
                 true,
             ),
-            (Ok(vec![]), None, own, "no QuayIntegration found", false),
-            (Ok(vec![resource.clone(); 2]), None, own, "multiple QuayIntegrations found", false),
-            (Ok(vec![resource]), None, own, "the QuayIntegration has no credentialsSecret", false),
+            (Ok(vec![]), None, own, "the cluster has no QuayIntegration", false),
+            (
+                Ok(vec![resource.clone(); 2]),
+                None,
+                own,
+                "the cluster has more than one QuayIntegration",
+                false,
+            ),
+            (
+                Ok(vec![resource]),
+                None,
+                own,
+                "the QuayIntegration names no credentialsSecret",
+                false,
+            ),
             (
                 Ok(vec![complete.clone()]),
                 None,
                 other,
-                "--quay-url is not the Quay of the QuayIntegration, whose token is not sent there",
+                "--quay-url names another Quay than the QuayIntegration, whose token is not sent there",
                 false,
             ),
             (
@@ -451,14 +475,14 @@ mod tests {
                 Ok(vec![complete.clone()]),
                 Some(Ok(StoredTokenState::SecretMissing)),
                 own,
-                "Secret a/b, key token: Secret not found",
+                "Secret a/b, key token: there is no such Secret",
                 false,
             ),
             (
                 Ok(vec![complete]),
                 Some(Ok(StoredTokenState::Empty)),
                 own,
-                "Secret a/b, key token: empty value",
+                "Secret a/b, key token: it is empty",
                 false,
             ),
         ];
@@ -476,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_settings_of_the_resource_do_not_differ() {
+    fn completes_an_integration_without_usable_settings() {
         let mut snapshot = snapshot(Some("https://other.example.com"), Some("test"));
         snapshot.resources = Ok(vec![QuayIntegration::default()]);
         assert!(snapshot.differing().is_empty());

@@ -1,35 +1,35 @@
-//! Images in the internal registry that were not migrated to Quay.
+//! OpenShift's own registry, and what of it has not moved to Quay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::snapshot::{ImageStream, StreamTag, TagImage};
 
-/// The layers of an image stream's images.
+/// What an image stream's images are made of: which blobs each has, and how large each blob is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     /// The size of each blob in bytes, by digest.
     pub blobs: BTreeMap<String, u64>,
-    /// By digest.
+    /// What each image is made of, by digest.
     pub images: BTreeMap<String, ImageParts>,
 }
 
-/// The parts of an image or a manifest list.
+/// What an image is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageParts {
-    /// The digests of an image's blobs.
+    /// The digests of its blobs.
     pub blobs: Vec<String>,
-    /// The digests of a manifest list's images.
+    /// The digests of the images that a manifest list names.
     pub images: Vec<String>,
 }
 
 impl Layers {
-    /// The size of an image in bytes, with each blob counted once; `None` if unknown.
+    /// The size of an image in bytes, each of its blobs counted once; none if it is not known.
     pub fn size(&self, digest: &str) -> Option<u64> {
         let image = self.images.get(digest)?;
         let mut blobs: BTreeSet<_> = image.blobs.iter().collect();
         for part in &image.images {
-            // A manifest list contains no other lists.
+            // A manifest list names images, never another list.
             blobs.extend(&self.images.get(part)?.blobs);
         }
         if blobs.is_empty() {
@@ -39,7 +39,7 @@ impl Layers {
     }
 }
 
-/// The tags whose latest image is in the internal registry, with that image. `quay` is Quay's host.
+/// The tags of an image stream whose newest image is in OpenShift's own registry, with that image. `quay` is Quay's host.
 pub fn tags_in_registry<'a>(
     stream: &'a ImageStream,
     quay: &str,
@@ -48,26 +48,25 @@ pub fn tags_in_registry<'a>(
     images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
 
-/// Checks that an image can be copied to its tag. An editor of the image stream chooses both, and
-/// the API server accepts tags that no registry does.
+/// Why an image cannot be copied under the name of its tag: an editor of the image stream chooses both, and the API server
+/// takes tags that no registry has.
 ///
 /// # Errors
-/// The rule that is broken, without quoting the name.
-pub fn validate_copy(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
+/// The sentence that says which rule is broken, without quoting the name.
+pub fn is_copyable(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    if names::validate_tag(&tag.name).is_err() {
+    if names::tag(&tag.name).is_err() {
         Err(
-            "invalid tag: expected 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
+            "a tag has 1 to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`",
         )
     } else if !image.reference.chars().all(is_plain) {
-        Err("invalid image reference: unexpected characters")
+        Err("the address of its image has characters that no address has")
     } else {
         Ok(())
     }
 }
 
-/// The internal registry is a service of the cluster,
-/// `image-registry.openshift-image-registry.svc:5000`. Quay might be one too.
+/// That registry is a service of the cluster: `image-registry.openshift-image-registry.svc:5000`. Quay may be one as well.
 fn is_in_registry(reference: &str, quay: &str) -> bool {
     let registry = reference.split('/').next().unwrap_or_default();
     let host = registry.split(':').next().unwrap_or_default();
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_each_blob_of_an_image_once() {
+    fn a_blob_that_an_image_has_twice_is_counted_once_and_an_unknown_one_makes_the_size_unknown() {
         let blobs = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 20)]);
         let image = |blobs: &[&str]| {
             let blobs = blobs.iter().map(|&blob| blob.to_owned()).collect();
@@ -97,10 +96,10 @@ mod tests {
     }
 
     #[test]
-    fn rejects_invalid_tags_and_references() {
+    fn refuses_tags_and_addresses_that_cannot_be_one() {
         let check = |tag: &str, reference: &str| {
             let image = TagImage { reference: reference.into(), ..TagImage::default() };
-            validate_copy(&StreamTag { name: tag.into(), ..StreamTag::default() }, &image)
+            is_copyable(&StreamTag { name: tag.into(), ..StreamTag::default() }, &image)
         };
         let good = "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:1";
         for tag in ["latest", "v1.2_3-x", "_"] {
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_tags_whose_latest_image_is_in_the_registry() {
+    fn a_tag_is_in_the_registry_when_its_newest_image_is() {
         let tag = |name: &str, reference: &str| {
             let image = TagImage { reference: reference.into(), ..TagImage::default() };
             StreamTag { name: name.into(), image: Some(image), ..StreamTag::default() }

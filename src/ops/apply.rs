@@ -1,4 +1,4 @@
-//! Application of a plan to the cluster and Quay.
+//! Applying a plan: every change as soon as those it waits for are done.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,39 +15,44 @@ use crate::domain::dependencies::{End, Schedule, Step};
 use crate::domain::desired::Desired;
 use crate::domain::dockerconfig::AuthEntry;
 use crate::domain::ownership::Claim;
-use crate::domain::snapshot::{NamespaceSnapshot, RegistryCredentials, Secret, ServiceAccount};
+use crate::domain::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
 
+/// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
+    /// It has its effect.
     Done,
-    /// With the reason.
+    /// It was refused or could not be sent, and why.
     Failed(String),
-    /// A dependency failed.
+    /// Something it requires failed.
     Skipped,
 }
 
-/// The new state of the changed object, for caches.
+/// What a change that was made left behind, for those who remember what is.
 pub(crate) enum Effect {
-    /// The change itself describes it.
+    /// Nothing that the change does not say itself.
     None,
-    /// The robot account's new token.
+    /// The robot account's token from now on.
     Token(SecretString),
+    /// The secret as it is now.
     Secret(Secret),
+    /// The service account as it is now.
     ServiceAccount(ServiceAccount),
 }
 
-/// The planned changes of one namespace.
+/// The changes of one namespace and what is needed to make them.
 pub(crate) struct ApplyInput<'a> {
-    /// In the order of the plan.
+    /// The changes, in the order of their plan.
     pub changes: &'a [Change],
+    /// The namespace they were planned for.
     pub snapshot: &'a NamespaceSnapshot,
+    /// What it should become.
     pub desired: &'a Desired,
 }
 
 impl App {
-    /// Applies the changes, independent ones concurrently, and returns their outcomes in the order
-    /// of the plan. `each` is called as soon as a change ends; its effect is `None` unless it
-    /// succeeded.
+    /// Makes the changes; independent ones at the same time, as many as requests may be under way. Says what became of each, in the order of the plan. `each`
+    /// is told as soon as a change was made, or was not, which has no effect.
     pub(crate) async fn apply(
         &self,
         target: &QuayConnection,
@@ -60,15 +65,12 @@ impl App {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < self.concurrency
-                && let Some(step) = schedule.next_step()
+                && let Some(step) = schedule.step()
             {
                 match step {
-                    Step::Apply(index) => {
+                    Step::Make(index) => {
                         under_way.push(async move {
-                            (
-                                index,
-                                self.apply_change(target, work, tokens, &work.changes[index]).await,
-                            )
+                            (index, self.make(target, work, tokens, &work.changes[index]).await)
                         });
                     }
                     Step::Skip(index) => {
@@ -77,8 +79,8 @@ impl App {
                     }
                 }
             }
-            let Some((index, result)) = under_way.next().await else { return outcomes };
-            let (outcome, effect, end) = match result {
+            let Some((index, made)) = under_way.next().await else { return outcomes };
+            let (outcome, effect, end) = match made {
                 Ok(effect) => (Outcome::Done, Some(effect), End::Done),
                 Err(error) => (Outcome::Failed(format!("{error:#}")), None, End::Failed),
             };
@@ -88,7 +90,7 @@ impl App {
         }
     }
 
-    async fn apply_change(
+    async fn make(
         &self,
         target: &QuayConnection,
         work: &ApplyInput<'_>,
@@ -100,13 +102,13 @@ impl App {
         match change {
             EditScope(edit) => drop(cluster.edit_scope(edit).await?),
             AnnotateNamespace { namespace, linked } => {
-                cluster.set_linked_annotation(namespace, *linked).await?
+                cluster.mark_namespace(namespace, *linked).await?
             }
             RemoveOperatorFinalizer { namespace, .. } => {
-                cluster.remove_operator_finalizer(namespace).await?
+                cluster.release_namespace(namespace).await?
             }
             SetFinalizer { namespace, guarded, .. } => {
-                cluster.set_finalizer(namespace, *guarded).await?
+                cluster.guard_namespace(namespace, *guarded).await?
             }
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark, robots, .. } => {
@@ -118,12 +120,10 @@ impl App {
             }
             DeleteOrganization { organization } => quay.delete_organization(organization).await?,
             CreateRobot { organization, robot, mark } => {
-                return Ok(
-                    tokens.record(robot, quay.create_robot(organization, robot, mark).await?)
-                );
+                return Ok(tokens.learn(robot, quay.create_robot(organization, robot, mark).await?));
             }
             RotateRobot { organization, robot } => {
-                return Ok(tokens.record(robot, quay.rotate_robot(organization, robot).await?));
+                return Ok(tokens.learn(robot, quay.rotate_robot(organization, robot).await?));
             }
             DeleteRobot { organization, robot } => quay.delete_robot(organization, robot).await?,
             CreateDefaultPermission { organization, robot, role } => {
@@ -139,21 +139,21 @@ impl App {
                 quay.create_repository(organization, repository).await?
             }
             SetRepositoryPermission { organization, repository, robot, role } => {
-                quay.set_repository_permission(organization, repository, robot, *role).await?;
+                quay.grant(organization, repository, robot, *role).await?;
             }
             CreateSecret { secret, robot, .. } => {
                 return self.create_secret(target, work, tokens, [secret, robot]).await;
             }
             UpdateSecret { namespace, secret, robot, version } => {
-                let credentials = current_credentials(work, tokens, robot)?;
-                let entry = entry(work, &credentials);
+                let login = login(work, tokens, robot)?;
+                let entry = entry(work, &login);
                 return Ok(Effect::Secret(
                     cluster.update_secret(namespace, secret, &entry, version).await?,
                 ));
             }
             ReplaceSecret { namespace, secret, robot, version } => {
-                let credentials = current_credentials(work, tokens, robot)?;
-                let entry = entry(work, &credentials);
+                let login = login(work, tokens, robot)?;
+                let entry = entry(work, &login);
                 return Ok(Effect::Secret(
                     cluster.replace_secret(namespace, secret, &entry, version).await?,
                 ));
@@ -178,13 +178,12 @@ impl App {
     }
 }
 
-/// The maximum number of attempts to write a secret that others write concurrently.
+/// How often a secret that others write too is looked at.
 const MAX_POLLS: usize = 3;
 
 impl App {
-    /// Creates a secret. If one appeared meanwhile, it might hold a newer token than ours. The
-    /// current token is therefore read after that secret, and written only to the resource version
-    /// that was read.
+    /// Creates a secret. One that is there although none was seen may hold a newer token than the one that is known: the
+    /// current one is asked for after the secret was read, and written only into the secret as it was read.
     async fn create_secret(
         &self,
         target: &QuayConnection,
@@ -193,38 +192,38 @@ impl App {
         [secret, robot]: [&str; 2],
     ) -> anyhow::Result<Effect> {
         let (cluster, namespace) = (&self.cluster, work.snapshot.name.as_str());
-        let known = current_credentials(work, tokens, robot)?;
-        let mut last_error =
-            match cluster.create_secret(namespace, secret, &entry(work, &known)).await {
-                Err(error) if error.is_conflict() || error.is_over_quota() => error,
-                done => return Ok(Effect::Secret(done?)),
-            };
+        let known = login(work, tokens, robot)?;
+        let mut refusal = match cluster.create_secret(namespace, secret, &entry(work, &known)).await
+        {
+            Err(error) if error.is_conflict() || error.is_over_quota() => error,
+            done => return Ok(Effect::Secret(done?)),
+        };
         for _ in 0..MAX_POLLS {
             let Some(found) = cluster.find_secret(namespace, secret).await? else { break };
             if found.kind != SECRET_TYPE {
-                anyhow::bail!("secret {secret} exists with the immutable type {}", found.kind);
+                anyhow::bail!(
+                    "there is a secret {secret} of type {}, which cannot be changed",
+                    found.kind
+                );
             }
-            if found
-                .credentials_for(work.desired.place())
-                .is_some_and(|entry| entry.is_same(&known))
-            {
+            if found.login_for(work.desired.place()).is_some_and(|login| login.is(&known)) {
                 return Ok(Effect::Secret(found));
             }
-            tokens.record(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
-            let current = current_credentials(work, tokens, robot)?;
+            tokens.learn(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
+            let current = login(work, tokens, robot)?;
             match cluster
                 .update_secret(namespace, secret, &entry(work, &current), &found.resource_version)
                 .await
             {
-                Err(error) if error.is_conflict() => last_error = error,
+                Err(error) if error.is_conflict() => refusal = error,
                 done => return Ok(Effect::Secret(done?)),
             }
         }
-        Err(last_error.into())
+        Err(refusal.into())
     }
 }
 
-/// The current tokens by robot account, as read or returned by changes.
+/// The robot accounts' current tokens, as they were read and as they are made.
 struct TokenCache(Mutex<BTreeMap<String, SecretString>>);
 
 impl TokenCache {
@@ -238,7 +237,7 @@ impl TokenCache {
         ))
     }
 
-    fn record(&self, robot: &str, token: SecretString) -> Effect {
+    fn learn(&self, robot: &str, token: SecretString) -> Effect {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -251,17 +250,15 @@ impl TokenCache {
     }
 }
 
-fn current_credentials(
-    work: &ApplyInput,
-    tokens: &TokenCache,
-    robot: &str,
-) -> anyhow::Result<RegistryCredentials> {
+/// A robot account's current login.
+fn login(work: &ApplyInput, tokens: &TokenCache, robot: &str) -> anyhow::Result<Login> {
     let password = tokens
         .get(robot)
-        .with_context(|| format!("the token of robot account {robot} is unknown"))?;
-    Ok(RegistryCredentials { username: work.desired.robot_username(robot), password })
+        .with_context(|| format!("the token of robot account {robot} is not known"))?;
+    Ok(Login { username: work.desired.login_name(robot), password })
 }
 
-fn entry<'a>(work: &'a ApplyInput<'_>, credentials: &'a RegistryCredentials) -> AuthEntry<'a> {
-    AuthEntry { place: work.desired.place(), credentials: credentials }
+/// The entry that a secret is to have.
+fn entry<'a>(work: &'a ApplyInput<'_>, login: &'a Login) -> AuthEntry<'a> {
+    AuthEntry { place: work.desired.place(), login }
 }

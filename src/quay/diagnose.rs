@@ -1,4 +1,4 @@
-//! Finds out which permission a token lacks: once per process, and only if an organization is missing or forbidden.
+//! Why the token may not: asked once per process, and only when an organization is missing or refused.
 
 use futures::join;
 use reqwest::Method;
@@ -9,9 +9,10 @@ use super::discovery::Features;
 use super::error::{ErrorKind, QuayError};
 use crate::domain::integration::QuayProblem;
 
+/// What is known about the token's user.
 #[derive(Debug)]
 pub(super) struct Diagnosis {
-    /// The token's user; `None` if it could not be read.
+    /// None if the user could not be read.
     pub(super) user: Option<api_types::User>,
 }
 
@@ -23,27 +24,27 @@ impl Diagnosis {
 }
 
 impl Quay {
-    /// Adds the missing permissions of the token and its user to [`Quay::problems`], for creating and administering
-    /// organizations. One to three requests the first time, then none.
+    /// Finds out what the token and its user lack for creating and administering organizations, for
+    /// [`Quay::troubles`]. Costs one to three calls the first time, then none.
     pub async fn diagnose(&self) {
         self.diagnosis().await;
     }
 
-    /// Diagnoses a rejected creation of an organization. With FEATURE_RESTRICTED_USERS, Quay 3.12 rejects superusers too
-    /// unless they are whitelisted, which only an attempt shows (`is_restricted_user` of `data/users/__init__.py`; newer
-    /// releases: `wire/591`).
+    /// The same after an organization was not allowed to be created. Quay 3.12 refuses superusers too while users are
+    /// restricted, unless its whitelist names them, which only a try shows (`is_restricted_user` of
+    /// `data/users/__init__.py`; newer releases: sample 591).
     pub(super) async fn diagnose_creation(&self) {
         let (diagnosis, config) = join!(self.diagnosis(), self.config());
         let is_restricted = config.is_ok_and(|config| config.features.restricted_users);
         if let Some(user) =
             diagnosis.user.as_ref().filter(|user| is_restricted && user.super_user == Some(true))
         {
-            self.record_problem(cannot_create_organizations(user));
+            self.learn(may_not_create_organizations(user));
         }
     }
 
-    /// The outage is over: Quay accepts writes again, or answers and accepts the token. One or two requests.
-    pub async fn has_recovered(&self, outage: &QuayProblem) -> bool {
+    /// Whether an outage is over: Quay takes writes again, or answers and accepts the token. Costs a call, or two.
+    pub async fn is_over(&self, outage: &QuayProblem) -> bool {
         if *outage == QuayProblem::ReadOnly {
             return self.config().await.is_ok_and(|config| !config.is_readonly());
         }
@@ -54,14 +55,14 @@ impl Quay {
     }
 
     pub(super) async fn diagnosis(&self) -> &Diagnosis {
-        self.0.diagnosis.get_or_init(|| self.diagnose_user()).await
+        self.0.diagnosis.get_or_init(|| self.examine()).await
     }
 
-    async fn diagnose_user(&self) -> Diagnosis {
+    async fn examine(&self) -> Diagnosis {
         let user = self.whoami().await;
         match &user {
             Ok(user) => {
-                // A superuser is not subject to the features that restrict users.
+                // What this Quay keeps to superusers does not matter to one.
                 let features = match user.super_user {
                     Some(true) => Features::default(),
                     _ => self
@@ -70,25 +71,23 @@ impl Quay {
                         .map(|config| config.features.clone())
                         .unwrap_or_default(),
                 };
-                user_problems(user, &features)
-                    .into_iter()
-                    .for_each(|problem| self.record_problem(problem));
-                if self.is_missing_org_admin(user).await {
-                    self.record_problem(missing_scope("org:admin"));
+                user_troubles(user, &features).into_iter().for_each(|trouble| self.learn(trouble));
+                if self.keeps_org_admin_back(user).await {
+                    self.learn(lacks("org:admin"));
                 }
             }
-            // Also the response to a valid token without the scopes user:read and user:admin (`wire/111`).
+            // Also the answer to a good token without either of the scopes user:read and user:admin (sample 111).
             Err(error)
                 if error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await =>
             {
-                self.record_problem(missing_scope("user:admin"));
+                self.learn(lacks("user:admin"));
             }
             Err(_) => {}
         }
         Diagnosis { user: user.ok() }
     }
 
-    /// The token's user. A 401 might be the response to a valid token (`wire/111`), so it is not recorded.
+    /// The token's user. A 401 may also be the answer to a good token (sample 111), so nothing is learnt from it.
     pub(super) async fn whoami(&self) -> Result<api_types::User, QuayError> {
         self.fetch(
             &self
@@ -98,7 +97,7 @@ impl Quay {
         .await
     }
 
-    /// Calls an endpoint that answers 401 to an invalid token, and 403 to a valid one without the scope.
+    /// Asks for what needs a token, but no scope to be told so: 401 is for a bad token, 403 for a good one.
     async fn is_token_accepted(&self) -> bool {
         let call =
             self.api(Method::GET, &["superuser", "organizations", ""], "check the token".into());
@@ -106,51 +105,51 @@ impl Quay {
         answer.map_or_else(|error| error.kind == ErrorKind::Forbidden, |()| true)
     }
 
-    /// Diagnoses an organization that exists and that the token is not allowed to administer.
+    /// Finds out why an organization that exists may not be administered.
     pub(super) async fn diagnose_refusal(&self, name: &str, view: &api_types::Organization) {
         let diagnosis = self.diagnosis().await;
         if lacks_org_admin(name, view, diagnosis.user.as_ref()) {
-            self.record_problem(missing_scope("org:admin"));
+            self.learn(lacks("org:admin"));
         }
     }
 }
 
-/// The problems that prevent the user from creating organizations.
-pub(super) fn user_problems(user: &api_types::User, features: &Features) -> Vec<QuayProblem> {
-    let mut problems = Vec::new();
-    // Without user:admin the response has little more than the name (`wire/110`).
+/// What stands in the way of creating organizations.
+pub(super) fn user_troubles(user: &api_types::User, features: &Features) -> Vec<QuayProblem> {
+    let mut troubles = Vec::new();
+    // Without user:admin the answer holds little more than the name (sample 110).
     if user.email.is_none() && user.is_me.is_none() {
-        problems.push(missing_scope("user:admin"));
+        troubles.push(lacks("user:admin"));
     }
-    // `wire/560` to `wire/562`, `wire/590`, `wire/591`.
-    if features.restricts_organization_creation() && user.super_user != Some(true) {
-        problems.push(cannot_create_organizations(user));
+    // Samples 560-562, 590, 591.
+    if features.keeps_organizations_to_superusers() && user.super_user != Some(true) {
+        troubles.push(may_not_create_organizations(user));
     }
-    problems
+    troubles
 }
 
-fn cannot_create_organizations(user: &api_types::User) -> QuayProblem {
-    QuayProblem::UserLacksPermission {
+fn may_not_create_organizations(user: &api_types::User) -> QuayProblem {
+    QuayProblem::UserLacksRight {
         user: user.username.clone(),
-        permission: "create organizations".into(),
+        right: "create organizations".into(),
     }
 }
 
-/// The user is an administrator of the organization, but the token lacks the scope. In Quay's responses `is_admin` and
-/// `is_member` depend on the token's scopes; the list of organizations and `can_view` depend on the user's membership
-/// (`endpoints/api/user.py`, `organization.py`; `wire/185`).
+/// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
+/// `is_member` by what the token may, but lists a user's organizations and the teams she may look into by her
+/// membership (`endpoints/api/user.py`, `organization.py`; sample 185).
 pub(super) fn lacks_org_admin(
     name: &str,
     view: &api_types::Organization,
     user: Option<&api_types::User>,
 ) -> bool {
     let is_owner = view.teams.values().any(|team| team.role == "admin" && team.can_view);
-    let is_member = user.is_some_and(|user| {
+    let belongs = user.is_some_and(|user| {
         user.organizations.iter().any(|organization| organization.name == name)
     });
-    is_owner || (is_member && !view.is_member)
+    is_owner || (belongs && !view.is_member)
 }
 
-pub(super) fn missing_scope(scope: &str) -> QuayProblem {
+pub(super) fn lacks(scope: &str) -> QuayProblem {
     QuayProblem::TokenLacksScope { scope: scope.into() }
 }

@@ -1,10 +1,18 @@
-//! The client of Quay's API and of its registry; it returns values of [`crate::domain`].
+//! The Quay side: its API and its registry, turned into values of [`crate::domain`].
 //!
-//! Every request with a token costs Quay 0.2 s of CPU, so the number of requests is kept low.
+//! [`Quay`] is the client. A call goes through `call` (deadline, retries) and `throttle` (how many at once) and comes back as an answer or as a
+//! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
+//! has become pointless. `read`, `tags`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
+//!
+//! What comes before there is a token to work with: `inspect` and `certificates` look at a Quay from the outside,
+//! `sign_in` and `issue` get a token from user name and password (`visit` is the cookie and the CSRF token in between,
+//! `scope` what to ask for), `trial` finds out what a token is good for.
+//!
+//! Every request with a token costs Quay a fifth of a second of CPU, so what is counted here is requests.
 
 mod api_types;
 mod certificates;
-mod circuit_breaker;
+mod connection;
 mod diagnose;
 mod discovery;
 mod error;
@@ -17,7 +25,6 @@ mod sign_in;
 mod tags;
 mod throttle;
 mod token_check;
-mod transport_error;
 #[cfg(any(test, fuzzing))]
 pub mod untrusted;
 mod web_session;
@@ -42,12 +49,14 @@ use crate::domain::names::QuayUrl;
 use crate::proxy::ProxyRules;
 use crate::request_metrics::{Observer, ObserverSlot};
 use crate::tls::{self, Trust};
-use circuit_breaker::CircuitBreaker;
+use connection::CircuitBreaker;
 use diagnose::Diagnosis;
 use registry::Challenge;
 use throttle::Throttle;
 
-pub use certificates::{CaBundle, Certificate, describe_pem, presented_chain};
+pub use certificates::{
+    Certificate, certificates_only, describe_pem, left_out_warning, presented_chain,
+};
 pub use discovery::{Features, Inspection, ServerInfo};
 pub use error::{ErrorKind, OptionsError, QuayError};
 pub use issue_token::{IssuedToken, TokenRequest};
@@ -57,30 +66,30 @@ pub use sign_in::Session;
 pub use throttle::WaitNotice;
 pub use token_check::TokenInfo;
 
-/// Quay rejects API calls with the user agent of a browser (`wire/090`).
+/// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
 const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));
 
-/// Shorter where the timeout of a call is shorter.
+/// The longest wait for a connection. It is less where a call has less time in all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Settings of a [`Quay`] client.
+/// What a [`Quay`] is made from.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Address of the API and of the registry.
+    /// Its address.
     pub url: QuayUrl,
-    /// The OAuth token; without one, only public endpoints can be called.
+    /// The OAuth token; without one, only what Quay tells everybody can be asked.
     pub token: Option<SecretString>,
-    /// Certificates (PEM) to trust in addition to the system's.
+    /// Certificates (PEM) to trust beside the system's.
     pub ca: Option<Vec<u8>>,
     /// Accept any certificate, and plain http.
     pub insecure: bool,
-    /// Maximum number of requests in flight.
+    /// The most requests in flight.
     pub concurrency: usize,
-    /// Time limit of one call, retries included. It excludes the time in the queue, and pauses that Quay asks for.
+    /// The most time one call may take, retries included; waiting for its turn, and pauses that Quay asks for, do not count.
     pub timeout: Duration,
 }
 
-/// A client of one Quay. Clones share connections and state; the first call connects.
+/// A client of one Quay. Clones share its connection and what was learnt; nothing connects before the first call.
 #[derive(Clone, Debug)]
 pub struct Quay(Arc<Shared>);
 
@@ -93,46 +102,46 @@ struct Shared {
     insecure: bool,
     throttle: Arc<Throttle>,
     timeout: Duration,
+    /// Whether calls to the API still make sense.
     api: CircuitBreaker,
-    /// Of the registry and its token service, which can be on another host.
+    /// The same for the registry and its token service, which may be another host.
     registry: CircuitBreaker,
-    /// Problems that do not open a circuit breaker.
-    problems: Mutex<Vec<QuayProblem>>,
-    /// Robot accounts that existed when this client was to create them: another run is linking the same namespace.
-    raced_robots: Mutex<BTreeSet<String>>,
+    /// What was learnt beside what the lines know.
+    troubles: Mutex<Vec<QuayProblem>>,
+    /// Robot accounts that were there when we came to create them: somebody else is at the same work.
+    retry_after_race: Mutex<BTreeSet<String>>,
     /// Organizations that this client created and that have no robot account yet.
-    created_organizations: Mutex<BTreeSet<String>>,
+    created: Mutex<BTreeSet<String>>,
     config: Arc<OnceCell<api_types::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
-    observer: ObserverSlot,
+    eye: ObserverSlot,
 }
 
 impl Quay {
     /// Checks the options and builds the HTTP client.
     ///
     /// # Errors
-    /// Invalid options: see [`OptionsError`].
+    /// When the options can only fail: see [`OptionsError`].
     pub fn new(options: Options) -> Result<Self, OptionsError> {
         if options.url.is_plain_http() && !options.insecure {
             return Err(OptionsError::PlainHttp);
         }
         if let Some(token) = &options.token {
-            bearer_header(token).ok_or(OptionsError::Token)?;
+            bearer(token).ok_or(OptionsError::Token)?;
         }
-        let authorities =
-            options.ca.as_deref().map(parse_certificates).transpose()?.unwrap_or_default();
+        let authorities = options.ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
         let trust = if options.insecure { Trust::Every } else { Trust::SystemAnd(authorities) };
         let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let proxies = ProxyRules::from_env(|name| std::env::var(name).ok());
-        let http = transport_error::use_proxies(reqwest::Client::builder(), &proxies)
+        let proxies = ProxyRules::of(|name| std::env::var(name).ok());
+        let http = connection::by_proxies(reqwest::Client::builder(), &proxies)
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout * 2 / 3))
             .tls_backend_preconfigured(tls)
             .build()
-            .map_err(|error| OptionsError::Client(transport_error::root_cause(&error)))?;
+            .map_err(|error| OptionsError::Client(connection::root_cause(&error)))?;
         Ok(Self(Arc::new(Shared {
             http,
             proxies,
@@ -143,37 +152,37 @@ impl Quay {
             timeout: options.timeout,
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),
-            problems: Mutex::default(),
-            raced_robots: Mutex::default(),
-            created_organizations: Mutex::default(),
+            troubles: Mutex::default(),
+            retry_after_race: Mutex::default(),
+            created: Mutex::default(),
             config: Arc::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
-            observer: ObserverSlot::default(),
+            eye: ObserverSlot::default(),
         })))
     }
 
-    /// A client of the same Quay with another token, or without one. It shares connections, the configuration of Quay and
-    /// the problems that do not depend on the token.
+    /// The same Quay, asked with another token, or with none. Connections are shared and what Quay tells everybody is
+    /// remembered; what was learnt about the old token is not.
     ///
     /// # Errors
-    /// Invalid characters in the token.
+    /// When the token cannot stand in a request.
     pub fn with_token(&self, token: Option<SecretString>) -> Result<Self, OptionsError> {
         if let Some(token) = &token {
-            bearer_header(token).ok_or(OptionsError::Token)?;
+            bearer(token).ok_or(OptionsError::Token)?;
         }
-        Ok(self.with_state(token, self.0.server_problems(), Arc::clone(&self.0.config)))
+        Ok(self.anew(token, self.0.server_problems(), Arc::clone(&self.0.config)))
     }
 
-    /// A client of the same Quay with the same token, with closed circuit breakers and without any known problem.
+    /// The same Quay, asked with the same token; what was learnt is forgotten.
     pub fn with_reset_breaker(&self) -> Self {
-        self.with_state(self.0.token.clone(), vec![], Arc::default())
+        self.anew(self.0.token.clone(), vec![], Arc::default())
     }
 
-    fn with_state(
+    fn anew(
         &self,
         token: Option<SecretString>,
-        problems: Vec<QuayProblem>,
+        troubles: Vec<QuayProblem>,
         config: Arc<OnceCell<api_types::Config>>,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -186,78 +195,87 @@ impl Quay {
             timeout: self.0.timeout,
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),
-            problems: Mutex::new(problems),
-            raced_robots: Mutex::default(),
-            created_organizations: Mutex::default(),
+            troubles: Mutex::new(troubles),
+            retry_after_race: Mutex::default(),
+            created: Mutex::default(),
             config,
             diagnosis: OnceCell::new(),
             challenge: self.0.challenge.clone(),
-            observer: self.0.observer.clone(),
+            eye: self.0.eye.clone(),
         }))
     }
 
-    /// Registers a callback for pauses that Quay asks for. The first one is kept.
-    pub fn set_wait_notice(&self, notice: WaitNotice) {
-        self.0.throttle.set_wait_notice(notice);
+    /// Has it told why nothing happens while Quay wants a pause.
+    pub fn tell(&self, teller: WaitNotice) {
+        self.0.throttle.tell(teller);
     }
 
-    /// Reports every request to an observer. The first one is kept.
+    /// Has every request told to an observer.
     pub fn observe(&self, observer: Observer) {
-        self.0.observer.set(observer);
+        self.0.eye.open(observer);
     }
 
-    /// The problems that make all calls fail, or all calls of a kind, as known from the responses so far; without duplicates.
-    pub fn problems(&self) -> Vec<QuayProblem> {
-        let problems = self.0.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.api.problem().into_iter().chain(problems.iter()).cloned().collect()
+    /// What stands in the way of every call, or of every call of a kind, as far as the answers so far tell. None twice.
+    pub fn troubles(&self) -> Vec<QuayProblem> {
+        let learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.api.down().into_iter().chain(learnt.iter()).cloned().collect()
     }
 
-    /// The problem that currently prevents all changes: Quay is unavailable, rejects the token, or is read-only.
+    /// What keeps changes from being made for a while: Quay cannot be worked with at all, or takes no writes.
     pub fn outage(&self) -> Option<QuayProblem> {
-        let is_outage = |problem: &QuayProblem| {
-            self.0.api.problem() == Some(problem) || *problem == QuayProblem::ReadOnly
+        let is_outage = |trouble: &QuayProblem| {
+            self.0.api.down() == Some(trouble) || *trouble == QuayProblem::ReadOnly
         };
-        self.problems().into_iter().find(is_outage)
+        self.troubles().into_iter().find(is_outage)
     }
 
-    fn record_problem(&self, problem: QuayProblem) {
-        let mut problems = self.0.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if !problems.contains(&problem) {
-            problems.push(problem);
+    fn learn(&self, trouble: QuayProblem) {
+        let mut learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if !learnt.contains(&trouble) {
+            learnt.push(trouble);
         }
     }
 }
 
 impl Shared {
-    /// The known problems that do not depend on the token.
+    /// What was learnt that holds whoever asks.
     fn server_problems(&self) -> Vec<QuayProblem> {
-        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        problems
+        let learnt = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt
             .iter()
-            .filter(|problem| {
-                matches!(problem, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)
+            .filter(|trouble| {
+                matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)
             })
             .cloned()
             .collect()
     }
 }
 
-/// The `Authorization` header; `None` if the token is empty or has characters that a header cannot have.
-fn bearer_header(token: &SecretString) -> Option<HeaderValue> {
+/// The token as it goes into the `Authorization` header; none if it is empty or cannot stand there.
+fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let token = token.expose_secret();
-    let is_valid = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_valid)?;
+    let is_one_word = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
+    let mut header =
+        HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_one_word)?;
     header.set_sensitive(true);
     Some(header)
 }
 
-fn parse_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OptionsError> {
+/// The certificates in a PEM file.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OptionsError> {
+    let broken = |error: &dyn std::fmt::Display| {
+        OptionsError::Ca(format!("a certificate in it is broken ({error})"))
+    };
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(OptionsError::invalid_certificate)?;
+        .map_err(|error| broken(&error))?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
-        roots.add(certificate.clone()).map_err(OptionsError::invalid_certificate)?;
+        roots.add(certificate.clone()).map_err(|error| broken(&error))?;
     }
-    if certificates.is_empty() { Err(OptionsError::no_certificate()) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(OptionsError::Ca("it holds no certificate in PEM form".into()))
+    } else {
+        Ok(certificates)
+    }
 }

@@ -1,4 +1,4 @@
-//! Reads organizations with few requests.
+//! Reading: an organization in as few calls as tell the truth about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,30 +17,30 @@ use crate::domain::snapshot::{
     DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot,
 };
 
-/// How to read an organization.
+/// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadStrategy {
-    /// Robot accounts, default permissions and repositories in parallel: the fastest, for one namespace.
+    /// Robot accounts, default permissions and repositories at once: soonest done. For one namespace.
     Full,
-    /// Robot accounts and default permissions in parallel; repositories only if the robot accounts do not show all expected
-    /// ones: the fewest requests, for many namespaces.
+    /// Robot accounts and default permissions at once, repositories only if the robot accounts' lists do not show every
+    /// wanted one: fewest calls. For many namespaces.
     Minimal,
-    /// The organization first, the rest only if it exists: the fewest requests for a new namespace.
+    /// The organization itself, the rest only if it exists: fewest calls where it may not.
     AssumeNew,
-    /// Only robot accounts and the organization, for its owner: before deletions.
+    /// Robot accounts and the organization itself, and nothing else: whose it is. For deletions.
     Owner,
 }
 
-/// The arguments of [`Quay::organization`].
+/// What is looked for in an organization.
 #[derive(Clone, Copy)]
 struct OrganizationQuery<'a> {
     repositories: &'a BTreeSet<String>,
     robots: &'a [String],
     claim: &'a Claim,
-    strategy: ReadStrategy,
+    depth: ReadStrategy,
 }
 
-/// The first responses about an organization; `None` was not requested.
+/// The first answers about an organization; `None` was not asked.
 struct OrganizationLookup {
     robots: Result<Vec<api_types::Robot>, QuayError>,
     view: Option<Result<Option<api_types::Organization>, QuayError>>,
@@ -48,26 +48,26 @@ struct OrganizationLookup {
     repositories: Option<Result<Listing, QuayError>>,
 }
 
-/// Names in a list; of repositories with the Unix time of the last push.
+/// What is in a list, by name; of repositories with the time of the last push.
 pub(super) type RepositoryIndex = BTreeMap<String, Option<i64>>;
 
-/// A list, with the quota usage of the organization.
+/// A list with what it tells about the organization's quota.
 #[derive(Default)]
 pub(super) struct Listing {
     pub(super) items: RepositoryIndex,
-    /// `None` without a quota. The limit is the whole quota, for the list does not have the percentage at which pushes are
-    /// rejected.
+    /// None where there is no quota. What is allowed is the whole of it: at which part pushes are refused is not in the list.
     usage: Option<Quota>,
 }
 
+/// What the first answers prove.
 enum OwnershipEvidence {
     Missing,
     Administered,
-    Unknown,
+    Nothing,
 }
 
-/// The default permissions of the organization's robot accounts, without those of users and teams, those for repositories of
-/// one creator, and those with unknown roles.
+/// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
+/// teams and of roles that a newer Quay may have are not ours to judge.
 fn own_permissions(
     organization: &str,
     prototypes: Vec<api_types::Prototype>,
@@ -85,51 +85,51 @@ fn own_permissions(
 }
 
 impl Quay {
-    /// Reads an organization; `Ok(None)` if it does not exist.
+    /// Reads an organization, `Ok(None)` if there is none.
     ///
-    /// `repositories` are the expected ones; `robots` are the short names of the expected robot accounts, whose missing fields
-    /// are read one by one. `claim` is the namespace's claim to own the organization.
+    /// `repositories` are those that should be there, `robots` the short names of the robot accounts that matter: what a
+    /// list does not tell about these is asked one by one. `claim` is what the namespace has to show for it.
     ///
     /// # Errors
-    /// Its existence is unknown. Each part that could not be read is a [`ReadError`] in the organization.
+    /// When not even its existence could be told. What else could not be read is [`ReadError`] by itself.
     pub async fn organization(
         &self,
         name: &str,
         repositories: &BTreeSet<String>,
         robots: &[String],
-        strategy: ReadStrategy,
+        depth: ReadStrategy,
         claim: &Claim,
     ) -> Observed<Option<Organization>> {
-        let wanted = OrganizationQuery { repositories, robots, claim, strategy };
-        let mut lookup = self.lookup(name, strategy).await;
-        if let Err(error) = &lookup.robots
+        let wanted = OrganizationQuery { repositories, robots, claim, depth };
+        let mut look = self.look(name, depth).await;
+        if let Err(error) = &look.robots
             && error.kind.is_general()
         {
             return Err(error.clone().into());
         }
-        let view = match (lookup.view.take(), lookup.evidence()) {
+        let view = match (look.view.take(), look.proof()) {
             (Some(view), _) => view?,
             (None, OwnershipEvidence::Missing) => return Ok(None),
             (None, OwnershipEvidence::Administered) => {
-                return self.read_administered(name, wanted, lookup, None).await;
+                return self.administered(name, wanted, look, None).await;
             }
-            (None, OwnershipEvidence::Unknown) => self.view(name).await?,
+            (None, OwnershipEvidence::Nothing) => self.view(name).await?,
         };
         let Some(view) = view else { return Ok(None) };
-        if !view.is_admin && lookup.robots.is_ok() && lookup.prototypes.is_none() {
-            // 3.12 does not report a superuser with full access as administrator (`wire/VERSIONS.md`).
-            lookup.prototypes = Some(self.prototypes(name).await);
+        if !view.is_admin && look.robots.is_ok() && look.prototypes.is_none() {
+            // 3.12 does not say that a superuser with full access may administer, but it obeys (`VERSIONS.md`).
+            look.prototypes = Some(self.prototypes(name).await);
         }
-        if view.is_admin || matches!(lookup.prototypes, Some(Ok(_))) {
-            self.read_administered(name, wanted, lookup, Some(view)).await
+        if view.is_admin || matches!(look.prototypes, Some(Ok(_))) {
+            self.administered(name, wanted, look, Some(view)).await
         } else {
-            Ok(Some(self.forbidden_organization(name, &view).await))
+            Ok(Some(self.not_administered(name, &view).await))
         }
     }
 
-    async fn lookup(&self, name: &str, strategy: ReadStrategy) -> OrganizationLookup {
+    async fn look(&self, name: &str, depth: ReadStrategy) -> OrganizationLookup {
         let robots = self.robots(name);
-        match strategy {
+        match depth {
             ReadStrategy::Full => {
                 let (robots, prototypes, repositories) =
                     join!(robots, self.prototypes(name), self.repositories(name));
@@ -162,38 +162,38 @@ impl Quay {
         }
     }
 
-    /// Reads the parts of an administered organization that the lookup does not have.
-    async fn read_administered(
+    /// An organization that exists and is ours to administer, with what the first look left open.
+    async fn administered(
         &self,
         name: &str,
         wanted: OrganizationQuery<'_>,
-        lookup: OrganizationLookup,
+        look: OrganizationLookup,
         view: Option<api_types::Organization>,
     ) -> Observed<Option<Organization>> {
-        let OrganizationQuery { repositories: expected, robots: needed, claim, strategy } = wanted;
-        let known = lookup.repositories_of_robots();
+        let OrganizationQuery { repositories: expected, robots: needed, claim, depth } = wanted;
+        let shown = look.shown_repositories();
         let repositories = async {
-            let listed = match lookup.repositories {
+            let listed = match look.repositories {
                 Some(repositories) => repositories?,
-                None if strategy == ReadStrategy::Owner || expected.is_subset(&known) => {
-                    return Ok((known, None));
+                None if depth == ReadStrategy::Owner || expected.is_subset(&shown) => {
+                    return Ok((shown, None));
                 }
                 None => self.repositories(name).await?,
             };
-            // For a token that expired in the meantime Quay lists public repositories only (`wire/104`), so those with
-            // permissions of robot accounts are added.
-            Ok::<_, QuayError>((listed.items.keys().cloned().chain(known).collect(), Some(listed)))
+            // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
+            // on exists all the same.
+            Ok::<_, QuayError>((listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
         };
         let prototypes = async {
-            match lookup.prototypes {
+            match look.prototypes {
                 Some(prototypes) => prototypes,
-                None if strategy == ReadStrategy::Owner => Ok(vec![]),
+                None if depth == ReadStrategy::Owner => Ok(vec![]),
                 None => self.prototypes(name).await,
             }
         };
         let robots = async {
-            let listed = match lookup.robots {
-                // Rejected before another run created the organization.
+            let listed = match look.robots {
+                // It was refused before the organization came into being, which somebody made at the same time.
                 Err(error) if error.kind == ErrorKind::Forbidden => self.robots(name).await?,
                 listed => listed?,
             };
@@ -207,64 +207,64 @@ impl Quay {
                 })
                 .filter(|(_, teams)| !teams.is_empty())
                 .collect();
-            Ok::<_, QuayError>((self.complete_robots(name, listed, needed).await?, members))
+            Ok::<_, QuayError>((self.complete(name, listed, needed).await?, members))
         };
         let (robots, prototypes, repositories) = join!(robots, prototypes, repositories);
         let (mut robots, members) = match robots {
             Ok((robots, members)) => (Ok(robots), members),
             Err(error) => (Err(error), vec![]),
         };
-        let relevant: Vec<&Robot> =
+        let matter: Vec<&Robot> =
             robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
         let mut marks = robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).peekable();
         let is_unmarked = marks.peek().is_none();
         let is_marked_by_others = marks.any(|mark| mark.owner(&claim.mark) != Owner::Current);
-        let is_unlinked =
+        let is_unproven =
             is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
         let view = match view {
-            // Only this request shows adoptions and owners. Version 0 does not add robot accounts to the owner team.
-            None if !members.is_empty() || is_marked_by_others || is_unlinked => {
+            // Only this call shows who adopted it, and who owns it. Version 0 has nothing in the list that tells of it.
+            None if !members.is_empty() || is_marked_by_others || is_unproven => {
                 self.view(name).await?
             }
             view => view,
         };
         let repositories = match repositories {
-            Ok((known, None)) if is_unlinked && strategy != ReadStrategy::Owner => {
+            Ok((shown, None)) if is_unproven && depth != ReadStrategy::Owner => {
                 let listed = self.repositories(name).await;
                 listed.map(|listed| {
-                    (listed.items.keys().cloned().chain(known).collect(), Some(listed))
+                    (listed.items.keys().cloned().chain(shown).collect(), Some(listed))
                 })
             }
             repositories => repositories,
         };
-        // Another owner's robot account or default permission could read and write images that are pushed later.
+        // A robot account or a default permission of others in it would read and write what is pushed later.
         let is_empty = robots.as_ref().is_ok_and(Vec::is_empty)
             && prototypes.as_ref().is_ok_and(Vec::is_empty);
         let is_blank = match (&view, &repositories) {
             (Some(view), Ok((_, Some(listed))))
-                if is_unlinked && is_empty && listed.items.is_empty() =>
+                if is_unproven && is_empty && listed.items.is_empty() =>
             {
                 self.is_sole_owner(name, view).await
             }
             _ => false,
         };
-        // Quay reports a read-only superuser as administrator, but hides tokens (`wire/666`).
-        let has_hidden_tokens = relevant.iter().any(|robot| robot.token.is_none());
-        let administered = !(has_hidden_tokens && self.diagnosis().await.is_readonly_superuser());
+        // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
+        let hides_tokens = matter.iter().any(|robot| robot.token.is_none());
+        let administered = !(hides_tokens && self.diagnosis().await.is_readonly_superuser());
         let (repositories, listing) = match repositories {
             Ok((repositories, listing)) => (Ok(repositories), listing),
             Err(error) => (Err(error.into()), None),
         };
-        let is_nearly_full = listing
+        let is_much_used = listing
             .as_ref()
             .and_then(|listing| listing.usage)
             .is_some_and(Quota::is_nearly_used_up);
         let view = match view {
-            // Only this request shows the percentage at which pushes are rejected.
-            None if is_nearly_full => self.view(name).await.unwrap_or_default(),
+            // Only this call shows at which part of the quota pushes are refused.
+            None if is_much_used => self.view(name).await.unwrap_or_default(),
             view => view,
         };
-        let adoption = view.as_ref().and_then(adoption_mark);
+        let adoption = view.as_ref().and_then(adoption);
         for robot in robots.iter_mut().flatten() {
             let is_member = |team: &str| {
                 members.iter().any(|(name, teams)| *name == robot.name && teams.contains(&team))
@@ -281,26 +281,22 @@ impl Quay {
                 .map_err(ReadError::from),
             repositories,
             pushed: listing.map(|listing| listing.items),
-            quota: view.as_ref().and_then(nearly_used_quota),
+            quota: view.as_ref().and_then(quota),
             tags: BTreeMap::new(),
         }))
     }
 
-    /// An organization that the token is not allowed to administer. Its lists would be incomplete, so they are not read.
-    async fn forbidden_organization(
-        &self,
-        name: &str,
-        view: &api_types::Organization,
-    ) -> Organization {
+    /// An organization that exists and is somebody else's. What its lists show would be half the truth.
+    async fn not_administered(&self, name: &str, view: &api_types::Organization) -> Organization {
         self.diagnose_refusal(name, view).await;
         let forbidden = |parts: &str| ReadError {
             call: format!("list {parts} of organization {name}"),
-            reason: "the token is not allowed to administer the organization".into(),
+            reason: "the token may not administer the organization".into(),
             kind: ReadErrorKind::Forbidden,
         };
         Organization {
             administered: false,
-            adopted_by: adoption_mark(view).map(|(_, mark)| mark),
+            adopted_by: adoption(view).map(|(_, mark)| mark),
             is_blank: false,
             robots: Err(forbidden("robot accounts")),
             default_permissions: Err(forbidden("default permissions")),
@@ -311,18 +307,18 @@ impl Quay {
         }
     }
 
-    /// The token's user is the only member of an organization. Quay reports a superuser with full access as a member
-    /// (`wire/733e`), so the user's list of organizations is compared too.
+    /// Whether nobody but the token's user is in an organization. Quay says to a superuser with full access that it is a
+    /// member (sample 733e), so the user's own list of organizations has to say so too.
     pub(super) async fn is_sole_owner(&self, name: &str, view: &api_types::Organization) -> bool {
         let is_alone = view.teams.len() == 1
             && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
-        // Read again: the organization might be newer than the diagnosis.
+        // Not as diagnosed earlier: the organization may be as new as that.
         is_alone && self.whoami().await.is_ok_and(|user| user.organization_names().contains(name))
     }
 
-    /// Converts robot accounts. Fields that the list does not have are read one by one for the needed ones, as 3.12 requires for
-    /// organizations with other owners (`wire/VERSIONS.md`).
-    async fn complete_robots(
+    /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as
+    /// 3.12 wants it for organizations of others (`VERSIONS.md`).
+    async fn complete(
         &self,
         organization: &str,
         listed: Vec<api_types::Robot>,
@@ -336,7 +332,7 @@ impl Quay {
             Some(async move {
                 let is_needed = needed.contains(&name);
                 let token = match token {
-                    None if is_needed => self.readable_token(organization, &name).await?,
+                    None if is_needed => self.shown_token(organization, &name).await?,
                     token => token,
                 };
                 let repositories = match repositories {
@@ -349,7 +345,7 @@ impl Quay {
         try_join_all(robots).await
     }
 
-    async fn readable_token(
+    async fn shown_token(
         &self,
         organization: &str,
         robot: &str,
@@ -368,37 +364,38 @@ impl Quay {
         organization: &str,
         robot: &str,
     ) -> Result<BTreeSet<String>, QuayError> {
-        let action = format!("list the repositories of robot account {organization}+{robot}");
+        let what = format!("list the repositories of robot account {organization}+{robot}");
         let call = self.api(
             Method::GET,
             &["organization", organization, "robots", robot, "permissions"],
-            action,
+            what,
         );
         let found: api_types::RobotPermissions = self.fetch(&call).await?;
         Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
     }
 
     async fn robots(&self, organization: &str) -> Result<Vec<api_types::Robot>, QuayError> {
-        let action = format!("list robot accounts of organization {organization}");
-        let call = self.api(Method::GET, &["organization", organization, "robots"], action);
+        let what = format!("list robot accounts of organization {organization}");
+        let call = self.api(Method::GET, &["organization", organization, "robots"], what);
         let mut found: api_types::Robots =
             self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
-        // Quay filters with LIKE, where `_` in the organization's name matches any character.
+        // Quay makes the list with LIKE, where `_` in the organization's name stands for any character.
         found.robots.retain(|robot| short_name(organization, &robot.name).is_some());
         Ok(found.robots)
     }
 
+    /// A robot account by itself.
     pub(super) async fn robot(
         &self,
         organization: &str,
         robot: &str,
     ) -> Result<api_types::Robot, QuayError> {
-        let action = format!("read robot account {organization}+{robot}");
-        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], action))
+        let what = format!("read robot account {organization}+{robot}");
+        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], what))
             .await
     }
 
-    /// The organization as the token sees it; `None` if it does not exist.
+    /// The organization itself as the token sees it; `None` if there is none.
     pub(super) async fn view(
         &self,
         name: &str,
@@ -419,28 +416,28 @@ impl Quay {
         Ok(own_permissions(organization, self.prototypes(organization).await?))
     }
 
-    /// All default permissions of an organization.
+    /// The default permissions of an organization, whoever they are for.
     async fn prototypes(&self, organization: &str) -> Result<Vec<api_types::Prototype>, QuayError> {
-        let action = format!("list default permissions of organization {organization}");
+        let what = format!("list default permissions of organization {organization}");
         let found: api_types::Prototypes = self
-            .fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], action))
+            .fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what))
             .await?;
         Ok(found.prototypes)
     }
 
     pub(super) async fn repositories(&self, organization: &str) -> Result<Listing, QuayError> {
         let call = || {
-            let action = format!("list repositories of organization {organization}");
-            self.api(Method::GET, &["repository"], action)
+            let what = format!("list repositories of organization {organization}");
+            self.api(Method::GET, &["repository"], what)
                 .query("namespace", organization)
                 .query("last_modified", "true")
         };
-        self.fetch_pages(call).await
+        self.pages(call).await
     }
 
-    /// The names of all organizations; `None` if they could not be read: the list is for superusers whose token has the scope
-    /// `super:user` (`wire/432` to `wire/436`).
-    pub async fn organization_names(&self) -> Option<BTreeSet<String>> {
+    /// The names of all organizations, or `None` where that cannot be read: the list is for superusers whose token has
+    /// the scope `super:user` (samples 432-436).
+    pub async fn organizations(&self) -> Option<BTreeSet<String>> {
         self.all_organizations().await.ok()
     }
 
@@ -452,22 +449,18 @@ impl Quay {
                 "list all organizations".into(),
             )
         };
-        Ok(self.fetch_pages(call).await?.items.into_keys().collect())
+        Ok(self.pages(call).await?.items.into_keys().collect())
     }
 
-    /// The ownership marks in an organization's robot accounts without duplicates, or the mark of its adoption. One request,
-    /// and another one after an adoption.
+    /// The marks in an organization's robot accounts, none twice, or that of who adopted it: whose it is. One call, and
+    /// another one for one that was adopted.
     ///
     /// # Errors
-    /// The organization is missing or forbidden, which Quay does not distinguish (`wire/206` to `wire/208`).
-    pub async fn ownership_marks(
-        &self,
-        organization: &str,
-    ) -> Result<Vec<OwnershipMark>, QuayError> {
+    /// When it may not be looked into, or is not there: Quay says the same of both (samples 206-208).
+    pub async fn marks(&self, organization: &str) -> Result<Vec<OwnershipMark>, QuayError> {
         let robots = self.robots(organization).await?;
         if robots.iter().any(|robot| robot.owner_teams().next().is_some())
-            && let Some((_, adopter)) =
-                self.view(organization).await?.as_ref().and_then(adoption_mark)
+            && let Some((_, adopter)) = self.view(organization).await?.as_ref().and_then(adoption)
         {
             return Ok(vec![adopter]);
         }
@@ -479,24 +472,24 @@ impl Quay {
         Ok(marks)
     }
 
-    /// All pages of a list (`wire/363`, `wire/364`). Quay answers an invalid page token with the first page (`wire/362`), which
-    /// must not loop forever.
-    async fn fetch_pages(&self, first: impl Fn() -> Call) -> Result<Listing, QuayError> {
+    /// All of a list that comes in pages (samples 363, 364). A page token that Quay does not understand gives the first
+    /// page again (sample 362), which must not go on for ever.
+    async fn pages(&self, first: impl Fn() -> Call) -> Result<Listing, QuayError> {
         let mut listing = Listing::default();
         let mut call = first();
         loop {
             let page: api_types::Page = self.fetch(&call).await?;
             let known = listing.items.len();
             for item in page.items {
-                listing.add_usage(item.quota_report);
+                listing.count(item.quota_report);
                 listing.items.insert(item.name, item.last_modified);
             }
             let Some(next) = page.next_page else { return Ok(listing) };
             if listing.items.len() == known {
                 return Err(QuayError::new(
-                    call.action(),
+                    call.what(),
                     ErrorKind::Unexpected,
-                    "pagination loop: Quay returned the same page twice",
+                    "Quay gives the same page again and again",
                 ));
             }
             call = first().query("next_page", &next);
@@ -505,7 +498,7 @@ impl Quay {
 }
 
 impl Listing {
-    fn add_usage(&mut self, report: Option<api_types::QuotaReport>) {
+    fn count(&mut self, report: Option<api_types::QuotaReport>) {
         let Some(api_types::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report
         else {
             return;
@@ -515,9 +508,8 @@ impl Listing {
     }
 }
 
-/// The usage and the limit at which pushes are rejected, if the limit is near. Without a limit of that type pushes are not
-/// rejected (`wire/745c`).
-fn nearly_used_quota(view: &api_types::Organization) -> Option<Quota> {
+/// The quota at which pushes are refused, where that is near. Without a limit of that type none is (sample 745c).
+fn quota(view: &api_types::Organization) -> Option<Quota> {
     let used = view.quota_report?.quota_bytes?;
     let rejects = |quota: &api_types::Quota| {
         let percent = quota
@@ -533,23 +525,23 @@ fn nearly_used_quota(view: &api_types::Organization) -> Option<Quota> {
 }
 
 impl OrganizationLookup {
-    fn evidence(&self) -> OwnershipEvidence {
+    fn proof(&self) -> OwnershipEvidence {
         match (&self.robots, &self.prototypes) {
-            // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no default
-            // permissions (`wire/520`, `wire/524`).
+            // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
+            // default permissions (samples 520, 524).
             (Ok(robots), Some(Err(error)))
                 if robots.is_empty() && error.kind == ErrorKind::NotFound =>
             {
                 OwnershipEvidence::Missing
             }
-            // Only administrators can read default permissions.
+            // That list is for administrators only.
             (_, Some(Ok(_))) => OwnershipEvidence::Administered,
-            _ => OwnershipEvidence::Unknown,
+            _ => OwnershipEvidence::Nothing,
         }
     }
 
-    /// The repositories with permissions of robot accounts.
-    fn repositories_of_robots(&self) -> BTreeSet<String> {
+    /// The repositories that any robot account has a right on.
+    fn shown_repositories(&self) -> BTreeSet<String> {
         self.robots
             .iter()
             .flatten()
@@ -559,13 +551,13 @@ impl OrganizationLookup {
     }
 }
 
-/// The part of a robot account's name after the organization.
+/// The short name of a robot account of this organization.
 fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(organization)?.strip_prefix('+')
 }
 
-/// The team that records the adoption of an organization, and its mark.
-fn adoption_mark(view: &api_types::Organization) -> Option<(&'static str, OwnershipMark)> {
+/// The team that says who adopted an organization, and its mark.
+fn adoption(view: &api_types::Organization) -> Option<(&'static str, OwnershipMark)> {
     OWNER_TEAMS.iter().find_map(|team| {
         Some((*team, OwnershipMark::parse(view.teams.get(*team)?.description.as_deref()?)?))
     })

@@ -1,4 +1,8 @@
-//! Limits the requests in flight. A slow Quay gets fewer at once; after a 429 all calls wait.
+//! How many requests may be under way at once, and when none may: as many as Quay bears.
+//!
+//! A Quay that refuses requests for being too many (429) says when it takes some again, or is asked less and less often. All
+//! calls wait then, not just the one that was refused. One that is slow has fewer requests to answer at once, so that each is
+//! answered well within its time.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -8,78 +12,79 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backoff;
 
-/// Limits of the pause after a 429 without `Retry-After`.
+/// The pause after a refusal that does not say how long it is to be: the first one, which doubles, and the longest.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Calls fail after so long a time without any success.
+/// So long Quay may refuse everything before calls fail.
 const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Receives a message when all calls pause.
+/// Is told in a sentence why nothing happens for a while.
 pub type WaitNotice = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// The limits of one Quay, shared by all clients of it.
+/// The limits of one Quay, which all who ask it share.
 pub(super) struct Throttle {
     permits: Semaphore,
-    max: usize,
+    most: usize,
     state: Mutex<State>,
-    notice: OnceLock<WaitNotice>,
+    teller: OnceLock<WaitNotice>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Maximum number of requests in flight now.
+    /// So many requests may be under way.
     limit: usize,
-    /// Existing permits; more than the limit while earlier requests are in flight.
+    /// So many permits there are; more than the limit while requests from before are under way.
     permits: usize,
-    /// Time of the last reduction of the limit.
-    reduced_at: Instant,
-    /// Consecutive fast responses.
-    fast: usize,
-    /// Requests wait until then.
+    /// When the limit was lowered.
+    narrowed: Instant,
+    /// Answers in a row that came soon.
+    swift: usize,
+    /// Nothing is asked before.
     not_before: Instant,
-    /// Start of the time without any success.
-    limited_since: Option<Instant>,
+    /// Since when everything was refused.
+    refused_since: Option<Instant>,
     /// Pauses since then.
     pauses: u32,
 }
 
-/// Permits one request in flight.
-pub(super) struct Permit<'a> {
+/// A place among the requests that are under way.
+pub(super) struct Place<'a> {
     throttle: &'a Throttle,
     permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Throttle {
-    pub(super) fn new(max: usize) -> Self {
-        let (max, now) = (max.max(1), Instant::now());
+    pub(super) fn new(most: usize) -> Self {
+        let (most, now) = (most.max(1), Instant::now());
         let state = State {
-            limit: max,
-            permits: max,
-            reduced_at: now,
-            fast: 0,
+            limit: most,
+            permits: most,
+            narrowed: now,
+            swift: 0,
             not_before: now,
-            limited_since: None,
+            refused_since: None,
             pauses: 0,
         };
         Self {
-            permits: Semaphore::new(max),
-            max,
+            permits: Semaphore::new(most),
+            most,
             state: Mutex::new(state),
-            notice: OnceLock::new(),
+            teller: OnceLock::new(),
         }
     }
 
-    /// The first notice is kept.
-    pub(super) fn set_wait_notice(&self, notice: WaitNotice) {
-        let _ = self.notice.set(notice);
+    /// Has the pauses told. The first teller stays.
+    pub(super) fn tell(&self, teller: WaitNotice) {
+        let _ = self.teller.set(teller);
     }
 
-    pub(super) async fn acquire(&self) -> Permit<'_> {
-        Permit { throttle: self, permit: self.permits.acquire().await.ok() }
+    /// Waits for a place.
+    pub(super) async fn enter(&self) -> Place<'_> {
+        Place { throttle: self, permit: self.permits.acquire().await.ok() }
     }
 
-    /// Waits until the end of a pause.
+    /// Waits until Quay takes requests.
     pub(super) async fn wait(&self) {
         loop {
             let not_before = self.lock().not_before;
@@ -90,16 +95,16 @@ impl Throttle {
         }
     }
 
-    /// Records the response to a request: its start, its duration, and the timeout of the call.
-    pub(super) fn record_response(&self, started: Instant, duration: Duration, timeout: Duration) {
+    /// A request begun at `began` was answered after `took`, of the time that it had.
+    pub(super) fn answered(&self, began: Instant, took: Duration, time: Duration) {
         let mut state = self.lock();
-        (state.limited_since, state.pauses) = (None, 0);
-        if duration > timeout / 2 {
-            state.reduce_limit(started);
-        } else if duration < timeout / 4 {
-            state.fast += 1;
-            if state.fast >= state.limit && state.limit < self.max {
-                (state.fast, state.limit) = (0, state.limit + 1);
+        (state.refused_since, state.pauses) = (None, 0);
+        if took > time / 2 {
+            state.narrow(began);
+        } else if took < time / 4 {
+            state.swift += 1;
+            if state.swift >= state.limit && state.limit < self.most {
+                (state.swift, state.limit) = (0, state.limit + 1);
                 if state.permits < state.limit {
                     state.permits += 1;
                     self.permits.add_permits(1);
@@ -108,25 +113,22 @@ impl Throttle {
         }
     }
 
-    pub(super) fn record_timeout(&self, started: Instant) {
-        self.lock().reduce_limit(started);
+    /// A request begun at `began` was not answered in time.
+    pub(super) fn overdue(&self, began: Instant) {
+        self.lock().narrow(began);
     }
 
-    /// Records a 429 with the pause of its `Retry-After`. Returns whether to retry after the pause.
-    pub(super) fn record_rate_limit(
-        &self,
-        started: Instant,
-        retry_after: Option<Duration>,
-    ) -> bool {
+    /// A request begun at `began` was refused, and Quay asked for a pause, or left it to us. Says whether to go on after it.
+    pub(super) fn refused(&self, began: Instant, asked: Option<Duration>) -> bool {
         let now = Instant::now();
         let (is_new, pause) = {
             let mut state = self.lock();
-            state.reduce_limit(started);
-            let since = *state.limited_since.get_or_insert(now);
+            state.narrow(began);
+            let since = *state.refused_since.get_or_insert(now);
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
-            let pause = retry_after
-                .unwrap_or_else(|| backoff::delay(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
+            let pause =
+                asked.unwrap_or_else(|| backoff::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }
@@ -137,9 +139,11 @@ impl Throttle {
             state.not_before = state.not_before.max(until);
             (is_new, pause)
         };
-        if is_new && let Some(notice) = self.notice.get() {
+        if is_new && let Some(teller) = self.teller.get() {
             let seconds = pause.as_secs_f64().ceil();
-            notice(&format!("Quay limits requests (429 Too Many Requests): waiting {seconds} s"));
+            teller(&format!(
+                "Quay accepts no more requests for now (429 Too Many Requests): waiting {seconds} s"
+            ));
         }
         true
     }
@@ -150,16 +154,16 @@ impl Throttle {
 }
 
 impl State {
-    /// Halves the limit, but once for all requests that were in flight together.
-    fn reduce_limit(&mut self, started: Instant) {
-        self.fast = 0;
-        if started >= self.reduced_at {
-            (self.limit, self.reduced_at) = ((self.limit / 2).max(1), Instant::now());
+    /// Halves the limit, unless that was done since the request began: those under way together count once.
+    fn narrow(&mut self, began: Instant) {
+        self.swift = 0;
+        if began >= self.narrowed {
+            (self.limit, self.narrowed) = ((self.limit / 2).max(1), Instant::now());
         }
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.throttle.lock();
         if state.permits > state.limit
@@ -174,7 +178,7 @@ impl Drop for Permit<'_> {
 impl std::fmt::Debug for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Throttle")
-            .field("max", &self.max)
+            .field("most", &self.most)
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
@@ -184,59 +188,59 @@ impl std::fmt::Debug for Throttle {
 mod tests {
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(30);
-    const FAST: Duration = Duration::from_secs(1);
+    const TIME: Duration = Duration::from_secs(30);
+    const SOON: Duration = Duration::from_secs(1);
 
     #[tokio::test]
-    async fn reduces_the_limit_while_quay_is_slow() {
+    async fn fewer_are_under_way_when_quay_is_slow_and_more_again() {
         let throttle = Throttle::new(8);
-        let mut permits = Vec::new();
+        let mut places = Vec::new();
         for _ in 0..8 {
-            permits.push(throttle.acquire().await);
+            places.push(throttle.enter().await);
         }
-        let started = Instant::now();
+        let began = Instant::now();
         for _ in 0..8 {
-            throttle.record_timeout(started);
+            throttle.overdue(began);
         }
-        assert_eq!(throttle.lock().limit, 4, "requests that were in flight together count once");
-        permits.clear();
+        assert_eq!(throttle.lock().limit, 4, "those under way together count once");
+        places.clear();
         assert_eq!(throttle.permits.available_permits(), 4);
-        throttle.record_response(Instant::now(), TIMEOUT * 2 / 3, TIMEOUT);
+        throttle.answered(Instant::now(), TIME * 2 / 3, TIME);
         assert_eq!(throttle.lock().limit, 2);
         for _ in 0..100 {
-            drop(throttle.acquire().await);
-            throttle.record_response(Instant::now(), FAST, TIMEOUT);
+            drop(throttle.enter().await);
+            throttle.answered(Instant::now(), SOON, TIME);
         }
         assert_eq!((throttle.lock().limit, throttle.permits.available_permits()), (8, 8));
     }
 
     #[test]
-    fn rejects_pauses_longer_than_the_maximum() {
+    fn takes_no_pause_that_is_out_of_all_reason() {
         let throttle = Throttle::new(8);
-        for pause in [MAX_WAIT + FAST, Duration::from_secs(u64::MAX), Duration::MAX] {
-            assert!(!throttle.record_rate_limit(Instant::now(), Some(pause)), "{pause:?}");
+        for pause in [MAX_WAIT + SOON, Duration::from_secs(u64::MAX), Duration::MAX] {
+            assert!(!throttle.refused(Instant::now(), Some(pause)), "{pause:?}");
         }
     }
 
     #[tokio::test]
-    async fn pauses_all_requests_and_sends_one_notice() {
+    async fn a_refusal_holds_up_all_and_is_told_once() {
         let throttle = Throttle::new(8);
-        let notices = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&notices);
-        throttle.set_wait_notice(Arc::new(move |text: &str| {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        throttle.tell(Arc::new(move |text: &str| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())
         }));
-        let started = Instant::now();
+        let began = Instant::now();
         for _ in 0..8 {
-            assert!(throttle.record_rate_limit(started, Some(Duration::from_millis(300))));
+            assert!(throttle.refused(began, Some(Duration::from_millis(300))));
         }
         throttle.wait().await;
-        assert!(started.elapsed() >= Duration::from_millis(300));
-        assert_eq!(notices.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        assert_eq!(told.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
         assert_eq!(throttle.lock().limit, 4);
-        throttle.record_response(started, FAST, TIMEOUT);
+        throttle.answered(began, SOON, TIME);
         assert!(
-            !throttle.record_rate_limit(Instant::now(), Some(Duration::from_secs(3600))),
+            !throttle.refused(Instant::now(), Some(Duration::from_secs(3600))),
             "an hour is too long"
         );
     }

@@ -1,4 +1,4 @@
-//! Writes to Quay. All of them are idempotent: if Quay's operation is not, an error is followed by a read.
+//! Writing. Every operation is idempotent: where Quay's own is not, what the refusal means is looked up.
 
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
@@ -16,7 +16,8 @@ use crate::domain::ownership::{Claim, OwnershipState};
 use crate::domain::ownership_mark::{OWNER_TEAMS, OwnershipMark};
 use crate::domain::snapshot::{Observed, Organization};
 
-/// Delays before reads of a default permission that another run might be creating, or whose response was lost.
+/// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
+/// answer was lost.
 const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(250),
@@ -24,37 +25,35 @@ const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] = [
     Duration::from_millis(750),
 ];
 
-const NO_ORGANIZATION: &str = "no such organization";
-
 impl Quay {
-    /// Creates an organization. Succeeds if it exists and `claim` covers it: another run, or an earlier attempt, created it.
+    /// Creates an organization. One that exists by now is as good where `claim` covers it: another run was faster, or an
+    /// earlier try had got through.
     ///
     /// # Errors
-    /// Also if the name is used by an organization with another owner, by a user, or by an organization that was deleted
-    /// moments ago.
+    /// Also when the name is taken by an organization that may be of others, by a user, or by one that was just deleted.
     pub async fn create_organization(&self, name: &str, claim: &Claim) -> Result<(), QuayError> {
         let call = self
             .api(Method::POST, &["organization", ""], format!("create organization {name}"))
             .body(json!({"name": name}));
         let Err(mut error) = self.perform(&call).await else {
-            self.created_organizations().insert(name.to_owned());
+            self.created().insert(name.to_owned());
             return Ok(());
         };
         match error.kind {
             ErrorKind::Exists => {
-                match self.concurrent_organization(name, claim).await? {
-                    Some(concurrent_organization) if concurrent_organization.administered => match claim.reject_reason(&concurrent_organization, name) {
+                match self.rival(name, claim).await? {
+                    Some(rival) if rival.administered => match claim.refusal(&rival, name) {
                         None => return Ok(()),
                         Some(refusal) => error.reason = refusal,
                     },
                     Some(_) => error.reason =
-                        "the name is used by an organization that this token is not allowed to administer"
+                        "the name is taken by an organization that this token may not administer"
                             .into(),
-                    // `wire/196`.
+                    // Sample 196.
                     None if error.reason.contains("not available") => {
-                        error.reason = "an organization of this name was just deleted; retry in a few minutes".into();
+                        error.reason = "an organization of this name was just deleted; Quay frees the name in a minute or so".into();
                     }
-                    None => error.reason = "the name is used by a user".into(),
+                    None => error.reason = "the name is taken by a user".into(),
                 }
             }
             ErrorKind::Forbidden => self.diagnose_creation().await,
@@ -63,30 +62,25 @@ impl Quay {
         Err(error)
     }
 
-    /// Reads an organization that another run created. A second read follows if the first one found no ownership mark: the
-    /// other run creates the robot accounts, which have it, right after the organization.
-    async fn concurrent_organization(
-        &self,
-        name: &str,
-        claim: &Claim,
-    ) -> Result<Option<Organization>, QuayError> {
+    /// An organization that appeared while it was to be created. The run that was faster may be at work in it: its robot
+    /// accounts, which say whose it is, come first, so a look that found none of them is followed by one that does.
+    async fn rival(&self, name: &str, claim: &Claim) -> Result<Option<Organization>, QuayError> {
         let repositories = BTreeSet::new();
-        let fetch = || self.organization(name, &repositories, &[], ReadStrategy::AssumeNew, claim);
+        let look = || self.organization(name, &repositories, &[], ReadStrategy::AssumeNew, claim);
         let read = |found: Observed<_>| {
             found.map_err(|unread| {
                 QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason)
             })
         };
-        let found = read(fetch().await)?;
-        let is_unproven =
-            |found: &Organization| claim.ownership_of(found) == OwnershipState::Unproven;
-        if found.as_ref().is_some_and(is_unproven) { read(fetch().await) } else { Ok(found) }
+        let found = read(look().await)?;
+        let is_unproven = |found: &Organization| claim.standing(found) == OwnershipState::Unproven;
+        if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
     }
 
-    /// Deletes an organization with all its images. Quay cannot restore it.
+    /// Deletes an organization with all its images. Quay has no undo.
     ///
     /// # Errors
-    /// Quay rejected the request, and the organization exists.
+    /// When it is still there and Quay refuses.
     pub async fn delete_organization(&self, name: &str) -> Result<(), QuayError> {
         let call = self.api(
             Method::DELETE,
@@ -94,15 +88,15 @@ impl Quay {
             format!("delete organization {name}"),
         );
         let Err(error) = self.perform(&call).await else { return Ok(()) };
-        // Quay rejects a missing organization like one of others (`wire/192`, `wire/530`).
-        let is_maybe_missing = matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound);
-        if is_maybe_missing && self.view(name).await?.is_none() { Ok(()) } else { Err(error) }
+        // A missing organization is refused like one of others (samples 192, 530).
+        let may_be_gone = matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound);
+        if may_be_gone && self.view(name).await?.is_none() { Ok(()) } else { Err(error) }
     }
 
-    /// Makes the token's user, a superuser, an owner of an organization (`wire/45c`).
+    /// Makes the token's user, a superuser, an owner of an organization (sample 45c).
     ///
     /// # Errors
-    /// Also if the organization does not exist: Quay would convert a user of that name to an organization
+    /// Also when there is no such organization: Quay would make one of a user of that name, with everything the user has
     /// (`take_ownership` of `endpoints/api/superuser_models_pre_oci.py`).
     pub async fn take_ownership(&self, name: &str) -> Result<(), QuayError> {
         let call = self.api(
@@ -111,31 +105,40 @@ impl Quay {
             format!("become an owner of organization {name}"),
         );
         if self.view(name).await?.is_none() {
-            return Err(QuayError::new(call.action(), ErrorKind::NotFound, NO_ORGANIZATION));
+            return Err(QuayError::new(
+                call.what(),
+                ErrorKind::NotFound,
+                "there is no such organization",
+            ));
         }
         let outcome = self.perform(&call).await;
         outcome.map_err(|error| match error.kind {
             ErrorKind::Forbidden => QuayError {
-                reason: "this requires a superuser, and a token with the scope super:user".into(),
+                reason: "only a superuser of Quay can, with a token that has the scope super:user"
+                    .into(),
                 ..error
             },
             _ => error,
         })
     }
 
-    /// Records in an organization that the namespace of this mark owns it and these robot accounts.
+    /// Writes into an organization that it and these robot accounts are the namespace's of this mark now.
     ///
     /// # Errors
-    /// Also if the teams for the mark exist and are not from oc-quay.
+    /// When Quay refuses.
     pub async fn adopt(
         &self,
         organization: &str,
         mark: &str,
         robots: &[String],
     ) -> Result<(), QuayError> {
-        let action = format!("mark organization {organization} as adopted");
+        let what = format!("mark organization {organization} as adopted");
         let Some(view) = self.view(organization).await? else {
-            return Err(QuayError::new(&action, ErrorKind::NotFound, NO_ORGANIZATION));
+            return Err(QuayError::new(
+                &what,
+                ErrorKind::NotFound,
+                "there is no such organization",
+            ));
         };
         let is_marked = |team: &api_types::Team| {
             team.description.as_deref().and_then(OwnershipMark::parse).is_some()
@@ -143,12 +146,12 @@ impl Quay {
         let team = OWNER_TEAMS.into_iter().find(|name| view.teams.get(*name).is_none_or(is_marked));
         let Some(team) = team else {
             let reason = format!(
-                "its teams {} were not created by oc-quay; rename one of them",
+                "it has teams {} that oc-quay did not create; rename one",
                 OWNER_TEAMS.join(" and ")
             );
-            return Err(QuayError::new(&action, ErrorKind::Exists, reason));
+            return Err(QuayError::new(&what, ErrorKind::Exists, reason));
         };
-        let call = self.api(Method::PUT, &["organization", organization, "team", team], action);
+        let call = self.api(Method::PUT, &["organization", organization, "team", team], what);
         self.perform(&call.body(json!({"role": "member", "description": mark}))).await?;
         for robot in robots {
             let member = format!("{organization}+{robot}");
@@ -156,7 +159,7 @@ impl Quay {
             let call =
                 self.api(Method::PUT, &path, format!("add robot account {member} to team {team}"));
             match self.perform(&call).await {
-                // It is already a member (`wire/723c`).
+                // One that is a member already (sample 723c).
                 Err(error) if error.status == Some(400) => {}
                 outcome => outcome?,
             }
@@ -164,11 +167,11 @@ impl Quay {
         Ok(())
     }
 
-    /// Creates a robot account with this mark as its immutable description, and returns its token. An existing one keeps its
-    /// description.
+    /// Creates a robot account with this mark as its description, which can never be changed, and returns its token.
+    /// One that is there already keeps its description.
     ///
     /// # Errors
-    /// Quay rejected the request, or hides the token.
+    /// When Quay refuses, or does not show the token.
     pub async fn create_robot(
         &self,
         organization: &str,
@@ -180,60 +183,63 @@ impl Quay {
             self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
         match self.fetch::<api_types::Robot>(&call.body(json!({"description": mark}))).await {
             Ok(created) => {
-                self.created_organizations().remove(organization);
-                require_token(created, organization, robot)
+                self.created().remove(organization);
+                token_of(created, call_of(organization, robot))
             }
             Err(error) if error.kind == ErrorKind::Exists => {
-                self.created_organizations().remove(organization);
-                self.raced_robots().insert(format!("{organization}+{robot}"));
+                self.created().remove(organization);
+                self.retry_after_race().insert(format!("{organization}+{robot}"));
                 self.robot_token(organization, robot).await
             }
             Err(error) if error.kind == ErrorKind::RobotsDisallowed => {
-                Err(self.delete_new_organization(organization, error).await)
+                Err(self.withdraw_organization(organization, error).await)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes an organization that this client has just created, for Quay allows no robot accounts. This is not known before:
-    /// `ROBOTS_DISALLOW` is not in `/config`.
-    async fn delete_new_organization(&self, name: &str, mut error: QuayError) -> QuayError {
-        if self.created_organizations().remove(name) {
+    /// Deletes an organization that this client created a moment ago and in which Quay allows no robot accounts. No call
+    /// tells that beforehand (`ROBOTS_DISALLOW` is not in `/config`), and without them the organization is of no use.
+    async fn withdraw_organization(&self, name: &str, mut refusal: QuayError) -> QuayError {
+        if self.created().remove(name) {
             let outcome = self.delete_organization(name).await.map_or_else(
-                |error| format!("; the new organization {name} is kept: {error}"),
-                |()| format!("; the new organization {name} was deleted"),
+                |error| {
+                    format!("; organization {name}, which is empty, was not deleted again: {error}")
+                },
+                |()| format!("; organization {name}, which is empty, was deleted again"),
             );
-            error.reason.push_str(&outcome);
+            refusal.reason.push_str(&outcome);
         }
-        error
+        refusal
     }
 
-    fn created_organizations(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.created_organizations.lock().unwrap_or_else(PoisonError::into_inner)
+    fn created(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn raced_robots(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.raced_robots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn retry_after_race(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.retry_after_race.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The current token of a robot account.
     ///
     /// # Errors
-    /// Quay rejected the request, or hides the token.
+    /// When Quay refuses, or does not show the token.
     pub async fn robot_token(
         &self,
         organization: &str,
         robot: &str,
     ) -> Result<SecretString, QuayError> {
-        require_token(self.robot(organization, robot).await?, organization, robot)
+        token_of(self.robot(organization, robot).await?, call_of(organization, robot))
     }
 
-    /// Renews the token of a robot account and returns it; the previous one is invalid.
+    /// Gives a robot account a new token and returns it; the old one no longer logs in.
     ///
-    /// Retries are safe, for the last token is the valid one. If no attempt got a response, the current token is returned.
+    /// Asking twice is harmless, since the last token is the valid one. When all tries leave it open whether the token
+    /// was renewed, the one that is valid now is returned.
     ///
     /// # Errors
-    /// Quay rejected the request, or hides the token.
+    /// When Quay refuses, or does not show the token.
     pub async fn rotate_robot(
         &self,
         organization: &str,
@@ -246,16 +252,16 @@ impl Quay {
             format!("renew the token of robot account {organization}+{robot}"),
         );
         match self.fetch::<api_types::Robot>(&call).await {
-            Ok(renewed) => require_token(renewed, organization, robot),
+            Ok(renewed) => token_of(renewed, call_of(organization, robot)),
             Err(error) if error.kind.is_uncertain() => self.robot_token(organization, robot).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes a robot account with its permissions and default permissions, if it exists.
+    /// Deletes a robot account with its rights and default permissions. One that is gone is as good.
     ///
     /// # Errors
-    /// Quay rejected the request.
+    /// When Quay refuses.
     pub async fn delete_robot(&self, organization: &str, robot: &str) -> Result<(), QuayError> {
         let path = ["organization", organization, "robots", robot];
         let call =
@@ -263,12 +269,12 @@ impl Quay {
         ignore_not_found(self.perform(&call).await)
     }
 
-    /// Gives a robot account a role on repositories that are created later. Each request creates another default permission
-    /// (`wire/252`). So after a lost response the list is read before a second request, and a run that did not create the robot
-    /// account itself waits for the default permission of the run that did.
+    /// Gives a robot account a role on repositories created later. Each such call makes another default permission
+    /// (sample 252), so after a failure that leaves it open the list decides after a while whether to try again, and
+    /// whoever came second to create the robot account leaves its default permission to the first for as long.
     ///
     /// # Errors
-    /// Quay rejected the request.
+    /// When Quay refuses.
     pub async fn create_default_permission(
         &self,
         organization: &str,
@@ -276,30 +282,30 @@ impl Quay {
         role: Role,
     ) -> Result<(), QuayError> {
         let create = || {
-            let action =
+            let what =
                 format!("create a default permission of robot account {organization}+{robot}");
             let delegate = json!({"kind": "user", "name": format!("{organization}+{robot}")});
             let call = self
-                .api(Method::POST, &["organization", organization, "prototypes"], action)
-                .not_idempotent();
+                .api(Method::POST, &["organization", organization, "prototypes"], what)
+                .not_repeatable();
             call.body(json!({"role": role.as_str(), "delegate": delegate}))
         };
-        let has_raced = self.raced_robots().contains(&format!("{organization}+{robot}"));
-        if has_raced && self.wait_for_default_permission(organization, robot, role).await? {
+        let was_outrun = self.retry_after_race().contains(&format!("{organization}+{robot}"));
+        if was_outrun && self.default_permission_comes(organization, robot, role).await? {
             return Ok(());
         }
         match self.perform(&create()).await {
             Err(error) if error.kind.is_uncertain() => {}
             outcome => return outcome,
         }
-        if self.wait_for_default_permission(organization, robot, role).await? {
+        if self.default_permission_comes(organization, robot, role).await? {
             return Ok(());
         }
         self.perform(&create()).await
     }
 
-    /// Returns whether the default permission exists before the last delay ends.
-    async fn wait_for_default_permission(
+    /// Whether a default permission that is under way, so far as is known, is there within a while.
+    async fn default_permission_comes(
         &self,
         organization: &str,
         robot: &str,
@@ -329,37 +335,38 @@ impl Quay {
     /// Changes the role of a default permission.
     ///
     /// # Errors
-    /// Quay rejected the request.
+    /// When Quay refuses.
     pub async fn change_default_permission(
         &self,
         organization: &str,
         id: &str,
         role: Role,
     ) -> Result<(), QuayError> {
-        let action = format!("change a default permission of organization {organization}");
-        let call = self.api(Method::PUT, &["organization", organization, "prototypes", id], action);
+        let what = format!("change a default permission of organization {organization}");
+        let call = self.api(Method::PUT, &["organization", organization, "prototypes", id], what);
         self.perform(&call.body(json!({"role": role.as_str()}))).await
     }
 
-    /// Deletes a default permission, if it exists.
+    /// Deletes a default permission. One that is gone is as good.
     ///
     /// # Errors
-    /// Quay rejected the request.
+    /// When Quay refuses.
     pub async fn delete_default_permission(
         &self,
         organization: &str,
         id: &str,
     ) -> Result<(), QuayError> {
-        let action = format!("delete a default permission of organization {organization}");
+        let what = format!("delete a default permission of organization {organization}");
         let call =
-            self.api(Method::DELETE, &["organization", organization, "prototypes", id], action);
+            self.api(Method::DELETE, &["organization", organization, "prototypes", id], what);
         ignore_not_found(self.perform(&call).await)
     }
 
-    /// Creates a private repository unless it exists. The current default permissions apply to it.
+    /// Creates a private repository; the default permissions of this moment apply to it. One that is there already is
+    /// as good.
     ///
     /// # Errors
-    /// Quay rejected the request.
+    /// When Quay refuses.
     pub async fn create_repository(
         &self,
         organization: &str,
@@ -370,7 +377,7 @@ impl Quay {
             &["repository"],
             format!("create repository {organization}/{repository}"),
         );
-        // All four are required (`wire/304`).
+        // All four are required (sample 304).
         let body = json!({"namespace": organization, "repository": repository, "visibility": "private", "description": ""});
         match self.perform(&call.body(body)).await {
             Err(error) if error.kind == ErrorKind::Exists => Ok(()),
@@ -381,8 +388,8 @@ impl Quay {
     /// Gives a robot account a role on one repository.
     ///
     /// # Errors
-    /// Quay rejected the request, with 500 for a missing repository (`wire/376`).
-    pub async fn set_repository_permission(
+    /// When Quay refuses; it answers 500 when the repository is missing (sample 376).
+    pub async fn grant(
         &self,
         organization: &str,
         repository: &str,
@@ -395,19 +402,20 @@ impl Quay {
             .chain(repository.split('/'))
             .chain(["permissions", "user", &account])
             .collect();
-        let action = format!(
+        let what = format!(
             "give robot account {account} {role} on repository {organization}/{repository}"
         );
-        let call = self.api(Method::PUT, &path, action).body(json!({"role": role.as_str()}));
+        let call = self.api(Method::PUT, &path, what).body(json!({"role": role.as_str()}));
         match self.perform(&call).await {
-            // Also the response to one of two concurrent requests for the first permission of a robot account, which succeeds
-            // moments later (`wire/634e`).
+            // Also the answer to the loser of two that give a robot account its first right at the same time; the loser
+            // succeeds a moment later (sample 634e).
             Err(error) if error.status == Some(500) => self.perform(&call).await,
             outcome => outcome,
         }
     }
 }
 
+/// What is to be gone and is gone is fine.
 fn ignore_not_found(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
     match outcome {
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
@@ -415,13 +423,12 @@ fn ignore_not_found(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
     }
 }
 
-fn require_token(
-    account: api_types::Robot,
-    organization: &str,
-    robot: &str,
-) -> Result<SecretString, QuayError> {
-    account.token().ok_or_else(|| {
-        let action = format!("read the token of robot account {organization}+{robot}");
-        QuayError::new(&action, ErrorKind::Forbidden, "Quay hides it from the token's user")
+fn call_of(organization: &str, robot: &str) -> String {
+    format!("read the token of robot account {organization}+{robot}")
+}
+
+fn token_of(robot: api_types::Robot, call: String) -> Result<SecretString, QuayError> {
+    robot.token().ok_or_else(|| {
+        QuayError::new(&call, ErrorKind::Forbidden, "Quay does not show it to this token's user")
     })
 }

@@ -1,4 +1,4 @@
-//! The report of `explain`.
+//! What `explain` has to say: entries of the table of findings.
 
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::domain::finding::{Code, Severity};
 use super::text_layout::{Style, TextPage, paint, plain};
 use super::{Format, client, serialize};
 
-/// A finding code and its explanation.
+/// What a finding code means.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Explanation {
@@ -16,24 +16,24 @@ pub(super) struct Explanation {
     code: &'static str,
     /// The severity of every finding with it.
     severity: Severity,
-    /// A short title.
+    /// A few words.
     title: &'static str,
-    /// The meaning and the causes.
+    /// What it means and how it comes about.
     meaning: &'static str,
-    /// How to resolve it.
+    /// What to do about it.
     remedy: &'static str,
-    /// A command; NAMESPACE is a placeholder.
+    /// A command to copy, if one helps; NAMESPACE stands for the namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Path in the repository.
+    /// Where the same can be read, relative to the project.
     docs: String,
 }
 
-/// Explains one code, or lists all.
+/// One code explained, or all of them listed.
 ///
 /// # Errors
-/// If serialization fails, which is a bug.
-pub fn explain(
+/// If a machine-readable format cannot be written, which is a mistake in this program.
+pub fn explanation(
     code: Option<Code>,
     program: &str,
     format: Format,
@@ -46,23 +46,23 @@ pub fn explain(
         .map(|&code| entry(code, program))
         .collect();
     match (format, all.as_slice()) {
-        (Format::Json, [entry]) => serialize::json(entry),
+        (Format::Json, [one]) => serialize::json(one),
         (Format::Json, all) => serialize::json(&all),
-        (Format::Yaml, [entry]) => serialize::yaml(entry),
+        (Format::Yaml, [one]) => serialize::yaml(one),
         (Format::Yaml, all) => serialize::yaml(&all),
-        (Format::Text | Format::Wide, [entry]) => Ok(text(entry, style)),
+        (Format::Text | Format::Wide, [one]) => Ok(text(one, style)),
         (Format::Name, all) => Ok(all.iter().map(|entry| format!("{}\n", entry.code)).collect()),
         (_, all) => Ok(list(all, format, style)),
     }
 }
 
-/// One line per code, wrapped only on a terminal.
+/// A line for each; where people read it, as wide as their terminal.
 fn list(all: &[Explanation], format: Format, style: &Style) -> String {
     let mut page = TextPage::new(style);
     for entry in all {
         let lead = format!("{}  {:<7}  ", entry.code, entry.severity.as_str());
         match format {
-            Format::Text if style.width.is_some() => page.paragraph(&lead, entry.title, plain),
+            Format::Text if style.width.is_some() => page.prose(&lead, entry.title, plain),
             _ => page.line(&format!("{lead}{}", entry.title)),
         }
     }
@@ -92,9 +92,9 @@ fn text(entry: &Explanation, style: &Style) -> String {
         entry.title
     ));
     page.gap();
-    page.paragraph("", entry.meaning, plain);
+    page.prose("", entry.meaning, plain);
     page.gap();
-    page.paragraph("", entry.remedy, plain);
+    page.prose("", entry.remedy, plain);
     if let Some(hint) = &entry.hint {
         page.gap();
         page.line(&format!("  {hint}"));

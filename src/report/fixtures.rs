@@ -1,4 +1,4 @@
-//! Reports for tests.
+//! Reports to test with, made from the words the real checks use.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::fs;
@@ -17,7 +17,8 @@ use super::{
 
 pub(super) const PROGRAM: &str = "oc quay";
 
-pub(super) fn invocation() -> Invocation {
+/// The program without any flag.
+pub(super) fn plain() -> Invocation {
     Invocation::new(PROGRAM, &[], &[])
 }
 
@@ -29,14 +30,17 @@ pub(super) fn strip(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-/// Compares a text with a file of the project. `UPDATE_DOCS=1` updates the file.
-pub(super) fn assert_file(file: &str, text: &str) {
+/// Insists that a text is what a file of the project holds. `UPDATE_DOCS=1` writes it anew; read it before it is committed.
+pub(super) fn assert_written(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, text).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == text, "{file} is stale, update it with UPDATE_DOCS=1; expected:\n{text}");
+    assert!(
+        written == text,
+        "{file} is stale, UPDATE_DOCS=1 writes it anew; it should hold:\n{text}"
+    );
 }
 
 pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
@@ -71,7 +75,7 @@ fn integration() -> IntegrationReport {
 fn integration_checks() -> Vec<Check> {
     vec![
         Check::new("Integration", "QuayIntegration quay", vec![]),
-        Check::new("Quay", "no problems found", vec![]),
+        Check::new("Quay", "no trouble met", vec![]),
     ]
 }
 
@@ -79,7 +83,7 @@ pub(super) fn namespace(name: &str) -> NamespaceReport {
     NamespaceReport::new(name, Some(format!("openshift_{name}")), true, "nothing excludes it")
 }
 
-/// A namespace out of scope.
+/// A namespace that is out of scope, with its check.
 pub(super) fn denied(name: &str) -> (NamespaceReport, Vec<Check>) {
     let namespace =
         NamespaceReport { linked: false, scope: "the denylist names it".into(), ..namespace(name) };
@@ -97,7 +101,7 @@ pub(super) fn finding(code: Code, namespace: &str, name: &str, message: &str) ->
 
 pub(super) fn stale(namespace: &str) -> Finding {
     let message = format!(
-        "Secret builder-quay-openshift holds a stale token of robot account openshift_{namespace}+builder"
+        "Secret builder-quay-openshift holds an old token of robot account openshift_{namespace}+builder"
     );
     finding(Code::SecretTokenStale, namespace, "builder-quay-openshift", &message)
 }
@@ -111,9 +115,9 @@ pub(super) fn missing(namespace: &str) -> Finding {
     )
 }
 
-pub(super) fn conflicting_secret(namespace: &str) -> Finding {
+pub(super) fn rival(namespace: &str) -> Finding {
     let message =
-        "Secret a-robot also has credentials for quay.example.com and comes first by name";
+        "Secret a-robot has a login for quay.example.com too and comes before ours by name";
     finding(Code::RivalSecret, namespace, "a-robot", message)
 }
 
@@ -124,7 +128,7 @@ pub(super) fn unread(namespace: &str) -> Finding {
     finding(Code::CouldNotRead, namespace, "", &message)
 }
 
-/// The checks of a namespace with `findings` on its secrets.
+/// The checks of a namespace in which `findings` is what is wrong with its secrets.
 pub(super) fn checks(findings: Vec<Finding>) -> Vec<Check> {
     let secrets = if findings.is_empty() { "3 of 3 current" } else { "1 of 3 current" };
     vec![
@@ -135,18 +139,20 @@ pub(super) fn checks(findings: Vec<Finding>) -> Vec<Check> {
     ]
 }
 
-pub(super) fn one_namespace(findings: Vec<Finding>) -> StatusReport {
-    several_namespaces("-n myproj", vec![(namespace("myproj"), checks(findings))])
+/// The status of one namespace.
+pub(super) fn one(findings: Vec<Finding>) -> StatusReport {
+    several("-n myproj", vec![(namespace("myproj"), checks(findings))])
 }
 
-pub(super) fn several_namespaces(
+/// The status of namespaces.
+pub(super) fn several(
     selection: &str,
     namespaces: Vec<(NamespaceReport, Vec<Check>)>,
 ) -> StatusReport {
-    StatusReport::new(&invocation(), selection, integration(), integration_checks(), namespaces)
+    StatusReport::new(&plain(), selection, integration(), integration_checks(), namespaces)
 }
 
-/// The status of a namespace with a finding on the integration.
+/// The status of a namespace while something is wrong with the integration.
 pub(super) fn with_integration(finding: Finding) -> StatusReport {
     let checks = vec![Check::new(
         "Token",
@@ -154,7 +160,7 @@ pub(super) fn with_integration(finding: Finding) -> StatusReport {
         vec![finding],
     )];
     StatusReport::new(
-        &invocation(),
+        &plain(),
         "-n myproj",
         integration(),
         checks,
@@ -162,15 +168,15 @@ pub(super) fn with_integration(finding: Finding) -> StatusReport {
     )
 }
 
-/// Two with errors, one with a warning, one unknown, 24 ok, two not linked.
-pub(super) fn thirty_namespaces() -> StatusReport {
+/// Thirty namespaces: two with errors, one with a warning, one unknown, 24 fine, two not linked.
+pub(super) fn thirty() -> StatusReport {
     let mut namespaces = vec![denied("kitchen"), denied("sandbox")];
     for number in 1..=24 {
         let name = format!("app-{number:02}");
         namespaces.push((namespace(&name), checks(vec![])));
     }
     for (name, findings) in [
-        ("billing", vec![conflicting_secret("billing")]),
+        ("billing", vec![rival("billing")]),
         ("shop", vec![missing("shop"), stale("shop")]),
         ("audit", vec![unread("audit")]),
         (
@@ -180,17 +186,17 @@ pub(super) fn thirty_namespaces() -> StatusReport {
                 stale("carts"),
                 missing("carts"),
                 stale("carts"),
-                conflicting_secret("carts"),
+                rival("carts"),
             ],
         ),
     ] {
         namespaces.push((namespace(name), checks(findings)));
     }
-    several_namespaces("-A", namespaces)
+    several("-A", namespaces)
 }
 
-/// 60 without their organization, three with other problems, one unknown, 416 ok, 20 not linked.
-pub(super) fn five_hundred_namespaces() -> StatusReport {
+/// Five hundred namespaces: 60 without their organization, three with other problems, one unknown, 416 fine, 20 not linked.
+pub(super) fn five_hundred() -> StatusReport {
     let mut namespaces: Vec<_> =
         (1..=20).map(|number| denied(&format!("kitchen-{number:02}"))).collect();
     namespaces
@@ -207,10 +213,7 @@ pub(super) fn five_hundred_namespaces() -> StatusReport {
             .push((namespace(&name), vec![Check::new("Organization", "not there", vec![missing])]));
     }
     for (name, findings) in [
-        (
-            "payments-and-invoices-of-europe",
-            vec![conflicting_secret("payments-and-invoices-of-europe")],
-        ),
+        ("payments-and-invoices-of-europe", vec![rival("payments-and-invoices-of-europe")]),
         ("shop", vec![missing("shop"), stale("shop")]),
         (
             "carts",
@@ -219,18 +222,18 @@ pub(super) fn five_hundred_namespaces() -> StatusReport {
                 stale("carts"),
                 missing("carts"),
                 stale("carts"),
-                conflicting_secret("carts"),
+                rival("carts"),
             ],
         ),
         ("audit", vec![unread("audit")]),
     ] {
         namespaces.push((namespace(name), checks(findings)));
     }
-    several_namespaces("-A", namespaces)
+    several("-A", namespaces)
 }
 
-/// Some changes that link a namespace.
-pub(super) fn planned_changes(namespace: &str) -> Vec<ChangeEntry> {
+/// The changes that link a namespace, some of them.
+pub(super) fn planned(namespace: &str) -> Vec<ChangeEntry> {
     let organization = format!("openshift_{namespace}");
     let secret = "builder-quay-openshift".to_owned();
     [
@@ -272,18 +275,18 @@ pub(super) fn planned_changes(namespace: &str) -> Vec<ChangeEntry> {
     .collect()
 }
 
-pub(super) fn change_report(
+pub(super) fn change(
     command: &'static str,
     dry_run: bool,
     changes: Vec<ChangeEntry>,
 ) -> ChangeReport {
-    ChangeReport::new(&invocation(), endpoints(), command, dry_run, changes, vec![])
+    ChangeReport::new(&plain(), endpoints(), command, dry_run, changes, vec![])
 }
 
-/// One failed and one skipped change, with remaining findings.
-pub(super) fn failed_changes() -> ChangeReport {
+/// Changes of which one failed, so that another was not tried; and what remains.
+pub(super) fn failed() -> ChangeReport {
     let mut changes = Vec::new();
-    for (place, entry) in planned_changes("myproj").into_iter().enumerate() {
+    for (place, entry) in planned("myproj").into_iter().enumerate() {
         changes.push(match place {
             3 => entry.failed("secrets is forbidden: User \"ann\" cannot create resource \"secrets\" in API group \"\""),
             4 => entry.skipped(),
@@ -291,11 +294,11 @@ pub(super) fn failed_changes() -> ChangeReport {
         });
     }
     ChangeReport::new(
-        &invocation(),
+        &plain(),
         endpoints(),
         "link",
         false,
         changes,
-        vec![missing("myproj"), conflicting_secret("myproj")],
+        vec![missing("myproj"), rival("myproj")],
     )
 }

@@ -1,5 +1,7 @@
-//! The published JSON Schema of `-o json` and `-o yaml`, generated from the report types. Update it with
-//! `UPDATE_DOCS=1 cargo test -p oc-quay --lib schema`.
+//! The published JSON Schema of `-o json` and `-o yaml`, made from the types of the reports. A new kind of report goes
+//! into [`REPORTS`].
+//!
+//! `UPDATE_DOCS=1 cargo test -p oc-quay --lib schema` writes it anew.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::borrow::Cow;
@@ -9,14 +11,14 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Value, json};
 
 use super::explain::Explanation;
-use super::fixtures::assert_file;
+use super::fixtures::assert_written;
 use super::*;
 use crate::domain::finding::Code;
 
 const FILE: &str = "docs/oc-quay-v1.schema.json";
 const ID: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/main/docs/oc-quay-v1.schema.json");
 
-/// All kinds of reports.
+/// What a document can be.
 const REPORTS: &[fn(&mut SchemaGenerator) -> Schema] = &[
     SchemaGenerator::subschema_for::<StatusReport>,
     SchemaGenerator::subschema_for::<ChangeReport>,
@@ -28,7 +30,7 @@ const REPORTS: &[fn(&mut SchemaGenerator) -> Schema] = &[
     SchemaGenerator::subschema_for::<Vec<Explanation>>,
 ];
 
-/// A pattern instead of a list of codes, so that old schemas accept new codes.
+/// Not a list of all codes: new ones may come, and old schemas are to hold for them.
 impl JsonSchema for Code {
     fn schema_name() -> Cow<'static, str> {
         "Code".into()
@@ -46,21 +48,21 @@ fn schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ID,
         "title": API_VERSION,
-        "description": "Output of oc quay with -o json and -o yaml. New fields might be added.",
+        "description": "What oc quay prints with -o json and -o yaml. New fields may come.",
         "oneOf": reports,
         "$defs": generator.take_definitions(true),
     })
 }
 
 #[test]
-fn published_schema_is_up_to_date() {
-    let mut text = serde_json::to_string_pretty(&schema()).unwrap();
-    text.push('\n');
-    assert_file(FILE, &text);
+fn the_published_schema_is_fresh() {
+    let mut fresh = serde_json::to_string_pretty(&schema()).unwrap();
+    fresh.push('\n');
+    assert_written(FILE, &fresh);
 }
 
 #[test]
-fn schema_describes_all_types_and_fields() {
+fn everything_in_it_is_described() {
     for (name, definition) in schema()["$defs"].as_object().unwrap() {
         assert!(definition["description"].is_string(), "{name}");
         for (field, schema) in definition["properties"].as_object().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The report of `setup` and `teardown`.
+//! What `setup` and `teardown` have to say, step by step.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::status::StatusReport;
 use super::text_layout::Style;
 use super::{API_VERSION, Format, count, serialize, short, text};
 
-/// A planned, checked or applied setup or teardown.
+/// A set-up, planned, checked or done.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -18,68 +18,68 @@ pub struct SetupReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// The kind of report.
+    /// What this is.
     #[cfg_attr(test, schemars(extend("const" = "SetupReport")))]
     pub kind: &'static str,
-    /// No step failed, and `--check` found nothing to do.
+    /// Nothing failed, and a check found everything done.
     pub ok: bool,
     /// `setup` or `teardown`.
     pub command: &'static str,
     /// Nothing was written because of `--dry-run` or `--check`.
     pub dry_run: bool,
-    /// The steps, in order.
+    /// The steps, in their order.
     pub steps: Vec<StepReport>,
-    /// The scope of each namespace.
+    /// What becomes of each namespace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<NamespacePreview>,
-    /// The status after namespaces were linked.
+    /// The first status after it, where namespaces were linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusReport>,
-    /// The equivalent non-interactive command, without secrets.
+    /// The same set-up as one command that asks nothing, without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
-    /// Manifests to apply by other means, if requested.
+    /// What somebody else is to write, where it was asked to be printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests: Option<String>,
     /// The outcome in one line.
     pub summary_line: String,
 }
 
-/// A step.
+/// One step.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
     /// Its name: `cluster`, `quay`, `token`, `operator`, `secret`, `integration`, `userRole`, `nodeTrust`, `proof`.
     pub step: &'static str,
-    /// Its title.
+    /// Its name for people.
     pub title: &'static str,
-    /// The state.
+    /// What became of it.
     pub state: StepState,
-    /// Why it was skipped or failed, or the missing input.
+    /// Why it was skipped or failed, or what it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How to resolve it.
+    /// What to do about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
-    /// Observations.
+    /// What was found.
     pub facts: Vec<NoteReport>,
-    /// The changes.
+    /// What was done, or would be.
     pub changes: Vec<ChangeEntry>,
 }
 
-/// An observation.
+/// Something that was found.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NoteReport {
-    /// The severity.
+    /// How good or bad it is.
     pub severity: Severity,
-    /// The text.
+    /// One sentence.
     pub text: String,
 }
 
-/// The scope of a namespace after setup.
+/// A namespace before anything is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -88,31 +88,31 @@ pub struct NamespacePreview {
     pub name: String,
     /// It will be linked.
     pub in_scope: bool,
-    /// The reason.
+    /// Why, or why not.
     pub why: String,
 }
 
-/// The state of a step.
+/// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum StepState {
-    /// Applied now.
+    /// Done now.
     Done,
-    /// Nothing to do.
+    /// Was done before.
     AlreadyDone,
-    /// To be applied.
+    /// Would be done.
     Planned,
-    /// Not necessary or not requested.
+    /// Need not be done, or was not wanted.
     Skipped,
-    /// Failed, or not confirmed.
+    /// Could not be done, or is not known to be done.
     Failed,
-    /// Not reached, since an earlier step failed.
+    /// Not reached, since one before it failed.
     NotReached,
 }
 
 impl StepReport {
-    /// Sets [`StepState::NotReached`] and skips its changes.
+    /// The same, not reached.
     pub fn not_reached(mut self) -> Self {
         if !matches!(self.state, StepState::AlreadyDone | StepState::Skipped) {
             self.state = StepState::NotReached;
@@ -121,7 +121,7 @@ impl StepReport {
         self
     }
 
-    /// Sets [`StepState::Failed`].
+    /// The same, failed.
     pub fn failed(mut self, messages: &[String], hints: &[String]) -> Self {
         self.state = StepState::Failed;
         self.reason = Some(printable(&messages.join(": ")));
@@ -129,8 +129,8 @@ impl StepReport {
         self
     }
 
-    /// Replaces `oc quay` in its texts by the program name as it was typed.
-    pub fn with_program_name(mut self, program: &str) -> Self {
+    /// The same, with the commands that it names as the person began theirs: `oc quay` or `kubectl quay`.
+    pub fn addressed(mut self, program: &str) -> Self {
         let texts = self
             .reason
             .iter_mut()
@@ -140,11 +140,12 @@ impl StepReport {
         self
     }
 
-    /// The text of a single step.
+    /// The step by itself, as text to read.
     pub fn render(&self, style: &Style) -> String {
         text::step(self, style)
     }
 
+    /// The worst of what was found.
     pub(super) fn severity(&self) -> Severity {
         let found = self
             .facts
@@ -164,7 +165,7 @@ impl StepReport {
 }
 
 impl SetupReport {
-    /// Derives `summary_line` from the steps.
+    /// Puts a report together; the summary_line is made from the steps.
     pub fn new(
         program: &str,
         command: &'static str,
@@ -172,7 +173,7 @@ impl SetupReport {
         is_check: bool,
         steps: Vec<StepReport>,
     ) -> Self {
-        let steps: Vec<_> = steps.into_iter().map(|step| step.with_program_name(program)).collect();
+        let steps: Vec<_> = steps.into_iter().map(|step| step.addressed(program)).collect();
         let is_open = |step: &&StepReport| match step.state {
             StepState::Failed | StepState::NotReached => true,
             StepState::Planned => is_check,
@@ -195,16 +196,18 @@ impl SetupReport {
         }
     }
 
-    /// The changes made, as text, after the steps were shown interactively.
-    pub fn render_changes(&self, style: &Style) -> String {
-        text::setup_changes(self, style)
+    /// What was made, as text to read: for who has seen the steps.
+    pub fn made(&self, style: &Style) -> String {
+        text::made(self, style)
     }
 
+    /// The report in a format.
+    ///
     /// # Errors
-    /// If serialization fails, which is a bug.
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text => text::setup(self, style, false),
+            Format::Text | Format::Html | Format::Mirror => text::setup(self, style, false),
             Format::Wide => text::setup(self, style, true),
             Format::Short => short::setup(self, style),
             Format::Json => serialize::json(self)?,
@@ -244,11 +247,11 @@ fn summary_line(
             format!("{} planned; nothing was written", count(planned, "change"))
         }
         (_, planned, 0) if planned > 0 => format!("{} planned", count(planned, "change")),
-        ("teardown", _, 0) => "Nothing to remove".into(),
+        ("teardown", _, 0) => "There is nothing to take back".into(),
         ("teardown", _, done) => {
-            format!("Integration removed: {}", count(done, "change"))
+            format!("The integration is taken back, with {}", count(done, "change"))
         }
-        (_, _, 0) => "Already set up; nothing was written".into(),
-        (_, _, done) => format!("Setup complete: {}", count(done, "change")),
+        (_, _, 0) => "Everything is set up; nothing was written".into(),
+        (_, _, done) => format!("Set up, with {}", count(done, "change")),
     }
 }

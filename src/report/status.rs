@@ -1,9 +1,7 @@
-//! The report of `status`.
+//! What `status` has to say.
 
 use std::cmp::Reverse;
 
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -15,47 +13,11 @@ use crate::ui::{printable, printable_line};
 
 use super::text_layout::Style;
 use super::{
-    API_VERSION, Format, Invocation, complete_hint, html, make_printable, serialize, short,
+    API_VERSION, Format, Invocation, address_hint, html, make_printable, serialize, short,
     summary_line, text, with_severity,
 };
 
-/// The formats of `status -o`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusFormat {
-    /// A common format.
-    Common(Format),
-    /// An HTML page.
-    Html,
-}
-
-impl Default for StatusFormat {
-    fn default() -> Self {
-        Self::Common(Format::default())
-    }
-}
-
-impl ValueEnum for StatusFormat {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::Common(Format::Text),
-            Self::Common(Format::Wide),
-            Self::Common(Format::Short),
-            Self::Common(Format::Json),
-            Self::Common(Format::Yaml),
-            Self::Common(Format::Name),
-            Self::Html,
-        ]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Common(format) => format.to_possible_value(),
-            Self::Html => Some(PossibleValue::new("html").help("Self-contained HTML page")),
-        }
-    }
-}
-
-/// The state of the integration and of the selected namespaces.
+/// The state of the integration and of the namespaces that were asked for.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -63,22 +25,22 @@ pub struct StatusReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// The kind of report.
+    /// What this is.
     #[cfg_attr(test, schemars(extend("const" = "StatusReport")))]
     pub kind: &'static str,
-    /// No finding is an error.
+    /// There is no finding of severity error.
     pub ok: bool,
     /// Counts.
     pub summary: Summary,
     /// The integration.
     pub integration: IntegrationReport,
-    /// The namespaces, sorted by severity and name.
+    /// The namespaces: those with problems first, the worst of them at the top; each group by name.
     pub namespaces: Vec<NamespaceReport>,
-    /// All findings: those of the integration, then in the order of namespaces and checks.
+    /// Every finding: the integration's first, then in the order of the namespaces and of their checks.
     pub findings: Vec<Finding>,
-    /// The result in one line.
+    /// The answer in one line.
     pub summary_line: String,
-    /// The next command, also at the end of `summaryLine`.
+    /// The command to go on with, which ends the summary_line too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -88,13 +50,13 @@ pub struct StatusReport {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Selected namespaces.
+    /// Namespaces that were looked at.
     pub namespaces: usize,
-    /// Namespaces to be linked.
+    /// Namespaces that are to be linked.
     pub linked: usize,
-    /// Namespaces not to be linked.
+    /// Namespaces that are not.
     pub out_of_scope: usize,
-    /// Namespaces to be linked without error, warning or unknown.
+    /// Namespaces that are to be linked and have no error, warning or unknown.
     pub ok: usize,
     /// Findings of severity info.
     pub info: usize,
@@ -106,89 +68,90 @@ pub struct Summary {
     pub unknown: usize,
 }
 
-/// The settings with their sources, and the checks of the integration.
+/// The settings in use, where they come from, and the checks of the integration as a whole.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationReport {
-    /// The API server as `host:port`, and its context.
+    /// The API server as `host:port`, and the context that names it.
     pub cluster: Option<SettingReport>,
-    /// The URL of Quay.
+    /// The address of the Quay.
     pub quay: Option<SettingReport>,
     /// The cluster ID.
     pub cluster_id: Option<SettingReport>,
     /// The token, without its value.
     pub token: Option<SettingReport>,
-    /// The user has no Quay token and is not allowed to read the stored one.
+    /// The person has no token and is not allowed to read the stored one: what takes a token is for administrators.
     #[serde(skip)]
     pub(super) is_for_administrators: bool,
     /// The checks.
     pub checks: Vec<CheckReport>,
 }
 
-/// The cluster and the Quay of a report.
+/// Which cluster and which Quay a report is about.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    /// The API server as `host:port`, and its context.
+    /// The API server as `host:port`, and the context that names it.
     pub(super) cluster: Option<SettingReport>,
-    /// The URL of Quay.
+    /// The address of the Quay.
     pub(super) quay: Option<SettingReport>,
 }
 
-/// A setting and its source.
+/// A setting and where it comes from.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SettingReport {
-    /// The value; none if it is secret, or an invalid URL (which might contain a password).
+    /// The value; none if it is secret, or an address that cannot be used (which may hide a password).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// A flag, an environment variable, or an object in the cluster.
     pub source: String,
 }
 
-/// A namespace and its checks.
+/// A namespace and what its checks say.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceReport {
     /// Its name.
     pub name: String,
-    /// Its organization in Quay, if its name is valid.
+    /// Its organization in Quay, where one can be named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-    /// It is to be linked: in scope, existing, and not being deleted.
+    /// It is to be linked: in scope, there, and not being deleted.
     pub linked: bool,
-    /// The reason for `linked`.
+    /// Why it is to be linked, or why not.
     pub scope: String,
-    /// The highest severity of its checks.
+    /// The worst severity among its checks.
     pub severity: Severity,
-    /// Tags whose image was not compared with Quay.
+    /// Tags whose image was not looked for in Quay.
     #[serde(skip)]
     pub(super) uncompared_tags: usize,
-    /// Its checks, in order. Empty for a healthy namespace among several, to limit memory and output.
+    /// Its checks, in the order they were made. Left out where several namespaces were asked for and nothing is wrong
+    /// in this one: thousands of healthy namespaces must not fill the memory, or the page.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckReport>,
 }
 
-/// A check.
+/// One check.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReport {
-    /// The subject of the check.
+    /// What was checked.
     pub title: &'static str,
-    /// The highest severity of its findings.
+    /// How it is.
     pub severity: Severity,
-    /// The observed state.
+    /// The state in a few words.
     pub fact: String,
-    /// The codes of its findings, in the order of the report's `findings`.
+    /// The codes of its findings. The findings themselves stand in the report's `findings`, in the same order.
     pub findings: Vec<Code>,
 }
 
 impl StatusReport {
-    /// `invocation` is the start of its commands; `selection` the command-line selection of the namespaces: `-n shop`, `-A`,
-    /// `-l team=web`, `shop web`.
+    /// Puts a report together. `invocation` is how the commands in it begin; `selection` is how the person named the
+    /// namespaces, as a command line: `-n shop`, `-A`, `-l team=web`, `shop web`.
     pub fn new(
         invocation: &Invocation,
         selection: &str,
@@ -199,10 +162,8 @@ impl StatusReport {
         let mut findings;
         (integration.checks, findings) = split(integration_checks);
 
-        let mut judged: Vec<_> = namespaces
-            .into_iter()
-            .map(|(namespace, checks)| namespace.with_checks(checks))
-            .collect();
+        let mut judged: Vec<_> =
+            namespaces.into_iter().map(|(namespace, checks)| namespace.judge(checks)).collect();
         if judged.len() > 1 {
             for (namespace, _) in
                 judged.iter_mut().filter(|(namespace, _)| !namespace.has_problems())
@@ -225,14 +186,14 @@ impl StatusReport {
             {
                 finding.ask = Some(Administrator::Cluster);
             }
-            complete_hint(finding, invocation);
+            address_hint(finding, invocation);
         }
 
         let mut report = Self {
             api_version: API_VERSION,
             kind: "StatusReport",
             ok: with_severity(&findings, Severity::Error) == 0,
-            summary: Summary::new(&namespaces, &findings),
+            summary: Summary::of(&namespaces, &findings),
             integration,
             namespaces,
             findings,
@@ -243,8 +204,8 @@ impl StatusReport {
         report
     }
 
-    /// The highest severity of all checks, for `--fail-on`.
-    pub fn max_severity(&self) -> Severity {
+    /// The worst severity among all checks; what `--fail-on` is compared with.
+    pub fn worst(&self) -> Severity {
         let checks = self.integration.checks.iter().map(|check| check.severity);
         checks
             .chain(self.namespaces.iter().map(|namespace| namespace.severity))
@@ -252,7 +213,7 @@ impl StatusReport {
             .unwrap_or(Severity::Ok)
     }
 
-    /// Whether all checks of all namespaces are unknown.
+    /// Whether nothing could be read of any namespace: then there is no answer to what was asked.
     pub fn is_unreadable(&self) -> bool {
         let is_unread = |namespace: &NamespaceReport| {
             !namespace.checks.is_empty()
@@ -261,7 +222,7 @@ impl StatusReport {
         self.summary.error == 0 && self.unchecked() > 0 && self.namespaces.iter().all(is_unread)
     }
 
-    /// The number of unknown findings, and of checks that were skipped because of others.
+    /// How many things could not be checked: the findings that say so, and the checks that something else stood in the way of.
     pub(super) fn unchecked(&self) -> usize {
         let checks = self
             .namespaces
@@ -275,13 +236,13 @@ impl StatusReport {
         self.summary.unknown + skipped.count()
     }
 
-    /// The text has colors, which [`crate::ui::Ui`] removes if necessary.
+    /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
     ///
     /// # Errors
-    /// If serialization fails, which is a bug.
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text => text::status(self, style, false),
+            Format::Text | Format::Mirror => text::status(self, style, false),
             Format::Wide => text::status(self, style, true),
             Format::Short => short::status(self, style),
             Format::Json => serialize::json(self)?,
@@ -291,26 +252,24 @@ impl StatusReport {
                     self.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
                 serialize::names(problems.map(|finding| &finding.object))
             }
+            Format::Html => html::status(self, Timestamp::now()),
         })
     }
 
-    /// A self-contained HTML page.
-    pub fn render_html(&self) -> String {
-        html::status(self, Timestamp::now())
-    }
-
+    /// The findings of the integration as a whole.
     pub(super) fn integration_findings(&self) -> &[Finding] {
         let end = self.findings.iter().take_while(|finding| finding.namespace.is_none()).count();
         self.findings.get(..end).unwrap_or_default()
     }
 
+    /// The findings of the namespaces.
     pub(super) fn namespace_findings(&self) -> &[Finding] {
         self.findings.get(self.integration_findings().len()..).unwrap_or_default()
     }
 }
 
 impl Summary {
-    fn new(namespaces: &[NamespaceReport], findings: &[Finding]) -> Self {
+    fn of(namespaces: &[NamespaceReport], findings: &[Finding]) -> Self {
         let linked = namespaces.iter().filter(|namespace| namespace.linked).count();
         Self {
             namespaces: namespaces.len(),
@@ -338,7 +297,7 @@ impl SettingReport {
 }
 
 impl Endpoints {
-    /// `context` is empty in a pod.
+    /// The API server of a cluster with the context that names it, if one does, and the Quay of an integration.
     pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
         let from = if context.is_empty() {
             "the pod's".to_owned()
@@ -357,7 +316,8 @@ impl Endpoints {
 }
 
 impl IntegrationReport {
-    /// `context` is empty in a pod. [`StatusReport::new`] adds the checks.
+    /// The settings of an integration in a cluster: its API server, and the context that names it, if one does.
+    /// [`StatusReport::new`] adds the checks.
     pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
         let Endpoints { cluster, quay } = Endpoints::new(snapshot, server, context);
         Self {
@@ -373,6 +333,7 @@ impl IntegrationReport {
         }
     }
 
+    /// The registry's host.
     pub(super) fn host(&self) -> Option<String> {
         let (url, _) = QuayUrl::parse(self.quay.as_ref()?.value.as_ref()?).ok()?;
         Some(url.host())
@@ -380,7 +341,7 @@ impl IntegrationReport {
 }
 
 impl NamespaceReport {
-    /// [`StatusReport::new`] adds the checks.
+    /// A namespace, before its checks are looked at: [`StatusReport::new`] does that.
     pub fn new(
         name: impl Into<String>,
         organization: Option<String>,
@@ -399,7 +360,7 @@ impl NamespaceReport {
         }
     }
 
-    fn with_checks(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
+    fn judge(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
         let findings;
         self.uncompared_tags = checks.iter().map(|check| check.uncompared_tags).sum();
         (self.checks, findings) = split(checks);
@@ -410,21 +371,22 @@ impl NamespaceReport {
         (self, findings)
     }
 
-    /// Includes failed checks.
+    /// Whether something is wrong in it, or could not be checked.
     pub(super) fn has_problems(&self) -> bool {
         self.severity > Severity::Info
     }
 
-    /// Whether `--probe` tested the credentials.
+    /// Whether the registry was asked.
     pub(super) fn is_probed(&self) -> bool {
         self.checks.iter().any(|check| check.title == REGISTRY)
     }
 
-    /// Whether `--probe` found that the registry accepts all credentials.
-    pub(super) fn has_accepted_credentials(&self) -> bool {
+    /// Whether the registry was asked and accepts every login.
+    pub(super) fn has_working_logins(&self) -> bool {
         self.checks.iter().any(|check| check.title == REGISTRY && check.severity == Severity::Ok)
     }
 
+    /// How it is, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match self.severity {
             severity @ (Severity::Error | Severity::Warning | Severity::Unknown) => {
@@ -440,7 +402,7 @@ impl NamespaceReport {
     }
 }
 
-/// Whether a command needs a Quay token or cluster-wide permissions.
+/// Whether a command takes a token, or rights in the whole cluster.
 fn is_for_administrators(hint: &str) -> bool {
     let commands = [
         "quay repair",
@@ -456,7 +418,7 @@ fn is_for_administrators(hint: &str) -> bool {
         .any(|command| hint.strip_prefix("oc ").is_some_and(|rest| rest.starts_with(command)))
 }
 
-/// Separates checks and findings, and makes text from servers printable.
+/// Checks as they are reported, and their findings. What a server chose of the words is made printable here, once.
 fn split(checks: Vec<Check>) -> (Vec<CheckReport>, Vec<Finding>) {
     let mut findings = Vec::new();
     let reports = checks

@@ -1,34 +1,37 @@
-//! Layout of text output: glyphs, colors, wrapping.
+//! What human text is made of: glyphs, colors, and lines that wrap.
 
 use owo_colors::OwoColorize as _;
 
 use crate::domain::finding::Severity;
 
+/// How wide prose is where nobody says how wide the page is.
 const DEFAULT_WIDTH: usize = 80;
 
+/// Prose is not squeezed into less than this: it would be columns of single words.
 const MIN_WIDTH: usize = 24;
 
-/// The properties of the terminal that text output depends on.
+/// What human text depends on besides the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// The columns of the terminal; none without a terminal, where tables are not limited.
+    /// The columns of the terminal. None where there is no terminal: tables are then as wide as they need to be.
     pub width: Option<usize>,
-    /// Use ASCII glyphs.
+    /// Glyphs in ASCII.
     pub ascii: bool,
 }
 
 impl Style {
-    /// The columns of a glyph. ASCII needs two, for `ok`: `+` marks created objects.
+    /// How many columns a mark in front of a line has. In ASCII, `ok` has two, so that it is not the `+` of what is created.
     pub(super) fn mark_width(&self) -> usize {
         if self.ascii { 2 } else { 1 }
     }
 
-    /// Pads a glyph to [`Self::mark_width`].
+    /// A mark in front of a line, as wide as all are.
     pub(super) fn mark(&self, mark: &str) -> String {
-        let padding = self.mark_width().saturating_sub(columns(mark));
-        format!("{mark}{:padding$}", "")
+        let rest = self.mark_width().saturating_sub(columns(mark));
+        format!("{mark}{:rest$}", "")
     }
 
+    /// The glyph of a severity, in its color.
     pub(super) fn glyph(&self, severity: Severity) -> String {
         let glyph = match (severity, self.ascii) {
             (Severity::Ok, false) => "√",
@@ -44,6 +47,7 @@ impl Style {
     }
 }
 
+/// A text in the color of a severity.
 pub(super) fn paint(severity: Severity, text: &str) -> String {
     match severity {
         Severity::Ok => text.green().to_string(),
@@ -54,11 +58,12 @@ pub(super) fn paint(severity: Severity, text: &str) -> String {
     }
 }
 
-/// The displayed width, without escape sequences.
+/// A text without its colors, as it takes up columns.
 pub(super) fn columns(text: &str) -> usize {
     anstream::adapter::strip_str(text).to_string().chars().count()
 }
 
+/// Lines of text, one below the other.
 pub(super) struct TextPage {
     text: String,
     width: usize,
@@ -69,27 +74,27 @@ impl TextPage {
         Self { text: String::new(), width: style.width.unwrap_or(DEFAULT_WIDTH) }
     }
 
-    /// Adds a line without wrapping.
+    /// A line as it is, however long.
     pub(super) fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
 
-    /// Adds an empty line, unless the page is empty or ends with one.
+    /// An empty line, unless there is one already or nothing above it.
     pub(super) fn gap(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
     }
 
-    /// Adds a paragraph after a lead. Continuation lines are indented by the width of the lead; long words such as URLs are
-    /// not broken.
-    pub(super) fn paragraph(&mut self, lead: &str, text: &str, paint: impl Fn(&str) -> String) {
+    /// Prose behind a lead. What does not fit goes on below the prose, not below the lead; a word that is too long for a
+    /// line, such as an address, stays whole.
+    pub(super) fn prose(&mut self, lead: &str, prose: &str, paint: impl Fn(&str) -> String) {
         let indent = columns(lead);
         let width = self.width.saturating_sub(indent).max(MIN_WIDTH);
-        for (index, line) in wrap(text, width).iter().enumerate() {
+        for (place, line) in wrap(prose, width).iter().enumerate() {
             let line = paint(line);
-            if index == 0 {
+            if place == 0 {
                 self.line(&format!("{lead}{line}"));
             } else {
                 self.line(&format!("{:indent$}{line}", ""));
@@ -97,6 +102,7 @@ impl TextPage {
         }
     }
 
+    /// Whether a line would fit.
     pub(super) fn fits(&self, line: &str) -> bool {
         columns(line) <= self.width
     }
@@ -106,7 +112,7 @@ impl TextPage {
     }
 }
 
-/// No color, for [`TextPage::paragraph`].
+/// Text without paint, for [`TextPage::prose`].
 pub(super) fn plain(text: &str) -> String {
     text.to_owned()
 }
@@ -135,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn paragraph_has_hanging_indent() {
+    fn prose_hangs_below_itself() {
         let mut page = page(40);
-        page.paragraph("  × Secrets  ", "one two three four five six seven eight", plain);
+        page.prose("  × Secrets  ", "one two three four five six seven eight", plain);
         assert_eq!(
             page.finish(),
             "  × Secrets  one two three four five six\n             seven eight\n"
@@ -145,28 +151,26 @@ mod tests {
     }
 
     #[test]
-    fn colors_have_no_width() {
+    fn colors_take_no_columns() {
         let (mut colored, mut bare) = (page(30), page(30));
-        colored.paragraph(
-            &paint(Severity::Error, "OQ301 "),
-            "a secret that is not there",
-            |line| paint(Severity::Error, line),
-        );
-        bare.paragraph("OQ301 ", "a secret that is not there", plain);
+        colored.prose(&paint(Severity::Error, "OQ301 "), "a secret that is not there", |line| {
+            paint(Severity::Error, line)
+        });
+        bare.prose("OQ301 ", "a secret that is not there", plain);
         assert_eq!(anstream::adapter::strip_str(&colored.finish()).to_string(), bare.finish());
     }
 
     #[test]
-    fn keeps_long_word_and_lead_of_empty_paragraph() {
+    fn a_long_word_stays_whole_and_empty_prose_keeps_its_lead() {
         let address = "https://quay.example.com/organization/openshift_myproj";
         assert_eq!(wrap(&format!("see {address} there"), 20), ["see", address, "there"]);
         let mut page = page(80);
-        page.paragraph("lead ", "", plain);
+        page.prose("lead ", "", plain);
         assert_eq!(page.finish(), "lead\n");
     }
 
     #[test]
-    fn gaps_do_not_accumulate() {
+    fn gaps_do_not_add_up() {
         let mut page = page(80);
         page.gap();
         page.line("a");
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn glyphs_have_same_width_and_ascii_fallback() {
+    fn glyphs_are_as_wide_as_each_other_and_the_fallback_is_ascii() {
         for ascii in [false, true] {
             let style = Style { width: None, ascii };
             let marks = [
@@ -192,7 +196,7 @@ mod tests {
             for mark in &shown {
                 assert_eq!(columns(mark), style.mark_width());
                 assert!(!ascii || mark.is_ascii());
-                assert!(!["+", "~", "-"].contains(&mark.trim()), "{mark} is the glyph of a change");
+                assert!(!["+", "~", "-"].contains(&mark.trim()), "{mark} is the mark of a change");
             }
         }
     }

@@ -1,23 +1,11 @@
-//! The report of `version`.
+//! What `version` has to say.
 
 use serde::Serialize;
 
-use super::{API_VERSION, serialize};
+use super::{API_VERSION, Format, serialize};
 use crate::ui::printable_line;
 
-/// The formats of `version -o`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum VersionFormat {
-    /// Text
-    #[default]
-    Text,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
-}
-
-/// Versions of the plugin, the cluster and Quay.
+/// The versions on all sides.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -25,32 +13,39 @@ pub struct VersionReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     api_version: &'static str,
-    /// The kind of report.
+    /// What this is.
     #[cfg_attr(test, schemars(extend("const" = "VersionReport")))]
     kind: &'static str,
-    /// The plugin's version.
+    /// This plugin's.
     pub client: &'static str,
-    /// The cluster's version; none with `--client`.
+    /// The cluster's; none if it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Quay's version; none with `--client`.
+    /// Quay's; none if it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quay: Option<String>,
 }
 
 impl VersionReport {
-    /// Without cluster and Quay.
+    /// This plugin's version alone.
     pub fn new(client: &'static str) -> Self {
         Self { api_version: API_VERSION, kind: "VersionReport", client, cluster: None, quay: None }
     }
 
+    /// The report in a format; all that are for people are the same.
+    ///
     /// # Errors
-    /// If serialization fails, which is a bug.
-    pub fn render(&self, format: VersionFormat) -> anyhow::Result<String> {
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    pub fn render(&self, format: Format) -> anyhow::Result<String> {
         match format {
-            VersionFormat::Json => serialize::json(self),
-            VersionFormat::Yaml => serialize::yaml(self),
-            VersionFormat::Text => {
+            Format::Json => serialize::json(self),
+            Format::Yaml => serialize::yaml(self),
+            Format::Text
+            | Format::Wide
+            | Format::Short
+            | Format::Name
+            | Format::Html
+            | Format::Mirror => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
                     text.extend(

@@ -1,17 +1,18 @@
-//! Conversion of plans to reports.
+//! A plan as it is reported.
 
 use super::{Blocker, SetupStep, StepPlan};
 use crate::report::{ChangeEntry, NoteReport, StepReport, StepState};
 use crate::ui::printable;
 
 impl StepPlan {
+    /// The step as it is planned.
     pub fn report(&self, step: SetupStep) -> StepReport {
         self.report_as((step.name(), step.title()))
     }
 
-    /// The report with another name and title.
+    /// The same under a name in reports and one for people.
     pub fn report_as(&self, (step, title): (&'static str, &'static str)) -> StepReport {
-        let (state, reason, hints) = match &self.blocker {
+        let (state, reason, hints) = match &self.obstacle {
             None if self.changes.is_empty() => (StepState::AlreadyDone, None, vec![]),
             None => (StepState::Planned, None, vec![]),
             Some(Blocker::Skip(why)) => (StepState::Skipped, Some(why.clone()), vec![]),
@@ -21,10 +22,14 @@ impl StepPlan {
             Some(Blocker::Needs(needs)) => {
                 let needs: Vec<_> =
                     needs.iter().map(|need| format!("{}: {}", need.what, need.flags)).collect();
-                (StepState::Failed, Some(format!("missing input: {}", needs.join("; "))), vec![])
+                (
+                    StepState::Failed,
+                    Some(format!("nobody has said yet: {}", needs.join("; "))),
+                    vec![],
+                )
             }
         };
-        let changes = if self.blocker.is_none() { self.changes.as_slice() } else { &[] };
+        let changes = if self.obstacle.is_none() { self.changes.as_slice() } else { &[] };
         StepReport {
             step,
             title,
@@ -32,15 +37,13 @@ impl StepPlan {
             reason: reason.map(|reason| printable(&reason)),
             hints,
             facts: self
-                .notes
+                .facts
                 .iter()
-                .map(|note| NoteReport { severity: note.severity, text: printable(&note.text) })
+                .map(|fact| NoteReport { severity: fact.severity, text: printable(&fact.text) })
                 .collect(),
             changes: changes
                 .iter()
-                .map(|change| {
-                    ChangeEntry::planned(change.verb(), change.object(), change.summary())
-                })
+                .map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary()))
                 .collect(),
         }
     }

@@ -1,7 +1,7 @@
-//! Teardown: the removal that each step plans.
+//! The way back: what each step would take back, in an order in which nothing hangs.
 //!
-//! Only objects with our label and the QuayIntegration are removed. Nothing in Quay changes:
-//! organizations, images and the OAuth application are kept.
+//! Only what carries our label is taken back, and the QuayIntegration, which is the integration. Nothing in Quay is
+//! touched: organizations, images and the OAuth application stay.
 
 use serde_json::{Value, json};
 
@@ -17,27 +17,32 @@ use crate::domain::finding::Severity;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
 
-/// The steps in their order. Finalizers are removed first: without a QuayIntegration or its Secret
-/// the operator removes its finalizer from no namespace (QBO
-/// `controllers/namespace_controller.go:106-156`), so a deleted namespace would be stuck in
-/// Terminating. The QuayIntegration is deleted after everything that is found through it, so that
-/// an interrupted run can be repeated.
+/// What is taken back, in this order. The namespaces' finalizers go first: without a QuayIntegration or its Secret the
+/// operator takes its finalizer off no namespace any more (QBO `controllers/namespace_controller.go:106-156`), so one that
+/// is deleted then would hang for ever. The QuayIntegration goes after everything that it tells the way to, so that an
+/// interrupted run can be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeardownStep {
-    /// The in-cluster controller, which would restore removed objects.
-    Controller,
-    /// Finalizers of the operator and of the controller.
+    /// Our own bridge, which would put back what the others take away.
+    Bridge,
+    /// The operator's finalizers, and the bridge's.
     Finalizers,
+    /// What nodes trust.
     NodeTrust,
+    /// The Secret with the token.
     Secret,
+    /// The QuayIntegration.
     Integration,
+    /// The role of projects' users.
     UserRole,
+    /// The operator.
     Operator,
 }
 
 impl TeardownStep {
+    /// All of them.
     pub const ALL: [TeardownStep; 7] = [
-        TeardownStep::Controller,
+        TeardownStep::Bridge,
         TeardownStep::Finalizers,
         TeardownStep::NodeTrust,
         TeardownStep::Secret,
@@ -46,58 +51,59 @@ impl TeardownStep {
         TeardownStep::Operator,
     ];
 
-    /// Name in reports, and title.
-    pub fn name_and_title(self) -> (&'static str, &'static str) {
+    /// Its name in reports, and for people.
+    pub fn names(self) -> (&'static str, &'static str) {
         match self {
-            TeardownStep::Controller => ("controller", "Controller"),
+            TeardownStep::Bridge => ("bridge", "Bridge"),
             TeardownStep::Finalizers => ("finalizers", "Namespaces"),
-            _ => (self.setup_step().name(), self.setup_step().title()),
+            _ => (self.step().name(), self.step().title()),
         }
     }
 
-    /// The setup step that reads the same state.
-    pub fn setup_step(self) -> SetupStep {
+    /// The step of the set-up that looks at it.
+    pub fn step(self) -> SetupStep {
         match self {
             TeardownStep::Finalizers | TeardownStep::Integration => SetupStep::Integration,
             TeardownStep::NodeTrust => SetupStep::NodeTrust,
             TeardownStep::UserRole => SetupStep::UserRole,
             TeardownStep::Secret => SetupStep::Secret,
-            TeardownStep::Controller | TeardownStep::Operator => SetupStep::Operator,
+            TeardownStep::Bridge | TeardownStep::Operator => SetupStep::Operator,
         }
     }
 }
 
-/// Plans the removal of a step.
-pub fn plan(setup: &SetupSession, step: TeardownStep) -> StepPlan {
+/// What of a part would be taken back.
+pub fn plan(setup: &SetupSession, part: TeardownStep) -> StepPlan {
     let mut plan = StepPlan::default();
-    let done = match step {
-        TeardownStep::Controller => plan_controller(setup, &mut plan),
-        TeardownStep::Finalizers => plan_finalizers(setup, &mut plan),
-        TeardownStep::NodeTrust => plan_node_trust(setup, &mut plan),
-        TeardownStep::Secret => plan_secret(setup, &mut plan),
-        TeardownStep::Integration => plan_integration(setup, &mut plan),
-        TeardownStep::UserRole => plan_user_role(setup, &mut plan),
-        TeardownStep::Operator => plan_operator(setup, &mut plan),
+    let done = match part {
+        TeardownStep::Bridge => bridge(setup, &mut plan),
+        TeardownStep::Finalizers => finalizers(setup, &mut plan),
+        TeardownStep::NodeTrust => node_trust(setup, &mut plan),
+        TeardownStep::Secret => secret(setup, &mut plan),
+        TeardownStep::Integration => integration(setup, &mut plan),
+        TeardownStep::UserRole => take_role(setup, &mut plan),
+        TeardownStep::Operator => uninstall(setup, &mut plan),
     };
     match done {
         Ok(()) => plan,
         Err(SkippedStep::Unread(reason)) => plan.blocked(reason),
-        Err(SkippedStep::Kept(why)) => plan.skipped(why),
+        Err(SkippedStep::Stays(why)) => plan.skipped(why),
     }
 }
 
-/// Reason why a step removes nothing.
+/// Why a part is not taken back.
 enum SkippedStep {
+    /// It could not be read.
     Unread(String),
     /// It is not ours.
-    Kept(String),
+    Stays(String),
 }
 
-fn require_read<T>(value: &Observed<T>) -> Result<&T, SkippedStep> {
-    value.as_ref().map_err(|unread| SkippedStep::Unread(unread.to_string()))
+fn read<T>(part: &Observed<T>) -> Result<&T, SkippedStep> {
+    part.as_ref().map_err(|unread| SkippedStep::Unread(unread.to_string()))
 }
 
-fn delete_object(
+fn delete(
     kind: ObjectKind,
     namespace: Option<&str>,
     name: &str,
@@ -113,10 +119,9 @@ fn delete_object(
     })
 }
 
-/// Deletes in reverse order: the webhook first, and last the binding through which the rest is
-/// found.
-fn plan_controller(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let found = require_read(&setup.found.controller)?;
+/// The webhook goes first, so that nobody asks a bridge that is gone; the binding, by which the rest is found again, last.
+fn bridge(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let found = read(&setup.found.bridge)?;
     for (object, found) in found.objects.iter().rev() {
         let Some(found) =
             found.as_ref().filter(|found| found["metadata"]["deletionTimestamp"].is_null())
@@ -131,39 +136,32 @@ fn plan_controller(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skip
         let all =
             if object.kind == ObjectKind::Namespace { ", with all that is in it" } else { "" };
         let summary = format!("delete {} {}{within}{all}", object.kind.as_str(), object.name());
-        plan.changes.push(delete_object(
-            object.kind,
-            object.namespace(),
-            object.name(),
-            None,
-            summary,
-        ));
+        plan.changes.push(delete(object.kind, object.namespace(), object.name(), None, summary));
     }
     if plan.changes.is_empty() {
-        plan.note(Severity::Ok, "the in-cluster controller is not installed");
+        plan.fact(Severity::Ok, "the built-in bridge is not installed");
     }
     Ok(())
 }
 
-fn plan_finalizers(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let namespaces = require_read(&setup.found.namespaces)?;
-    plan.changes
-        .extend(FinalizerOwner::ALL.into_iter().flat_map(|owner| owner.releases(namespaces)));
+fn finalizers(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let namespaces = read(&setup.found.namespaces)?;
+    plan.changes.extend(FinalizerOwner::ALL.into_iter().flat_map(|holder| holder.held(namespaces)));
     if plan.changes.is_empty() {
-        plan.note(Severity::Ok, "no namespace has a finalizer of the operator or the controller");
+        plan.fact(Severity::Ok, "no namespace waits for the operator");
     }
     Ok(())
 }
 
-/// Deletes the QuayIntegration, and then finalizers that the operator has added again.
-fn plan_integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let resources = require_read(&setup.found.integrations)?;
+/// Deletes the QuayIntegration, and then the finalizers that the operator has put back meanwhile.
+fn integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let resources = read(&setup.found.integrations)?;
     for resource in resources {
         let summary = format!(
-            "delete QuayIntegration {}; organizations and images are kept in Quay",
+            "delete QuayIntegration {}; organizations and images stay in Quay",
             resource.name
         );
-        plan.changes.push(delete_object(
+        plan.changes.push(delete(
             ObjectKind::QuayIntegration,
             None,
             &resource.name,
@@ -172,57 +170,57 @@ fn plan_integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Ski
         ));
     }
     if resources.is_empty() {
-        plan_finalizers(setup, plan)?;
-        plan.notes.clear();
-        plan.note(Severity::Ok, "there is no QuayIntegration");
+        finalizers(setup, plan)?;
+        plan.facts.clear();
+        plan.fact(Severity::Ok, "there is no QuayIntegration");
     } else {
-        let text = "secrets and service accounts of linked namespaces are kept, so pods can still pull; to remove them, run \
-                    oc quay unlink -A first";
-        plan.note(Severity::Info, text);
+        let text = "the secrets and service accounts of linked namespaces stay, so pods go on pulling; oc quay unlink -A, run before \
+                    this, takes them back";
+        plan.fact(Severity::Info, text);
     }
     Ok(())
 }
 
-fn plan_node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let trust = require_read(&setup.found.trust)?;
+fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let trust = read(&setup.found.trust)?;
     let Some(config_map) = &trust.config_map else {
-        return Err(SkippedStep::Kept("node trust not configured".into()));
+        return Err(SkippedStep::Stays("nodes were not told to trust Quay".into()));
     };
     let Some(url) = setup.url() else {
-        return Err(SkippedStep::Kept(format!(
-            "ConfigMap {} kept: cannot determine which Quay it belongs to",
+        return Err(SkippedStep::Stays(format!(
+            "ConfigMap {} stays: nobody says which Quay it is about",
             config_map.name
         )));
     };
-    let key = node_trust::config_map_key(&url.host());
+    let key = node_trust::key(&url.host());
     if !config_map.data.contains_key(&key) && !config_map.data.is_empty() {
-        return Err(SkippedStep::Kept(format!(
-            "ConfigMap {} has no certificate for this Quay",
+        return Err(SkippedStep::Stays(format!(
+            "ConfigMap {} says nothing about this Quay",
             config_map.name
         )));
     }
     if !config_map.ours {
-        return Err(SkippedStep::Kept(format!(
-            "ConfigMap {} was not created by oc quay; its key {key} is kept",
+        return Err(SkippedStep::Stays(format!(
+            "ConfigMap {} was not made by oc quay; its key {key} stays",
             config_map.name
         )));
     }
     if config_map.data.keys().any(|other| *other != key) {
-        plan.changes.push(remove_certificate(config_map, key));
+        plan.changes.push(report_remaining(config_map, key));
     } else {
-        let references_it = |image_config: &&ImageConfig| {
+        let names_it = |image_config: &&ImageConfig| {
             image_config.config_map.as_ref() == Some(&config_map.name)
         };
         plan.changes.extend(
             trust
                 .image_config
                 .as_ref()
-                .filter(references_it)
+                .filter(names_it)
                 .map(|image_config| revert_node_trust(image_config, config_map)),
         );
         let summary = format!("delete ConfigMap {} in {TRUST_NAMESPACE}", config_map.name);
         let version = Some(config_map.resource_version.as_str());
-        plan.changes.push(delete_object(
+        plan.changes.push(delete(
             ObjectKind::ConfigMap,
             Some(TRUST_NAMESPACE),
             &config_map.name,
@@ -230,15 +228,15 @@ fn plan_node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skip
             summary,
         ));
     }
-    plan.note(
+    plan.fact(
         Severity::Warning,
-        "nodes are updated one after the other and can then no longer pull from this Quay",
+        "nodes are updated one after the other, and can then pull from this Quay no more",
     );
     Ok(())
 }
 
-/// Removes only our key from a ConfigMap with other registries.
-fn remove_certificate(config_map: &ConfigMap, key: String) -> SetupChange {
+/// Takes this Quay out of a ConfigMap that others have put their registries into.
+fn report_remaining(config_map: &ConfigMap, key: String) -> SetupChange {
     let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
     SetupChange::Object(ObjectChange {
         kind: ObjectKind::ConfigMap,
@@ -246,7 +244,7 @@ fn remove_certificate(config_map: &ConfigMap, key: String) -> SetupChange {
         name: config_map.name.clone(),
         write: ObjectWrite::Merge(patch),
         summary: format!(
-            "remove Quay's certificate authority from ConfigMap {} in {TRUST_NAMESPACE}",
+            "take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}",
             config_map.name
         ),
     })
@@ -262,53 +260,52 @@ fn revert_node_trust(image_config: &ImageConfig, config_map: &ConfigMap) -> Setu
             json!({ "metadata": metadata, "spec": { "additionalTrustedCA": Value::Null } }),
         ),
         summary: format!(
-            "remove ConfigMap {} from additionalTrustedCA of the image configuration",
+            "have the cluster's image configuration trust ConfigMap {} no more",
             config_map.name
         ),
     })
 }
 
-fn plan_secret(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let credentials = require_read(&setup.found.credentials)?;
+fn secret(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let credentials = read(&setup.found.credentials)?;
     let key = setup.secret();
     let Some(version) = &credentials.resource_version else {
-        plan.note(
+        plan.fact(
             Severity::Ok,
             format!("there is no secret {} in namespace {}", key.name, key.namespace),
         );
         return Ok(());
     };
     if !credentials.ours {
-        return Err(SkippedStep::Kept(format!(
-            "secret {} in namespace {} was not created by oc quay",
+        return Err(SkippedStep::Stays(format!(
+            "secret {} in namespace {} was not made by oc quay",
             key.name, key.namespace
         )));
     }
     let summary =
         format!("delete secret {} in namespace {}, with the token", key.name, key.namespace);
-    plan.changes.push(delete_object(
+    plan.changes.push(delete(
         ObjectKind::Secret,
         Some(&key.namespace),
         &key.name,
         Some(version),
         summary,
     ));
-    plan.note(
+    plan.fact(
         Severity::Info,
-        "the token remains valid in Quay; delete its OAuth application there to revoke it",
+        "the token itself lives on in Quay; deleting its OAuth application there ends it",
     );
     Ok(())
 }
 
-/// Deletes the binding before its role.
-fn plan_user_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let found = require_read(&setup.found.user_role)?;
-    let existing = found.iter().rev().filter_map(|(object, found)| Some((object, found.as_ref()?)));
-    let (ours, others): (Vec<_>, Vec<_>) =
-        existing.partition(|(_, found)| user_role::is_ours(found));
+/// The binding before the role that it names.
+fn take_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let found = read(&setup.found.user_role)?;
+    let there = found.iter().rev().filter_map(|(object, found)| Some((object, found.as_ref()?)));
+    let (ours, others): (Vec<_>, Vec<_>) = there.partition(|(_, found)| user_role::is_ours(found));
     if let ([], [(object, _), ..]) = (ours.as_slice(), others.as_slice()) {
-        return Err(SkippedStep::Kept(format!(
-            "{} {} was not created by oc quay",
+        return Err(SkippedStep::Stays(format!(
+            "{} {} was not made by oc quay",
             object.kind.as_str(),
             object.name()
         )));
@@ -316,7 +313,7 @@ fn plan_user_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skipp
     for (object, found) in ours {
         let (kind, name) = (object.kind.as_str(), object.name());
         let version = found["metadata"]["resourceVersion"].as_str();
-        plan.changes.push(delete_object(
+        plan.changes.push(delete(
             object.kind,
             None,
             name,
@@ -325,15 +322,14 @@ fn plan_user_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skipp
         ));
     }
     if plan.changes.is_empty() {
-        plan.note(Severity::Ok, "the role for users of projects is not installed");
+        plan.fact(Severity::Ok, "users of projects were given no role");
     }
     Ok(())
 }
 
-/// Deletes the operator before the label that identifies it as ours, so that an interrupted run can
-/// be repeated.
-fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let operator = require_read(&setup.found.operator)?;
+/// The operator, before what tells that it is ours: an interrupted run finds the rest by that.
+fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let operator = read(&setup.found.operator)?;
     if let Some(subscription) =
         operator.subscription.as_ref().filter(|subscription| subscription.ours)
     {
@@ -342,7 +338,7 @@ fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skippe
                 "delete ClusterServiceVersion {}, and with it the operator and its webhook",
                 csv.name
             );
-            plan.changes.push(delete_object(
+            plan.changes.push(delete(
                 ObjectKind::ClusterServiceVersion,
                 Some(&csv.namespace),
                 &csv.name,
@@ -352,7 +348,7 @@ fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skippe
         }
         let namespace = Some(subscription.namespace.as_str());
         let summary = format!("delete Subscription {}", subscription.name);
-        plan.changes.push(delete_object(
+        plan.changes.push(delete(
             ObjectKind::Subscription,
             namespace,
             &subscription.name,
@@ -365,30 +361,18 @@ fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skippe
             "delete ClusterExtension {}, and with it the operator, its webhook and the QuayIntegration resource",
             extension.name
         );
-        plan.changes.push(delete_object(
-            ObjectKind::ClusterExtension,
-            None,
-            PACKAGE,
-            version,
-            summary,
-        ));
+        plan.changes.push(delete(ObjectKind::ClusterExtension, None, PACKAGE, version, summary));
     } else if operator.is_installed() {
-        return Err(SkippedStep::Kept("the operator was not installed by oc quay".into()));
+        return Err(SkippedStep::Stays("the operator was not installed by oc quay".into()));
     }
-    // OLM v1 uses it to remove the operator, so it is deleted last.
+    // OLM v1 needs it to take the operator away, so it goes last.
     if operator.installer {
         let summary =
-            "remove the role cluster-admin from the service account that installed the operator"
+            "take the role cluster-admin from the service account that installed the operator"
                 .to_owned();
-        plan.changes.push(delete_object(
-            ObjectKind::ClusterRoleBinding,
-            None,
-            INSTALLER,
-            None,
-            summary,
-        ));
+        plan.changes.push(delete(ObjectKind::ClusterRoleBinding, None, INSTALLER, None, summary));
         let summary = "delete the service account that installed the operator".to_owned();
-        plan.changes.push(delete_object(
+        plan.changes.push(delete(
             ObjectKind::ServiceAccount,
             Some(OPERATOR_NAMESPACE),
             INSTALLER,
@@ -401,7 +385,7 @@ fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skippe
     {
         let summary = "remove the QuayIntegration resource (CustomResourceDefinition)".to_owned();
         let version = Some(crd.resource_version.as_str());
-        plan.changes.push(delete_object(
+        plan.changes.push(delete(
             ObjectKind::CustomResourceDefinition,
             None,
             QUAY_INTEGRATION_CRD_NAME,
@@ -410,7 +394,7 @@ fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), Skippe
         ));
     }
     if plan.changes.is_empty() {
-        plan.note(Severity::Ok, "the operator is not installed");
+        plan.fact(Severity::Ok, "the operator is not installed");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A progress line on stderr.
+//! One line on stderr that counts.
 
 use std::io::{self, Write as _};
 use std::pin::pin;
@@ -10,21 +10,26 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{UNKNOWN_WIDTH, printable};
 
+/// What is done sooner needs no progress.
 const INITIAL_DELAY: Duration = Duration::from_secs(1);
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Rewritten in place with spaces instead of escape sequences, because of `NO_COLOR` and old consoles.
+/// The line itself: it is rewritten in place, with spaces rather than escape sequences, which `NO_COLOR` and old
+/// consoles would spoil.
 #[derive(Debug)]
 pub(super) struct StatusLine {
-    is_enabled: bool,
+    /// Whether it may be shown at all.
+    moves: bool,
+    /// The columns it takes up now.
     shown: AtomicUsize,
 }
 
 impl StatusLine {
-    pub(super) fn new(is_enabled: bool) -> Self {
-        Self { is_enabled, shown: AtomicUsize::new(0) }
+    pub(super) fn new(moves: bool) -> Self {
+        Self { moves, shown: AtomicUsize::new(0) }
     }
 
+    /// Takes the line away, if it is there.
     pub(super) fn clear(&self) {
         let shown = self.shown.swap(0, Relaxed);
         if shown > 0 {
@@ -32,7 +37,7 @@ impl StatusLine {
         }
     }
 
-    /// Truncates the text to one line, since more could not be removed.
+    /// Shows as much of the text as one line of the window holds: what went on in the next could not be taken away.
     fn show(&self, text: &str) {
         let width = terminal_size::terminal_size_of(io::stderr())
             .map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
@@ -42,14 +47,14 @@ impl StatusLine {
     }
 }
 
-/// Work with a number of items, or of unknown size.
+/// Work that is under way: so many pieces, or one whose size nobody knows.
 #[derive(Debug)]
 pub struct Progress<'a> {
     line: &'a StatusLine,
     what: &'static str,
     total: usize,
     done: AtomicUsize,
-    /// The item started last.
+    /// What was begun last.
     current: Mutex<String>,
 }
 
@@ -58,15 +63,17 @@ impl<'a> Progress<'a> {
         Self { line, what, total, done: AtomicUsize::new(0), current: Mutex::default() }
     }
 
-    pub fn at(&self, item: &str) {
-        item.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+    /// This piece is begun.
+    pub fn at(&self, piece: &str) {
+        piece.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// One more is done.
     pub fn tick(&self) {
         self.done.fetch_add(1, Relaxed);
     }
 
-    /// Awaits `work` and redraws the line periodically, even if no item is done.
+    /// Does the work. The line moves on while nothing is done, too: that is when a person wonders.
     pub async fn track<T>(&self, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let mut due = interval_at(started + INITIAL_DELAY, REDRAW_INTERVAL);
@@ -76,12 +83,12 @@ impl<'a> Progress<'a> {
             tokio::select! {
                 biased;
                 outcome = &mut work => return outcome,
-                now = due.tick(), if self.line.is_enabled => self.line.show(&self.text(now - started)),
+                now = due.tick(), if self.line.moves => self.line.show(&self.text(now - started)),
             }
         }
     }
 
-    /// `Reading: 120 of 500, 14/s, 27 s left: shop`; `Reading: 3 s` without items.
+    /// `Reading: 120 of 500, 14/s, 27 s left: shop`; `Reading: 3 s` where there is nothing to count.
     fn text(&self, elapsed: Duration) -> String {
         let Self { what, total, .. } = self;
         let (done, seconds) = (self.done.load(Relaxed), elapsed.as_secs_f64());
@@ -105,7 +112,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// `27 s` or `3 min`.
+/// A time as people say it.
 fn approximate(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds < 100 => format!("{seconds} s"),
@@ -113,7 +120,7 @@ fn approximate(time: Duration) -> String {
     }
 }
 
-/// A wait for an external event.
+/// Something that others are at.
 #[derive(Debug)]
 pub struct Spinner<'a> {
     line: &'a StatusLine,
@@ -126,8 +133,9 @@ impl<'a> Spinner<'a> {
         Self { line, what, started: Instant::now() }
     }
 
+    /// Tells how far they are.
     pub fn say(&self, state: &str) {
-        if self.line.is_enabled {
+        if self.line.moves {
             self.line.show(&format!(
                 "{} ({} s): {}",
                 self.what,
@@ -169,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_count_rate_remaining_time_and_item() {
+    fn it_says_what_is_done_how_fast_how_long_it_takes_and_where_it_is() {
         assert_eq!(text("Reading", 500, 0, "shop", 1000), "Reading: 0 of 500, 1 s: shop");
         assert_eq!(
             text("Reading", 500, 120, "shop", 8500),
@@ -180,16 +188,16 @@ mod tests {
             "Changing: 10 of 5000, 0.5/s, 167 min left: shop"
         );
         assert_eq!(text("Reading", 1, 0, "shop", 3200), "Reading: 3 s: shop");
-        assert_eq!(text("Discovering", 0, 0, "", 3200), "Discovering: 3 s");
+        assert_eq!(text("Looking around", 0, 0, "", 3200), "Looking around: 3 s");
     }
 
     #[test]
-    fn removes_control_characters_from_names() {
+    fn what_a_name_says_cannot_steer_the_terminal() {
         assert_eq!(text("Reading", 0, 0, "a\x1b[2Jb", 1000), "Reading: 1 s: ab");
     }
 
     #[tokio::test]
-    async fn does_not_clear_line_that_was_not_shown() {
+    async fn a_line_that_was_never_shown_needs_no_clearing() {
         let line = StatusLine::new(true);
         assert_eq!(Progress::new(&line, "Reading", 1).track(async { 7 }).await, 7);
         assert_eq!(line.shown.load(Relaxed), 0);

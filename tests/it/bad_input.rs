@@ -1,10 +1,10 @@
-//! Invalid input: exit code 2, one clear message, and no request.
+//! Input that cannot be right: exit code 2, one clear message, and nobody was asked anything.
 
 use std::fs;
 
 use crate::support::World;
 
-/// Creates the files of the tables, in the world's folder.
+/// Makes the files that the tables name, in the world's folder.
 fn files(world: &World) {
     let kubeconfig = fs::read_to_string(world.kubeconfig()).unwrap();
     let contents: [(&str, &str); 8] = [
@@ -23,11 +23,11 @@ fn files(world: &World) {
     world.note_secret("hush-hush");
 }
 
-/// A command line, environment variables, and the expected stderr.
+/// A command line, environment variables, and what is to be said on stderr.
 type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
-/// Runs each command line and compares the whole stderr. `{dir}` stands for the world's folder and
-/// `{kubeconfig}` for its kubeconfig.
+/// Runs each command line and compares what it says, in full. `{dir}` stands for the world's folder and `{kubeconfig}`
+/// for its kubeconfig.
 fn refuses(table: &[Refusal]) {
     let world = World::new();
     files(&world);
@@ -56,15 +56,15 @@ fn refuses(table: &[Refusal]) {
 }
 
 #[test]
-fn rejects_invalid_names() {
+fn names_that_nothing_can_have() {
     refuses(&[
-        ("status -n Shop", &[], "error: invalid namespace name: `Shop` contains 'S'\n"),
-        ("status -n sho_p", &[], "error: invalid namespace name: `sho_p` contains '_'\n"),
-        ("link shop a/b", &[], "error: invalid namespace name: `a/b` contains '/'\n"),
+        ("status -n Shop", &[], "error: no namespace can be called that: `Shop` contains 'S'\n"),
+        ("status -n sho_p", &[], "error: no namespace can be called that: `sho_p` contains '_'\n"),
+        ("link shop a/b", &[], "error: no namespace can be called that: `a/b` contains '/'\n"),
         (
             "repair -n {empty}",
             &[],
-            "error: invalid namespace name: `` is not 1 to 253 characters long\n",
+            "error: no namespace can be called that: `` is not 1 to 253 characters long\n",
         ),
         (
             "link -n shop --service-account Pipeline",
@@ -74,34 +74,38 @@ fn rejects_invalid_names() {
         (
             "link -n shop --service-account pipeline=owner",
             &[],
-            "error: invalid value 'pipeline=owner' for '--service-account <NAME[=ROLE]>': invalid role `owner`: expected read, write or admin\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'pipeline=owner' for '--service-account <NAME[=ROLE]>': `owner` is no role: use read, write or admin\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --cluster-id Acme",
             &[],
-            "error: --cluster-id: invalid cluster ID `Acme`: Kubernetes refuses the secret name it gives: `builder-quay-Acme` contains 'A'\n",
+            "error: --cluster-id: cluster ID `Acme` cannot be used: Kubernetes refuses the secret name it gives: `builder-quay-Acme` contains 'A'\n",
         ),
         (
             "status -n shop",
             &[("OC_QUAY_CLUSTER_ID", "a--b")],
-            "error: OC_QUAY_CLUSTER_ID: invalid cluster ID `a--b`: Quay refuses the organization name it gives: `a--b_x` has a leading, trailing or doubled separator\n",
+            "error: OC_QUAY_CLUSTER_ID: cluster ID `a--b` cannot be used: Quay refuses the organization name it gives: `a--b_x` has a leading, trailing or doubled separator\n",
         ),
-        ("explain OQ999", &[], "error: invalid finding code `OQ999`\nhint: oc quay explain\n"),
+        (
+            "explain OQ999",
+            &[],
+            "error: `OQ999` is no finding code\nhint: oc quay explain lists them\n",
+        ),
     ]);
 }
 
 #[test]
-fn rejects_invalid_quay_addresses() {
+fn addresses_that_no_quay_can_have() {
     refuses(&[
         (
             "status -n shop --quay-url ftp://quay.example.com",
             &[],
-            "error: --quay-url: `ftp://quay.example.com` is not a valid Quay URL: the scheme is ftp, not https\n",
+            "error: --quay-url: `ftp://quay.example.com` is no address of a Quay: the scheme ftp:// is not https://\n",
         ),
         (
             "status -n shop --quay-url https://admin:pass@quay.example.com",
             &[],
-            "error: --quay-url: invalid Quay URL: contains a user name or password\n",
+            "error: --quay-url: the address of the Quay carries a user name or password: leave them out\n",
         ),
         (
             "link -n shop --yes --quay-url http://quay.example.com",
@@ -111,13 +115,13 @@ fn rejects_invalid_quay_addresses() {
         (
             "status -n shop --quay-url https://",
             &[],
-            "error: --quay-url: `https://` is not a valid Quay URL: empty host\n",
+            "error: --quay-url: `https://` is no address of a Quay: empty host\n",
         ),
         ("status -n shop --quay-url {empty}", &[], "error: --quay-url is empty\n"),
         (
             "status -n shop",
             &[("OC_QUAY_URL", "https://quay example.com")],
-            "error: OC_QUAY_URL: `https://quay example.com` is not a valid Quay URL: invalid international domain name\n",
+            "error: OC_QUAY_URL: `https://quay example.com` is no address of a Quay: invalid international domain name\n",
         ),
         (
             "status -n shop",
@@ -128,32 +132,32 @@ fn rejects_invalid_quay_addresses() {
 }
 
 #[test]
-fn rejects_invalid_files() {
+fn files_that_are_not_what_they_should_be() {
     refuses(&[
         (
             "status -n shop --quay-ca-file {dir}/no-certificate",
             &[],
-            "error: --quay-ca-file: no PEM certificate found in {dir}/no-certificate\n",
+            "error: --quay-ca-file: there is no PEM certificate in {dir}/no-certificate\n",
         ),
         (
             "status -n shop --quay-ca-file {dir}/broken-certificate",
             &[],
-            "error: --quay-ca-file: invalid PEM certificate in {dir}/broken-certificate\n",
+            "error: --quay-ca-file: there is a certificate that makes no sense in {dir}/broken-certificate\n",
         ),
         (
             "status -n shop --quay-ca-file {dir}/nowhere",
             &[],
-            "error: --quay-ca-file: failed to read {dir}/nowhere: No such file or directory (os error 2)\n",
+            "error: --quay-ca-file: could not read the certificate authority (No such file or directory (os error 2)) in {dir}/nowhere\n",
         ),
         (
             "status -n shop",
             &[("OC_QUAY_CA_FILE", "{dir}/no-certificate")],
-            "error: OC_QUAY_CA_FILE: no PEM certificate found in {dir}/no-certificate\n",
+            "error: OC_QUAY_CA_FILE: there is no PEM certificate in {dir}/no-certificate\n",
         ),
         (
             "status -n shop --quay-token-file {dir}/nowhere",
             &[],
-            "error: --quay-token-file: failed to read {dir}/nowhere: No such file or directory (os error 2)\n",
+            "error: --quay-token-file: could not read {dir}/nowhere (No such file or directory (os error 2))\n",
         ),
         (
             "status -n shop --quay-token-file {dir}/empty-token",
@@ -163,12 +167,12 @@ fn rejects_invalid_files() {
         (
             "status -n shop --quay-token-file {dir}/two-tokens",
             &[],
-            "error: --quay-token-file: invalid token: contains whitespace, control or non-ASCII characters\n",
+            "error: --quay-token-file: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
         ),
         (
             "status -n shop --quay-token-file {dir}/token-with-space",
             &[],
-            "error: --quay-token-file: invalid token: contains whitespace, control or non-ASCII characters\n",
+            "error: --quay-token-file: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
         ),
         (
             "status -n shop --quay-token-file -",
@@ -183,59 +187,59 @@ fn rejects_invalid_files() {
         (
             "status -n shop",
             &[("OC_QUAY_TOKEN", "hush-hush\nhush-hush-too")],
-            "error: OC_QUAY_TOKEN: invalid token: contains whitespace, control or non-ASCII characters\n",
+            "error: OC_QUAY_TOKEN: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
         ),
     ]);
 }
 
 #[test]
-fn rejects_unusable_kubeconfigs() {
+fn kubeconfigs_that_lead_nowhere() {
     refuses(&[
         (
             "status -n shop --kubeconfig {dir}/nowhere",
             &[],
-            "error: failed to read kubeconfig {dir}/nowhere: No such file or directory (os error 2)\n",
+            "error: kubeconfig {dir}/nowhere cannot be read: No such file or directory (os error 2)\n",
         ),
         (
             "status -n shop",
             &[("KUBECONFIG", "{dir}/nowhere")],
-            "error: no kubeconfig found (kubeconfig {dir}/nowhere): log in with `oc login SERVER`, or set --kubeconfig\n",
+            "error: there is no kubeconfig (kubeconfig {dir}/nowhere): log in with `oc login SERVER`, or name one with --kubeconfig\n",
         ),
         (
             "status -n shop --kubeconfig {dir}/broken.yaml",
             &[],
-            "error: kubeconfig {dir}/broken.yaml is invalid at line 2, column 9\n",
+            "error: kubeconfig {dir}/broken.yaml is not valid: look at line 2, column 9\n",
         ),
         (
             "status -n shop --kubeconfig {dir}/no-kubeconfig.yaml",
             &[],
-            "error: kubeconfig {dir}/no-kubeconfig.yaml is invalid at line 1, column 1\n",
+            "error: kubeconfig {dir}/no-kubeconfig.yaml is not valid: look at line 1, column 1\n",
         ),
         (
             "status -n shop --kubeconfig {dir}/no-context",
             &[],
-            "error: kubeconfig {dir}/no-context has no current context: set --context or run `oc config use-context NAME` (it has admin, dev, nobody)\n",
+            "error: kubeconfig {dir}/no-context has no current context: choose one with --context or `oc config use-context NAME` (it has admin, dev, nobody)\n",
         ),
         (
             "status -n shop --context production",
             &[],
-            "error: kubeconfig {kubeconfig} has no context production: set --context (it has admin, dev, nobody)\n",
+            "error: kubeconfig {kubeconfig} has no context production: choose another with --context (it has admin, dev, nobody)\n",
         ),
         (
             "status -n shop --cluster production",
             &[],
-            "error: kubeconfig {kubeconfig} has no cluster production: set another --cluster or --context\n",
+            "error: kubeconfig {kubeconfig} has no cluster production: choose one that it has with --cluster, or another context with --context\n",
         ),
         (
-            "status -n shop --user other",
+            "status -n shop --user somebody",
             &[],
-            "error: kubeconfig {kubeconfig} has no user somebody: set another --user\n",
+            "error: kubeconfig {kubeconfig} has no user somebody: choose one that it has with --user\n",
         ),
     ]);
 }
 
 #[test]
-fn rejects_unknown_and_conflicting_flags() {
+fn flags_that_do_not_exist_or_contradict_each_other() {
     refuses(&[
         (
             "status --namspace shop",
@@ -265,17 +269,17 @@ fn rejects_unknown_and_conflicting_flags() {
         (
             "status -n shop --request-timeout soon",
             &[],
-            "error: invalid value 'soon' for '--request-timeout <DURATION>': invalid duration `soon`: expected for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'soon' for '--request-timeout <DURATION>': `soon` is no time: write for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
         ),
         (
             "link -n shop --wait 1.5s",
             &[],
-            "error: invalid value '1.5s' for '--wait <DURATION>': invalid duration `1.5s`: expected for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
+            "error: invalid value '1.5s' for '--wait <DURATION>': `1.5s` is no time: write for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
         ),
         (
             "link -n shop --wait 18446744073709551615",
             &[],
-            "error: invalid value '18446744073709551615' for '--wait <DURATION>': invalid duration `18446744073709551615`: the maximum is 100 years\n\nFor more information, try '--help'.\n",
+            "error: invalid value '18446744073709551615' for '--wait <DURATION>': `18446744073709551615` is more than a hundred years\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --concurrency 0",
@@ -285,27 +289,27 @@ fn rejects_unknown_and_conflicting_flags() {
         (
             "status -n shop -o xml",
             &[],
-            "error: invalid value 'xml' for '--output <FORMAT>'\n  [possible values: text, wide, short, json, yaml, name, html]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'xml' for '--output <OUTPUT>'\n  [possible values: human, wide, short, json, yaml, name, html, mirror]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --fail-on info",
             &[],
-            "error: invalid value 'info' for '--fail-on <SEVERITY>'\n  [possible values: unknown, warning, error, never]\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'info' for '--fail-on <LEVEL>'\n  [possible values: unknown, warning, error, never]\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -A --watch",
             &[],
-            "error: --watch works on one namespace\nhint: use -n NAMESPACE\n",
+            "error: --watch looks at one namespace\nhint: name it with -n\n",
         ),
         (
             "status -n shop --watch -o html",
             &[],
-            "error: --watch does not support -o html\nhint: use --output-file to write the HTML report once\n",
+            "error: --watch shows text, not a page\nhint: leave out -o html\n",
         ),
         (
             "link -n shop -o html",
             &[],
-            "error: invalid value 'html' for '--output <FORMAT>'\n  [possible values: text, wide, short, json, yaml, name]\n\nFor more information, try '--help'.\n",
+            "error: -o html is for status alone\nhint: oc quay status -A -o html\n",
         ),
         (
             "status --watch --output-file a.txt",
@@ -315,19 +319,19 @@ fn rejects_unknown_and_conflicting_flags() {
         (
             "builds -A rewrite --yes",
             &[],
-            "error: -A must follow `builds rewrite`\nhint: oc quay builds rewrite -A\n",
+            "error: -A of `builds` is for the list: `rewrite` has its own\nhint: oc quay builds rewrite -A\n",
         ),
         (
             "unlink -A --delete-organization --yes",
             &[],
-            "error: --delete-organization works on one namespace\n",
+            "error: --delete-organization works on one namespace at a time\n",
         ),
     ]);
 }
 
-/// Exit code 0, nothing to do, is only for an existing namespace.
+/// Nothing to do, exit code 0, would be a good answer for a namespace that is there.
 #[test]
-fn fails_for_missing_namespace() {
+fn a_namespace_that_is_not_there_is_no_namespace_with_nothing_to_do() {
     let world = World::new();
     let commands = [
         "link --yes",
@@ -345,14 +349,14 @@ fn fails_for_missing_namespace() {
             .oc_quay(&command.split(' ').collect::<Vec<_>>())
             .args(&["-n", "shpo"])
             .ends_with(2);
-        let expected = "error: namespace shpo not found\nhint: check the name and the context\n";
+        let expected = "error: there is no namespace shpo\nhint: check the name and the context\n";
         assert_eq!((run.stderr.as_str(), run.stdout.as_str()), (expected, ""), "{}", run.line);
     }
     world.assert_nothing_written();
 }
 
 #[test]
-fn accepts_token_with_newline_and_from_stdin() {
+fn a_token_may_end_with_a_line_break_and_come_from_stdin() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let token = world.sandbox.quay.admin_token();

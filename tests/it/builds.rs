@@ -1,4 +1,4 @@
-//! `builds`: the outputs of BuildConfigs; and their findings in `status`.
+//! `builds`: what BuildConfigs push, and where; and what `status` says about it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,8 +13,8 @@ fn stream_tag(name: &str) -> Value {
     json!({ "to": { "kind": "ImageStreamTag", "name": name } })
 }
 
-/// The code for a BuildConfig that is not rewritten. A real API server has no internal registry.
-fn not_rewritten_code(world: &World) -> &'static str {
+/// The code for a BuildConfig that nobody sends to Quay. Behind a real API server there is no registry of OpenShift's.
+fn sent_by_nobody(world: &World) -> &'static str {
     if world.is_real() { "OQ506" } else { "OQ505" }
 }
 
@@ -22,6 +22,7 @@ fn output(world: &World, config: &str) -> Value {
     world.get("BuildConfig", "shop", config).unwrap()["spec"]["output"].clone()
 }
 
+/// The codes of a report's findings with the names of their objects, sorted.
 fn found(report: &Value, from: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter();
     let line = |finding: &Value| {
@@ -37,7 +38,7 @@ fn found(report: &Value, from: &str) -> Vec<String> {
 }
 
 #[test]
-fn links_and_restores_build_configs_without_webhook() {
+fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let odd = json!({
@@ -65,13 +66,13 @@ fn links_and_restores_build_configs_without_webhook() {
     assert_eq!(dry.json()["changes"].as_array().unwrap().len(), 2);
     world.assert_nothing_written();
 
-    // BuildConfigs are rewritten except the one of Argo CD, which determines the exit code.
+    // All that can be is rewritten; what Argo CD keeps is not, and makes the exit code.
     let run =
         world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(found(&run.json(), "OQ51"), ["OQ511 elsewhere", "OQ511 silent", "OQ512 kept"]);
     assert!(
         run.stdout.contains(
-            "Argo CD would revert it; set in its source spec.output: {to: {kind: DockerImage, name: "
+            "Argo CD would undo it; write there spec.output: {to: {kind: DockerImage, name: "
         ),
         "{}",
         run.stdout
@@ -94,7 +95,7 @@ fn links_and_restores_build_configs_without_webhook() {
     let app = &list["buildConfigs"][0];
     assert_eq!(
         (&app["name"], &app["sentBy"], &app["rewritten"]),
-        (&json!("app"), &json!("direct"), &json!(true))
+        (&json!("app"), &json!("itself"), &json!(true))
     );
     assert_eq!(
         (&app["lastBuild"]["phase"], &app["lastBuild"]["imported"]),
@@ -103,7 +104,7 @@ fn links_and_restores_build_configs_without_webhook() {
     let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
     assert!(text.contains(&format!("{name} Complete, not imported")), "{text}");
 
-    // Later changes of others are kept.
+    // What somebody changed since is theirs.
     world.merge(
         "BuildConfig",
         "shop",
@@ -123,7 +124,7 @@ fn links_and_restores_build_configs_without_webhook() {
     assert_eq!(output(&world, "web")["pushSecret"]["name"], "my-own");
     world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
 
-    // Applying the file of a BuildConfig keeps a secret that it never contained.
+    // Applying the file that a BuildConfig came from leaves a secret alone that was never in it.
     world.merge(
         "BuildConfig",
         "shop",
@@ -139,7 +140,7 @@ fn links_and_restores_build_configs_without_webhook() {
     );
     let run = world.oc_quay(&["builds", "restore", "-n", "shop", "--yes"]).succeeds();
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("(removes push secret builder-quay-openshift)"), "{words}");
+    assert!(words.contains("again, without secret builder-quay-openshift"), "{words}");
     assert_eq!(["app", "web"].map(|config| output(&world, config)), before);
     let annotations =
         world.get("BuildConfig", "shop", "web").unwrap()["metadata"]["annotations"].clone();
@@ -150,11 +151,11 @@ fn links_and_restores_build_configs_without_webhook() {
     let run = world
         .oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes", "-o", "json"])
         .ends_with(2);
-    assert!(run.stdout.contains("push secret builder-quay-openshift is missing"), "{}", run.stdout);
+    assert!(run.stdout.contains("there is no secret builder-quay-openshift"), "{}", run.stdout);
 }
 
 #[test]
-fn repair_recreates_deleted_push_secret() {
+fn a_push_secret_that_is_gone_is_found_and_repair_makes_it_anew() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
@@ -167,7 +168,7 @@ fn repair_recreates_deleted_push_secret() {
         (vec!["OQ513 app".into()], &json!("The BuildConfig does not push to Quay"))
     );
     let text = world.oc_quay(&["builds", "-n", "shop"]).ends_with(1).stdout;
-    assert!(text.contains("but push secret"), "{text}");
+    assert!(text.contains("but there is no secret"), "{text}");
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     assert_eq!(found(&status(), "OQ51"), ["OQ513 app"]);
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
@@ -175,7 +176,7 @@ fn repair_recreates_deleted_push_secret() {
 }
 
 #[test]
-fn status_shows_build_outputs_and_obstacles() {
+fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
     let Some(world) = World::stand_in("its webhooks and builds are arranged") else { return };
     world.namespace("images");
     world.oc_quay(&["link", "shop", "images", "--yes"]).succeeds();
@@ -188,14 +189,14 @@ fn status_shows_build_outputs_and_obstacles() {
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     assert_eq!(found(&status(), "OQ5"), ["OQ505 app", "OQ506 lost", "OQ509 cross"]);
 
-    // Rewritten to the previous Quay.
+    // Rewritten to the Quay of before.
     world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes"]).succeeds();
     let moved = ["status", "-n", "shop", "-o", "json", "--cluster-id", "other"];
     assert_eq!(found(&world.oc_quay(&moved).run().json(), "OQ510"), ["OQ510 app"]);
     world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
 
     let waits = world.start_build("shop", "lost");
-    world.wait_for("the build to report that it has no output registry", || {
+    world.wait_for("the build to be told that it has no place to push to", || {
         world.get("Build", "shop", &waits).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
     let report = status();
@@ -208,7 +209,7 @@ fn status_shows_build_outputs_and_obstacles() {
     assert_eq!(
         hint(&report, "OQ506", &waits),
         format!("oc cancel-build {waits} -n shop"),
-        "it is not changed"
+        "it stays as it was made"
     );
 
     let webhook = |name: &str, hook: &str, policy: &str, operations: Value| {
@@ -233,12 +234,11 @@ fn status_shows_build_outputs_and_obstacles() {
         "oc edit buildconfigs silent -n shop",
         "no repair gives it an output"
     );
-    // `builds` has the same findings and exit code.
+    // The same is found by the command that is about builds, with the same exit code.
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).ends_with(1).json();
     assert_eq!(found(&list, "OQ5"), found(&report, "OQ5"));
     assert_eq!(list["buildConfigs"][0]["sentBy"], "operator");
-    let summary_line =
-        "0 of 4 BuildConfigs push to Quay, but the API server cannot call the build webhook";
+    let summary_line = "0 of 4 BuildConfigs push to Quay, and the API server cannot call the webhook that rewrites builds";
     assert!(list["summaryLine"].as_str().unwrap().starts_with(summary_line), "{list}");
     let silent = list["buildConfigs"]
         .as_array()
@@ -261,7 +261,7 @@ fn status_shows_build_outputs_and_obstacles() {
 }
 
 #[test]
-fn forbidden_webhooks_affect_only_build_findings() {
+fn who_may_not_read_webhooks_is_told_what_that_means_for_builds_alone() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -270,19 +270,19 @@ fn forbidden_webhooks_affect_only_build_findings() {
     world.build_config("shop", "app", &stream_tag("app:latest"));
     assert_eq!(
         status().codes(),
-        ["OQ901", not_rewritten_code(&world)],
+        ["OQ901", sent_by_nobody(&world)],
         "a build that was tried came back as it was"
     );
     world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/builds").html(403).times(1));
     assert_eq!(status().codes(), ["OQ901", "OQ901"]);
-    // Other actions need no webhook.
+    // What needs no webhook can be done all the same.
     world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).guest("dev").succeeds();
     assert_eq!(status().codes(), ["OQ901"]);
 }
 
-/// A registered webhook might be unreachable; only a build shows it.
+/// That a webhook is registered does not say that it can be called; only a build does.
 #[test]
-fn detects_unreachable_webhook_by_dry_run_of_a_build() {
+fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -291,14 +291,14 @@ fn detects_unreachable_webhook_by_dry_run_of_a_build() {
     let dev = |command: &[&str]| {
         world.oc_quay(&[command, &["-n", "shop", "-o", "json"]].concat()).guest("dev").run().json()
     };
-    // A real API server applies a webhook and its changes with a delay.
+    // A real API server takes a moment to learn of a webhook, and of every change to it.
     let waits = |what: &str, is_so: &dyn Fn() -> bool| world.wait_for(what, is_so);
     waits("builds are rewritten", &|| found(&dev(&["status"]), "OQ").len() == 1);
     assert_eq!(dev(&["builds"])["buildConfigs"][0]["sentBy"], "webhook");
     let admin = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     world.forget_traffic();
     assert_eq!(found(&admin(), "OQ"), [""; 0]);
-    // The controller might write its conditions now.
+    // The bridge may write its conditions just then.
     let writes = world.cluster_traffic().writes();
     assert!(writes.iter().all(|entry| entry.path.contains("/quayintegrations/")), "{writes:#?}");
     assert_eq!(world.list("Build", "shop").len(), 0);
@@ -331,15 +331,15 @@ fn detects_unreachable_webhook_by_dry_run_of_a_build() {
     assert_eq!(
         found(&dev(&["status"]), "OQ502"),
         ["OQ502 "],
-        "users without permission to read webhooks get it, too"
+        "whoever may not read webhooks is told too"
     );
     change(json!({ "failurePolicy": "Ignore" }));
     waits("it fails open", &|| words(&admin()).contains("came back as it was"));
-    assert_eq!(found(&dev(&["status"]), "OQ50"), [format!("{} app", not_rewritten_code(&world))]);
+    assert_eq!(found(&dev(&["status"]), "OQ50"), [format!("{} app", sent_by_nobody(&world))]);
 }
 
 #[test]
-fn lists_shipwright_builds_with_their_patch() {
+fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
     let cluster = sandbox::openshift::Cluster { shipwright: true, ..Default::default() };
     let options = sandbox::Options { cluster, ..Default::default() };
     let Some(world) = World::stand_in_bare(options, "it has no Shipwright") else { return };
@@ -357,9 +357,9 @@ fn lists_shipwright_builds_with_their_patch() {
     assert!(text.contains(&stanza), "{text}");
 }
 
-/// A tenant writes the annotation, and an administrator might restore.
+/// A tenant writes the annotation; who restores may be an administrator.
 #[test]
-fn escapes_terminal_control_sequences_of_namespaces() {
+fn what_a_namespace_says_never_steers_the_terminal() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config(
@@ -394,27 +394,30 @@ fn escapes_terminal_control_sequences_of_namespaces() {
 }
 
 #[test]
-fn forbidden_lists_are_not_reported_as_empty() {
-    let Some(world) = World::stand_in("its permissions are removed") else { return };
+fn what_may_not_be_listed_is_not_taken_for_nothing() {
+    let Some(world) = World::stand_in("its rights are taken away") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
     let before = world.oc_quay(&["builds", "-n", "shop", "-o", "short"]).succeeds();
     assert!(before.stdout.contains("The BuildConfig does not push to Quay"), "{}", before.stdout);
-    // Global flags can precede the subcommand.
+    // Flags of every command may stand before what a command has below it.
     world.oc_quay(&["builds", "-n", "shop", "-o", "json", "rewrite", "--dry-run"]).succeeds();
 
     world.sandbox.openshift.deny("admin", "list", "build.openshift.io", "buildconfigs");
     for format in ["text", "short", "json"] {
         let run = world.oc_quay(&["builds", "-n", "shop", "-o", format]).ends_with(2);
         let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains("The BuildConfigs are unknown: could not list"), "{said}");
-        assert!(!said.contains("No BuildConfigs found"), "{said}");
+        assert!(
+            said.contains("Which BuildConfigs there are is not known: could not list"),
+            "{said}"
+        );
+        assert!(!said.contains("There are no BuildConfigs"), "{said}");
     }
 }
 
 #[test]
-fn reports_webhook_without_ready_pods() {
-    let Some(world) = World::stand_in("its webhook is not called") else { return };
+fn says_that_nothing_runs_behind_a_webhook() {
+    let Some(world) = World::stand_in("its webhook is called by nobody") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.create(&json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -455,8 +458,8 @@ fn reports_webhook_without_ready_pods() {
 }
 
 #[test]
-fn omits_shipwright_when_not_installed() {
-    let Some(world) = World::stand_in("the user lacks permissions") else { return };
+fn says_nothing_of_shipwright_where_it_is_not() {
+    let Some(world) = World::stand_in("the user lacks rights") else { return };
     let user = world.oc_quay(&["builds", "-n", "shop"]).args(&["--as", "dev"]);
     world.grant("dev", "shop");
     let run = user.run();
@@ -464,7 +467,7 @@ fn omits_shipwright_when_not_installed() {
 }
 
 #[test]
-fn skips_platform_namespaces() {
+fn passes_over_platform_namespaces() {
     let world = World::new();
     let all = world.oc_quay(&["builds", "-A"]).run();
     assert!(
@@ -474,7 +477,7 @@ fn skips_platform_namespaces() {
     );
     let one = world.oc_quay(&["status", "-n", "default"]).run();
     assert!(
-        one.stdout.contains("default is not linked: it is a reserved platform namespace"),
+        one.stdout.contains("default is not linked: its name is one of the platform's own"),
         "{}",
         one.stdout
     );

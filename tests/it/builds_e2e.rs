@@ -1,4 +1,4 @@
-//! A build from `oc start-build` to a tag in the image stream that refers to Quay.
+//! The whole way of a build: from `oc start-build` to a tag in the image stream that points at Quay.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use reqwest::Method;
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 
-use crate::support::{Controller, World};
+use crate::support::{Bridge, World};
 
-/// Makes builds and imports work without trust in Quay's certificate.
+/// Nodes, and so builds and imports, need not trust Quay's certificate.
 fn trust_everybody(world: &World) {
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
 }
@@ -20,7 +20,7 @@ fn to_stream() -> Value {
     json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } })
 }
 
-/// Asserts that the newest image of `app:latest` is the one in Quay, and is pulled from there.
+/// Whether the newest image of `app:latest` in the stream is the one that Quay has, and is to be pulled from there.
 #[track_caller]
 fn assert_points_at_quay(world: &World, namespace: &str) {
     let digest = world
@@ -33,7 +33,7 @@ fn assert_points_at_quay(world: &World, namespace: &str) {
 }
 
 #[test]
-fn rewritten_build_config_pushes_to_quay_and_tag_is_imported() {
+fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
     let world = World::new();
     trust_everybody(&world);
     world.oc_quay(&["link", "shop", "--yes"]).succeeds();
@@ -50,18 +50,19 @@ fn rewritten_build_config_pushes_to_quay_and_tag_is_imported() {
     world.oc_quay(&["import", "app", "-n", "shop", "--yes"]).succeeds();
     assert_points_at_quay(&world, "shop");
 
-    // After a restore, the next build has the original output.
+    // Put back, the next build goes where the first would have gone.
     world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
     let name = world.start_build("shop", "app");
+    // The build controller adds the secret that it chooses.
     assert_eq!(
         world.get("Build", "shop", &name).unwrap()["spec"]["output"]["to"],
         to_stream()["to"]
     );
 }
 
-/// An image stream with builds in the internal registry, before they pushed to Quay.
+/// An image stream that builds pushed to in OpenShift's own registry, before they pushed to Quay.
 #[test]
-fn existing_tags_follow_quay_after_a_build_pushed() {
+fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
     let Some(world) = World::stand_in("OpenShift's own registry is not there") else { return };
     trust_everybody(&world);
     world.oc_quay(&["link", "shop", "--yes"]).succeeds();
@@ -78,10 +79,10 @@ fn existing_tags_follow_quay_after_a_build_pushed() {
         build(name);
         assert!(
             world.newest_item("shop", name, "latest").is_some(),
-            "it was pushed to the internal registry"
+            "it was pushed to OpenShift's own registry"
         );
     }
-    // The order of two builds has a resolution of a second.
+    // Which of two is the later one shows to the second.
     std::thread::sleep(Duration::from_millis(1100));
     world.build_config(
         "shop",
@@ -120,20 +121,20 @@ fn existing_tags_follow_quay_after_a_build_pushed() {
     );
 }
 
-/// What the operator's own end-to-end test expects, of the controller in its place: secrets soon after the project, an output
+/// What the operator's own end-to-end test expects, of the bridge in its place: secrets soon after the project, an output
 /// in Quay, a build that completes, and a stream whose newest image is in Quay.
 #[test]
-fn controller_rewrites_a_build_and_imports_its_tag() {
+fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
-    let (controller, url) = with_webhook(&world, &[]);
+    let (bridge, url) = with_webhook(&world, &[]);
     world.namespace("e2e");
     world.image_stream("e2e", "app");
-    controller.wait_until("e2e is linked", || world.is_linked("e2e", &["app"]));
+    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &["app"]));
     world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
     world.build_config("e2e", "app", &to_stream());
-    controller.wait_until_idle();
+    bridge.settles();
     world.forget_traffic();
 
     let name = world.start_build("e2e", "app");
@@ -154,13 +155,12 @@ fn controller_rewrites_a_build_and_imports_its_tag() {
         "chosen by the build controller"
     );
     let build = || world.get("Build", "e2e", &name).unwrap();
-    controller
-        .wait_until("the build is imported", || noted(&build(), IMPORTED_ANNOTATION) == "true");
+    bridge.waits_until("the build is imported", || noted(&build(), IMPORTED_ANNOTATION) == "true");
     assert_points_at_quay(&world, "e2e");
-    controller.wait_until_idle();
+    bridge.settles();
     println!(
         "a build, from its start to its tag: {} requests to Quay, {} writes to the cluster",
-        controller.requests_to_quay(),
+        bridge.requests_to_quay(),
         world.cluster_traffic().writes().len()
     );
     let imports = world
@@ -170,21 +170,21 @@ fn controller_rewrites_a_build_and_imports_its_tag() {
         .filter(|entry| entry.path.contains("imagestreamimports"))
         .count();
     assert_eq!(
-        (controller.requests_to_quay(), imports),
+        (bridge.requests_to_quay(), imports),
         (0, 1),
-        "OpenShift fetches the tag; the controller asks Quay for nothing"
+        "OpenShift fetches the tag; the bridge asks Quay for nothing"
     );
 }
 
-/// The repository must exist: robot accounts are not allowed to create one.
+/// What is pushed to has to be there: robot accounts may create no repository.
 #[test]
-fn creates_repository_for_build_config_without_image_stream() {
+fn a_build_config_without_an_image_stream_has_a_repository() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
-    let (controller, _) = with_webhook(&world, &[]);
+    let (bridge, _) = with_webhook(&world, &[]);
     world.namespace("e2e");
-    controller.wait_until("e2e is linked", || world.is_linked("e2e", &[]));
+    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
     world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
     world.build_config(
         "e2e",
@@ -192,23 +192,23 @@ fn creates_repository_for_build_config_without_image_stream() {
         &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:1" } }),
     );
     let has_repository = || world.sandbox.quay.repositories("openshift_e2e") == ["fresh"];
-    controller.wait_until("its repository is there", has_repository);
+    bridge.waits_until("its repository is there", has_repository);
     let name = world.start_build("e2e", "app");
     world.wait_for_build("e2e", &name, "Complete");
-    controller
-        .wait_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
+    bridge
+        .waits_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
     world.assert_within_the_bridges_rights();
     let status = world.oc_quay(&["status", "-n", "e2e", "-o", "json"]).run();
     assert!(!status.codes().contains(&"OQ401".to_owned()), "{}", status.stdout);
 }
 
 #[test]
-fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
+fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has_anything_told() {
     let world = World::bare();
     world.integration();
-    let (controller, url) = with_webhook(&world, &[]);
+    let (bridge, url) = with_webhook(&world, &[]);
     world.namespace("e2e");
-    controller.wait_until("e2e is linked", || world.is_linked("e2e", &[]));
+    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
     let events = || {
         let events = world
             .list("Event", "e2e")
@@ -217,15 +217,15 @@ fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
         events.map(|event| event["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
 
-    // A client outside of the cluster gets a response of the webhook, and no effect.
+    // Whoever reaches the webhook may ask it, and gets an answer, and that is all.
     let stranger = reqwest::Client::builder()
         .tls_danger_accept_invalid_certs(true)
         .no_proxy()
         .build()
         .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    // The event of the link follows with a delay.
-    controller.wait_until_idle();
+    // That it was linked is told a moment later.
+    bridge.settles();
     world.forget_traffic();
     for namespace in ["e2e", "a/STRANGE/b"] {
         let review = json!({ "request": {
@@ -238,7 +238,7 @@ fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
         let answer = runtime.block_on(stranger.post(&url).body(review.to_string()).send()).unwrap();
         assert_eq!(answer.status(), 200);
     }
-    controller.wait_until_idle();
+    bridge.settles();
     let asked = world
         .cluster_traffic()
         .entries()
@@ -253,28 +253,28 @@ fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
             "output": to_stream(),
         },
     }));
-    let why = "build by-hand: build output not rewritten: service account deployer has no push secret for Quay yet";
-    controller.wait_until("it is told", || events() == [why]);
+    let why = "build by-hand: the output of this build stays as it is: service account deployer has no login to push to Quay yet";
+    bridge.waits_until("it is told", || events() == [why]);
     world.assert_within_the_bridges_rights();
 }
 
-/// The controller with its webhook, which the API server is told of; and where that is.
-pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Controller<'a>, String) {
+/// The bridge with its webhook, which the API server is told of; and where that is.
+pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Bridge<'a>, String) {
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
-    // The port was free just now.
+    // Free a moment ago; nobody else has a reason to take it.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = world.dir().to_str().unwrap();
-    let controller = Controller::start(
+    let bridge = Bridge::start(
         world,
         &[&["--webhook-bind-address", &address, "--webhook-cert-dir", folder], arguments].concat(),
     );
     let url = format!("https://{address}{}", webhook::PATH);
     world.webhook(&url, &authority);
-    (controller, url)
+    (bridge, url)
 }
 
-/// True when a dry run rewrites a build: a real API server applies a webhook with a delay.
+/// Whether a build that is only tried comes out rewritten: a real API server takes a moment to learn of a webhook.
 pub(crate) fn is_rewritten(world: &World, namespace: &str) -> bool {
     let build = json!({
         "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "tried" },

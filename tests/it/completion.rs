@@ -1,4 +1,4 @@
-//! Completion as `oc`, `kubectl` and the shells call it.
+//! Completion, asked for as `oc`, `kubectl` and the shells ask.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::World;
 
-/// A folder of programs on the `PATH`, and completions in it.
+/// A folder of programs, as a person has it on the `PATH`, and what a word is completed with there.
 struct Person<'a> {
     world: &'a World,
     path: String,
@@ -33,7 +33,7 @@ impl<'a> Person<'a> {
         self.world.oc_quay(&["completion", shell]).succeeds().stdout
     }
 
-    /// Runs a program, asserts an empty stderr, and returns stdout.
+    /// Runs a program that the person has, and returns what it printed; nothing may be said on stderr.
     fn runs(&self, program: &str, words: &[&str]) -> String {
         let mut command = Command::new(program);
         command
@@ -48,12 +48,12 @@ impl<'a> Person<'a> {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The completions for `oc` of the last word.
+    /// What `oc` is told; the last word is to be completed.
     fn oc_completes(&self, words: &[&str]) -> Vec<String> {
         self.runs("oc_complete-quay", words).lines().map(str::to_owned).collect()
     }
 
-    /// Asserts the completions for `oc`; a machine under load needs several attempts.
+    /// Insists on what `oc` is told, which on a machine under load takes more than one try.
     #[track_caller]
     fn sees(&self, words: &[&str], expected: &[&str]) {
         self.world.wait_for(
@@ -63,7 +63,7 @@ impl<'a> Person<'a> {
     }
 }
 
-/// The path of a program, if installed.
+/// Where a program is that not every machine has.
 fn installed(name: &str) -> Option<PathBuf> {
     let found = std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(name))
@@ -74,7 +74,7 @@ fn installed(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A kubeconfig for a server that accepts connections and never responds.
+/// A kubeconfig of its own for a cluster that takes connections and never says anything.
 fn silent_cluster(folder: &Path) -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let kubeconfig = folder.join("silent.yaml");
@@ -90,7 +90,7 @@ fn silent_cluster(folder: &Path) -> (TcpListener, String) {
 }
 
 #[test]
-fn completes_names_from_cluster_and_kubeconfig() {
+fn names_come_from_the_cluster_and_the_kubeconfig() {
     let world = World::new();
     world.create(&serde_json::json!({
         "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "pipeline", "namespace": "shop" }
@@ -98,15 +98,15 @@ fn completes_names_from_cluster_and_kubeconfig() {
     let person = Person::new(&world);
     person.sees(&["status", "-n", "sh"], &["shop", ":4"]);
     person.sees(&["link", "shop", "sh"], &["shop", ":4"]);
-    person.sees(&["status", "--context", ""], &["admin", "dev", "guest", ":4"]);
+    person.sees(&["status", "--context", ""], &["admin", "dev", "nobody", ":4"]);
     person.sees(&["link", "-n", "shop", "--service-account", "pi"], &["pipeline", ":4"]);
     person.sees(
         &["link", "--service-account=pipeline=w"],
         &["--service-account=pipeline=write", ":4"],
     );
-    // A user without permission to list namespaces gets their projects.
+    // Whoever may not list namespaces sees the own projects.
     world.grant("dev", "shop");
-    // On a real API server the projects take longer than the completion timeout.
+    // The projects that the kit adds to a real API server take longer than a shell is kept waiting.
     if !world.is_real() {
         person.sees(&["--context", "dev", "status", "-n", "s"], &["shop", ":4"]);
     }
@@ -129,23 +129,23 @@ fn completes_names_from_cluster_and_kubeconfig() {
 }
 
 #[test]
-fn completes_commands_flags_and_codes_without_cluster() {
+fn commands_flags_and_codes_need_no_cluster() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
     assert_eq!(
         person.oc_completes(&["stat"]),
-        ["status\tShow the state of linked namespaces and what is wrong", ":4"]
+        ["status\tSay exactly what is right and wrong", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["status", "--fail"]),
-        ["--fail-on\tLowest severity that sets exit code 1", ":4"]
+        ["--fail-on\tThe severity that makes the exit code 1", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["explain", "OQ306"]),
         ["OQ306\tA secret holds an old token", ":4"]
     );
     assert_eq!(person.oc_completes(&["status", "-o", "js"]), ["json\tJSON", ":4"]);
-    // A folder is completed with its slash.
+    // A folder goes on.
     fs::create_dir_all(world.dir().join("certificates")).unwrap();
     let start = format!("{}/cert", world.dir().display());
     assert_eq!(
@@ -156,7 +156,7 @@ fn completes_commands_flags_and_codes_without_cluster() {
 }
 
 #[test]
-fn errors_give_no_candidates_and_no_message() {
+fn what_goes_wrong_gives_no_candidates_and_no_message() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
     let (_listener, silent) = silent_cluster(world.dir());
@@ -181,7 +181,7 @@ fn errors_give_no_candidates_and_no_message() {
 }
 
 #[test]
-fn scripts_complete_in_their_shells() {
+fn the_shells_complete_with_their_scripts() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
     let folder = world.dir().join("bin");
@@ -191,7 +191,7 @@ fn scripts_complete_in_their_shells() {
     }
     let script = |shell: &str| folder.join(format!("script.{shell}")).display().to_string();
 
-    // Bash passes the text up to = and expects the rest.
+    // Bash hands over a word that ends at = and wants what is behind it.
     let bash = format!(
         "source {}; complete -p oc-quay; COMP_LINE='oc-quay status --output=js'; COMP_POINT=26; _oc_quay oc-quay js =; echo \"${{COMPREPLY[@]}}\"
          COMP_LINE='oc-quay stat'; COMP_POINT=12; _oc_quay oc-quay stat oc-quay; echo \"${{COMPREPLY[@]}}\"",
@@ -200,7 +200,7 @@ fn scripts_complete_in_their_shells() {
     assert_eq!(person.runs("bash", &["-c", &bash]), "complete -F _oc_quay oc-quay\njson\nstatus\n");
 
     if installed("zsh").is_some() {
-        // The candidates in zsh's own completion.
+        // What zsh's own completion would show.
         let zsh = format!(
             "compdef() {{ : }}; _describe() {{ print -rl -- ${{(P)3}} }}; source {}; words=(oc-quay explain OQ306); CURRENT=3; _oc-quay",
             script("zsh")

@@ -1,4 +1,4 @@
-//! Concurrent runs for one namespace or several: no entry is lost.
+//! Several at work on the same namespace, or one on several: nobody's entries get lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +12,7 @@ fn fresh(namespace: &str) -> World {
     world
 }
 
-/// Runs a command twice concurrently; both must succeed.
+/// Runs a command twice at once; each has to end well.
 fn twice(world: &World, arguments: &[&str]) {
     thread::scope(|scope| {
         let other = scope.spawn(|| world.oc_quay(arguments).succeeds());
@@ -21,8 +21,8 @@ fn twice(world: &World, arguments: &[&str]) {
     });
 }
 
-/// Two concurrent runs can each add a default permission, which Quay accepts. There is no other
-/// finding, and one repair removes it.
+/// Two at once may each have added a default permission, since Quay takes any number. No more than that may be
+/// wrong, and one repair later nothing is.
 fn is_healthy_after_repair(world: &World, namespace: &str) {
     world.oc_quay(&["status", "-n", namespace]).succeeds();
     world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
@@ -32,7 +32,7 @@ fn is_healthy_after_repair(world: &World, namespace: &str) {
 }
 
 #[test]
-fn two_concurrent_links_of_a_namespace_succeed() {
+fn two_links_of_one_namespace_at_once_both_end_well() {
     let world = fresh("shop-0");
     for round in 0..5 {
         let namespace = format!("shop-{round}");
@@ -45,7 +45,7 @@ fn two_concurrent_links_of_a_namespace_succeed() {
 }
 
 #[test]
-fn two_concurrent_repairs_of_a_namespace_succeed() {
+fn two_repairs_of_one_namespace_at_once_both_end_well() {
     let world = fresh("shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     for _ in 0..5 {
@@ -56,13 +56,13 @@ fn two_concurrent_repairs_of_a_namespace_succeed() {
 }
 
 #[test]
-fn keeps_references_that_others_add_concurrently() {
+fn references_that_others_add_meanwhile_all_survive() {
     let world = fresh("shop");
     let is_linked = AtomicBool::new(false);
     let added = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut added = Vec::new();
-            // At least three, even if the link ends before the first.
+            // At least a few, should the link be over before the first.
             while !is_linked.load(Ordering::Relaxed) || added.len() < 3 {
                 let name = format!("others-{}", added.len());
                 ACCOUNTS.iter().for_each(|account| world.add_reference("shop", account, &name));
@@ -96,7 +96,7 @@ fn keeps_references_that_others_add_concurrently() {
 }
 
 #[test]
-fn links_eight_namespaces_in_one_or_eight_concurrent_runs() {
+fn eight_namespaces_are_linked_in_one_run_or_in_eight_at_once() {
     let world = World::bare();
     world.integration();
     let names = |first: usize| -> Vec<String> {

@@ -1,20 +1,20 @@
-//! After a run is killed at any request, the next run finishes the work.
+//! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
 
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, Command, FOREIGN, KillPoint, STREAMS, Stage, World, play};
+use crate::support::{ACCOUNTS, Command, Death, FOREIGN, STREAMS, Stage, World, play};
 
-/// Every `SAMPLE`th case runs on the real API server.
+/// On the real API server every so many-th case is played.
 const SAMPLE: usize = 13;
 
-/// A command in a namespace, with `{namespace}` replaced.
+/// A command in a namespace, whose name stands in its words for `{namespace}`.
 fn command<'a>(world: &'a World, words: &[&str], namespace: &str) -> Command<'a> {
     let words: Vec<_> = words.iter().map(|word| word.replace("{namespace}", namespace)).collect();
     world.oc_quay(&words.iter().map(String::as_str).chain(["-n", namespace]).collect::<Vec<_>>())
 }
 
-/// The kill points of a command in a namespace of this stage, after `before`.
-fn kill_points(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<KillPoint> {
+/// Every death that a command can die in a namespace of this stage, after `before`.
+fn deaths(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> {
     let world = World::bare();
     world.integration();
     world.shared_namespace("shop");
@@ -24,11 +24,10 @@ fn kill_points(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Ki
     before(&world, "shop");
     world.forget_traffic();
     command(&world, words, "shop").succeeds();
-    KillPoint::all(&world)
+    Death::all(&world)
 }
 
-/// Kills a command at each point after `before`, and then runs `next`; `check` asserts the final
-/// state.
+/// Lets a command die every death after `before`, and then runs `next`; `check` looks at the namespace in the end.
 fn survive(
     words: &[&str],
     next: &[&str],
@@ -36,13 +35,13 @@ fn survive(
     before: fn(&World, &str),
     check: fn(&World, &str),
 ) {
-    let kill_points = kill_points(words, stage, before);
-    assert!(kill_points.len() > 15, "{kill_points:?}");
-    play(&kill_points, SAMPLE, stage, |world, namespace, kill_point| {
-        println!("{words:?} in {namespace}: {kill_point:?}");
+    let deaths = deaths(words, stage, before);
+    assert!(deaths.len() > 15, "{deaths:?}");
+    play(&deaths, SAMPLE, stage, |world, namespace, death| {
+        println!("{words:?} in {namespace}: {death:?}");
         before(world, namespace);
-        let survivor = kill_point.kill(world, command(world, words, namespace));
-        assert_eq!(survivor, None, "{kill_point:?} was survived");
+        let survivor = death.strike(world, command(world, words, namespace));
+        assert_eq!(survivor, None, "{death:?} was survived");
         command(world, next, namespace).in_process().succeeds();
         check(world, namespace);
     });
@@ -79,12 +78,12 @@ fn is_unlinked(world: &World, namespace: &str) {
 }
 
 #[test]
-fn next_run_finishes_a_killed_link() {
+fn a_link_that_is_killed_anywhere_is_finished_by_the_next() {
     survive(&["link", "--yes"], &["link", "--yes"], Stage::Fresh, |_, _| {}, is_healthy);
 }
 
 #[test]
-fn next_run_finishes_a_killed_repair() {
+fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
     survive(
         &["repair", "--yes"],
         &["repair", "--yes"],
@@ -95,7 +94,7 @@ fn next_run_finishes_a_killed_repair() {
 }
 
 #[test]
-fn repair_fixes_a_killed_rotation() {
+fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
     survive(
         &["repair", "--rotate", "--yes"],
         &["repair", "--yes"],
@@ -106,7 +105,7 @@ fn repair_fixes_a_killed_rotation() {
 }
 
 #[test]
-fn killed_replacement_keeps_credentials_of_others() {
+fn a_replacement_that_is_killed_anywhere_keeps_the_logins_of_others() {
     const SECRET: &str = "default-quay-openshift";
     let before = |world: &World, namespace: &str| {
         world.delete("Secret", namespace, SECRET);
@@ -127,7 +126,7 @@ fn killed_replacement_keeps_credentials_of_others() {
 }
 
 #[test]
-fn next_run_finishes_a_killed_unlink_and_keeps_images() {
+fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_images() {
     let stage = Stage::Reused(linked);
     survive(
         &["unlink", "--yes"],
@@ -147,7 +146,7 @@ fn next_run_finishes_a_killed_unlink_and_keeps_images() {
 }
 
 #[test]
-fn next_run_finishes_a_killed_adoption() {
+fn a_killed_adoption_is_finished_by_the_next() {
     let before = |world: &World, namespace: &str| {
         let organization = format!("openshift_{namespace}");
         world.sandbox.quay.add_organization(&organization, "quayadmin");
@@ -159,7 +158,7 @@ fn next_run_finishes_a_killed_adoption() {
 }
 
 #[test]
-fn next_run_finishes_killed_robot_deletion_and_keeps_images() {
+fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
     let command = &["unlink", "--delete-robots", "--yes"];
     survive(command, command, Stage::Fresh, linked, |world, namespace| {
         is_unlinked(world, namespace);
@@ -170,7 +169,7 @@ fn next_run_finishes_killed_robot_deletion_and_keeps_images() {
 }
 
 #[test]
-fn next_run_finishes_a_killed_organization_deletion() {
+fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
     let command = &[
         "unlink",
         "--delete-organization",
@@ -178,7 +177,7 @@ fn next_run_finishes_a_killed_organization_deletion() {
         "openshift_{namespace}",
         "--yes",
     ];
-    // Quay does not release the name of a deleted organization at once.
+    // Quay does not free the name of a deleted organization at once.
     survive(command, command, Stage::Fresh, linked, |world, namespace| {
         is_unlinked(world, namespace);
         let organizations = world.sandbox.quay.organizations();
@@ -187,7 +186,7 @@ fn next_run_finishes_a_killed_organization_deletion() {
 }
 
 #[test]
-fn next_run_finishes_a_killed_import() {
+fn an_import_that_is_killed_anywhere_is_finished_by_the_next() {
     let stage = Stage::Reused(|world, namespace| {
         world.trust_quay();
         linked(world, namespace);

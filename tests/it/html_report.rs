@@ -1,4 +1,4 @@
-//! The HTML report: written to the chosen output, and tested in a real browser, if there is one.
+//! The page for a browser: written where it is wanted, and tried in a real browser where there is one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// A world with a healthy namespace, two with problems, and those of the platform.
+/// A world with a namespace that is fine, two with problems, and those of the platform.
 fn troubled() -> Option<World> {
     let world = World::stand_in("its own namespaces are in the table too")?;
     for name in ["a-fine", "z-broken"] {
         world.namespace(name);
     }
     world.oc_quay(&["link", "shop", "a-fine", "z-broken", "--yes"]).succeeds();
-    world.create_login("shop", "a-rival", "other:password");
+    world.create_login("shop", "a-rival", "somebody:password");
     world.delete("Secret", "z-broken", "default-quay-openshift");
     Some(world)
 }
 
-/// The HTML report of `status -A`.
+/// The page with `status -A`.
 fn page(world: &World) -> (PathBuf, String) {
     let file = world.dir().join("status.html");
     let run = world
@@ -38,7 +38,7 @@ fn page(world: &World) -> (PathBuf, String) {
 }
 
 #[test]
-fn writes_report_to_the_chosen_output() {
+fn a_report_goes_where_it_is_wanted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let page = world.oc_quay(&["status", "-n", "shop", "-o", "html"]).succeeds().stdout;
@@ -53,12 +53,11 @@ fn writes_report_to_the_chosen_output() {
     let run = into("/nowhere/status.txt").ends_with(2);
     assert_eq!(
         run.stderr,
-        "error: failed to write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
+        "error: could not write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
     );
 }
 
-/// Actions in the browser and their results. The page's policy allows only its own script and is
-/// removed here.
+/// What is done in the browser, and what is seen then. Without the page's policy, which lets no script in but its own.
 const VISIT: &str = r##"<script>
 const one = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)].filter((element) => !element.hidden);
@@ -81,7 +80,7 @@ document.body.innerHTML = "<pre id=seen></pre>"; one("#seen").textContent = JSON
 </script>"##;
 
 #[test]
-fn browser_shows_sorts_and_filters() {
+fn a_browser_shows_sorts_and_filters() {
     let Some(browser) = browser() else {
         println!("skipped: there is no chromium");
         return;
@@ -111,7 +110,7 @@ fn browser_shows_sorts_and_filters() {
         assert!(!stderr.contains("CONSOLE"), "the browser complains: {stderr}");
         String::from_utf8(output.stdout).unwrap()
     };
-    // Unchanged: its policy allows its style and its script.
+    // As it is: its own policy lets its style and its script through.
     let shown = visit(file.to_str().unwrap(), &[]);
     assert!(shown.contains("<p id=\"tools\">") && shown.contains("9 of 9 namespaces"), "{shown}");
 

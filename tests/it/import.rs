@@ -1,4 +1,4 @@
-//! `import`: updates image streams from Quay, and reports why a tag is not imported.
+//! `import`: what Quay has comes into the image streams, and what does not says why.
 
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
@@ -17,10 +17,12 @@ fn push(world: &World, repository: &str, tag: &str) -> Value {
     json!(world.sandbox.quay.push_tag("openshift_shop", repository, tag).unwrap())
 }
 
+/// The digest that a tag has in its image stream.
 fn has(world: &World, stream: &str, tag: &str) -> Value {
     world.newest_item("shop", stream, tag).map_or(Value::Null, |item| item["image"].clone())
 }
 
+/// A tag as the spec of its image stream has it.
 fn spec(world: &World, stream: &str, tag: &str) -> Value {
     let stream = world.get("ImageStream", "shop", stream).unwrap();
     stream["spec"]["tags"]
@@ -33,7 +35,7 @@ fn spec(world: &World, stream: &str, tag: &str) -> Value {
 }
 
 #[test]
-fn imports_missing_tags_into_image_streams() {
+fn what_quay_has_comes_into_the_image_streams_and_then_nothing_is_missing() {
     let world = linked();
     let (one, latest, web) =
         (push(&world, "app", "1"), push(&world, "app", "latest"), push(&world, "web", "1"));
@@ -82,9 +84,9 @@ fn imports_missing_tags_into_image_streams() {
     assert_eq!(spec["referencePolicy"]["type"], "Source");
 }
 
-/// An import replaces the policy of the tag.
+/// An import puts its own policy in the place of the tag's.
 #[test]
-fn keeps_schedule_and_uses_integration_certificate_setting() {
+fn a_tag_stays_scheduled_and_the_certificate_is_the_integrations_business() {
     let world = linked();
     push(&world, "app", "latest");
     world.oc_quay(&["import", "app:latest", "-n", "shop", "--scheduled", "--yes"]).succeeds();
@@ -104,7 +106,7 @@ fn keeps_schedule_and_uses_integration_certificate_setting() {
 }
 
 #[test]
-fn reports_failed_import_and_continues_with_others() {
+fn an_import_that_fails_says_why_and_the_others_succeed() {
     let world = linked();
     let digest = push(&world, "app", "1");
     let failed = world
@@ -122,7 +124,7 @@ fn reports_failed_import_and_continues_with_others() {
     let refused = world.oc_quay(&["import", "app:1", "-n", "shop", "--yes"]).ends_with(1);
     let words = refused.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        words.contains("(only secret a-rival is used; its credentials of somebody are rejected"),
+        words.contains("(secret a-rival is tried, and no other; its login somebody is refused"),
         "{words}"
     );
 
@@ -132,7 +134,7 @@ fn reports_failed_import_and_continues_with_others() {
     assert!(words.contains("(the cluster does not trust Quay's certificate)"), "{words}");
     let missing = world.oc_quay(&["import", "nothing", "-n", "shop", "--yes"]).ends_with(2);
     assert!(
-        missing.stderr.contains("repository openshift_shop/nothing not found in Quay"),
+        missing.stderr.contains("Quay has no repository openshift_shop/nothing"),
         "{}",
         missing.stderr
     );
@@ -142,7 +144,7 @@ fn reports_failed_import_and_continues_with_others() {
 }
 
 #[test]
-fn skips_tags_managed_by_others_unless_named() {
+fn what_something_else_decides_over_is_left_alone_until_it_is_named() {
     let world = linked();
     let digest = push(&world, "base", "ubi");
     let from = json!({ "kind": "DockerImage", "name": "registry.example.com/ubi:9" });
@@ -158,7 +160,7 @@ fn skips_tags_managed_by_others_unless_named() {
 
     let run = world.oc_quay(&["import", "base:ubi", "-n", "shop", "--yes"]).succeeds();
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("which follows registry.example.com/ubi:9 now"), "{words}");
+    assert!(words.contains("instead of following registry.example.com/ubi:9"), "{words}");
     assert_eq!(has(&world, "base", "ubi"), digest);
     assert_eq!(
         spec(&world, "base", "ubi")["referencePolicy"]["type"],
@@ -168,7 +170,7 @@ fn skips_tags_managed_by_others_unless_named() {
 }
 
 #[test]
-fn keeps_pushed_image_unless_its_tag_is_named() {
+fn an_image_pushed_into_the_cluster_stays_until_its_tag_is_named() {
     let world = linked();
     let older = push(&world, "app", "latest");
     world.oc_quay(&["import", "app:latest", "-n", "shop", "--yes"]).succeeds();
@@ -191,7 +193,7 @@ fn keeps_pushed_image_unless_its_tag_is_named() {
     };
     let left = (vec!["OQ524".to_owned()], true);
     assert_eq!(insists("before anything else happens in Quay"), left);
-    // Another tag makes the program read the repository.
+    // Another tag has the repository looked into.
     push(&world, "app", "other");
     assert_eq!(insists("after a push of another tag"), left);
     assert_eq!(has(&world, "app", "latest"), newer);
@@ -201,7 +203,7 @@ fn keeps_pushed_image_unless_its_tag_is_named() {
 }
 
 #[test]
-fn does_not_import_reference_tags() {
+fn a_tag_that_only_points_at_quay_is_not_imported() {
     let world = linked();
     push(&world, "app", "latest");
     let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
@@ -219,9 +221,9 @@ fn does_not_import_reference_tags() {
     assert_eq!(has(&world, "app", "latest"), Value::Null);
 }
 
-/// The tag is pushed during its import.
+/// It is pushed to while its import is on the way.
 #[test]
-fn does_not_import_tag_changed_after_the_plan() {
+fn a_tag_that_changed_after_the_plan_is_not_imported() {
     let Some(world) = World::stand_in("what happens between two requests is arranged") else {
         return;
     };
@@ -245,12 +247,12 @@ fn does_not_import_tag_changed_after_the_plan() {
     let states: Vec<_> =
         report["changes"].as_array().unwrap().iter().map(|change| &change["state"]).collect();
     assert_eq!(states, ["failed", "done"], "{}", run.stdout);
-    assert!(run.stdout.contains("the tag was changed after planning"), "{}", run.stdout);
+    assert!(run.stdout.contains("the tag was changed after this was planned"), "{}", run.stdout);
     assert_eq!(has(&world, "app", "latest"), newer);
 }
 
 #[test]
-fn project_administrator_imports_named_tags_without_token() {
+fn a_project_administrator_imports_tags_by_name_without_a_token() {
     let world = linked();
     world.grant("dev", "shop");
     let digest = push(&world, "app", "1");
@@ -258,7 +260,7 @@ fn project_administrator_imports_named_tags_without_token() {
         |arguments: &[&str]| world.oc_quay(arguments).guest("dev").without_env("OC_QUAY_TOKEN");
     let swept = guest(&["import", "-n", "shop", "--yes"]).ends_with(2);
     assert!(
-        swept.stderr.contains("name the tags to import them without a token"),
+        swept.stderr.contains("tags that are named are imported without a token"),
         "{}",
         swept.stderr
     );

@@ -1,4 +1,4 @@
-//! `link`: new and linked namespaces, service accounts of others, and errors.
+//! `link`: a fresh namespace, again, others' service accounts, and what it refuses.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{STREAMS, World};
 
 #[test]
-fn links_with_minimal_requests_and_is_idempotent() {
+fn a_fresh_namespace_is_linked_with_the_least_calls_and_a_second_time_with_none_that_write() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     assert!(run.stdout.ends_with("Linked shop: 16 changes\n"), "{}", run.stdout);
@@ -31,7 +31,7 @@ fn links_with_minimal_requests_and_is_idempotent() {
 }
 
 #[test]
-fn keeps_other_credentials_in_an_unreferenced_secret() {
+fn a_secret_of_our_name_that_nobody_refers_to_keeps_its_other_logins() {
     let world = World::new();
     let auth = |user: &str| json!({ "auth": STANDARD.encode(format!("{user}:secret")) });
     let host = world.sandbox.quay.host();
@@ -61,7 +61,7 @@ fn create_account_in(world: &World, namespace: &str, name: &str) {
 }
 
 #[test]
-fn links_service_account_with_stored_and_changeable_role() {
+fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_change() {
     let world = World::new();
     let quay = &world.sandbox.quay;
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -78,7 +78,7 @@ fn links_service_account_with_stored_and_changeable_role() {
         let annotation = &world.get("ServiceAccount", "shop", "pipeline").unwrap()["metadata"]["annotations"]
             ["oc-quay/role"];
         assert_eq!(annotation, &format!("{role:?}").to_lowercase());
-        // Existing and new repositories.
+        // Repositories that were there before, and those that come.
         for repository in ["app", "base", "web"] {
             assert_eq!(
                 quay.permissions("openshift_shop", repository)["openshift_shop+pipeline"],
@@ -126,7 +126,7 @@ fn links_service_account_with_stored_and_changeable_role() {
 }
 
 #[test]
-fn waits_for_missing_service_account_and_then_fails() {
+fn a_service_account_that_is_not_there_is_waited_for_and_then_refused() {
     let world = World::new();
     let asked = ["link", "-n", "shop", "--yes", "--service-account", "pipeline=write"];
     let run = world.oc_quay(&[&asked[..], &["--wait", "0s"]].concat()).ends_with(2);
@@ -175,7 +175,7 @@ fn links_the_others_when_one_of_several_cannot_be_linked() {
         "Namespace",
         "",
         "going",
-        &json!({ "metadata": { "finalizers": ["example.com/keep"] } }),
+        &json!({ "metadata": { "finalizers": ["example.com/stays"] } }),
     );
     world.delete("Namespace", "", "going");
     let run = world.oc_quay(&["link", "-l", "team=web", "--yes", "-o", "json"]).ends_with(1);
@@ -205,7 +205,7 @@ fn waits_by_a_watch_and_only_for_namespaces_in_scope() {
 }
 
 #[test]
-fn links_new_namespace_with_all_its_service_accounts() {
+fn a_namespace_that_was_just_made_is_linked_with_all_its_service_accounts() {
     let world = World::new();
     world.create(&sandbox::manifests::namespace("fresh"));
     world.oc_quay(&["link", "-n", "fresh", "--yes"]).succeeds();
@@ -224,7 +224,7 @@ fn links_new_namespace_with_all_its_service_accounts() {
 }
 
 #[test]
-fn links_on_cluster_without_builds() {
+fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
     let options =
         Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
@@ -241,7 +241,7 @@ fn links_on_cluster_without_builds() {
         status.stdout
     );
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).ends_with(1);
-    // OpenShift adds its own with a delay.
+    // OpenShift adds its own when it gets to it.
     world.wait_for("both pull secrets", || {
         world.references("shop", "default", "imagePullSecrets").len() == 2
     });
@@ -249,7 +249,7 @@ fn links_on_cluster_without_builds() {
 }
 
 #[test]
-fn creates_repository_for_external_image_stream_on_request() {
+fn an_image_stream_that_only_follows_another_registry_gets_a_repository_only_if_it_asks() {
     let world = World::new();
     for (name, asks) in [("mirror", None), ("wanted", Some("true"))] {
         let annotations = asks.map(|asks| json!({ "oc-quay/repository": asks }));
@@ -265,7 +265,7 @@ fn creates_repository_for_external_image_stream_on_request() {
 }
 
 #[test]
-fn edits_namespace_lists_once_on_adoption() {
+fn edits_the_namespace_lists_once_when_it_adopts() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -310,7 +310,7 @@ fn reports_what_was_done_before_a_namespace_cannot_be_linked() {
 }
 
 #[test]
-fn rejects_foreign_organization_unless_adopted() {
+fn an_organization_of_others_is_refused_unless_it_is_adopted() {
     for owner in ["alice", "quayadmin"] {
         let world = World::new();
         world.sandbox.quay.add_organization("openshift_shop", owner);
@@ -336,7 +336,7 @@ fn rejects_foreign_organization_unless_adopted() {
 }
 
 #[test]
-fn dry_run_shows_all_changes_and_writes_nothing() {
+fn a_dry_run_shows_everything_and_writes_nothing() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop", "--dry-run"]).succeeds();
     assert!(
@@ -348,7 +348,7 @@ fn dry_run_shows_all_changes_and_writes_nothing() {
         world.oc_quay(&["link", "-n", "shop", "--dry-run", "-o", "yaml"]).succeeds().stdout;
     assert_eq!(manifests.matches("\nkind: Secret\n").count(), 3, "{manifests}");
     assert_eq!(manifests.matches("\nkind: ServiceAccount\n").count(), 3, "{manifests}");
-    // OpenShift's entries of the lists are kept.
+    // What OpenShift put into the lists stays in them.
     assert!(manifests.contains("dockercfg"), "{manifests}");
     create_account(&world, "pipeline");
     let pipeline =
@@ -365,22 +365,22 @@ fn dry_run_shows_all_changes_and_writes_nothing() {
 }
 
 #[test]
-fn fails_without_terminal_and_names_the_flag() {
+fn nobody_to_ask_and_no_answer_is_refused_naming_the_flag() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop"]).ends_with(2);
     assert!(run.stderr.contains("--yes"), "{}", run.stderr);
     world.assert_nothing_written();
-    // The name of the flag in kubectl.
+    // kubectl's users know it by another name.
     world.oc_quay(&["link", "-n", "shop", "--confirm"]).succeeds();
 }
 
 #[test]
-fn waits_for_rate_limited_quay_and_reports_it() {
+fn waits_for_a_quay_that_takes_few_requests_and_says_why() {
     let Some(world) = World::stand_in("thirty namespaces take their time") else { return };
     let names: Vec<String> = (0..30).map(|number| format!("shop-{number}")).collect();
     names.iter().for_each(|name| world.shared_namespace(name));
     world.forget_traffic();
-    // Delays are a tenth as long in tests, and so is the window.
+    // Pauses are a tenth as long in tests, and so is the window.
     world.quay_traffic().limit_rate(60, Duration::from_secs(3), "30");
     let run = world.oc_quay(&["link", "-A", "--yes"]).succeeds();
     let said: Vec<_> = run
@@ -399,7 +399,7 @@ fn waits_for_rate_limited_quay_and_reports_it() {
 }
 
 #[test]
-fn links_with_existing_secrets_when_quota_is_exhausted() {
+fn links_with_the_secrets_there_are_when_the_quota_is_used_up() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     for account in ["builder", "default", "deployer"] {
@@ -418,7 +418,7 @@ fn links_with_existing_secrets_when_quota_is_exhausted() {
 }
 
 #[test]
-fn links_namespaces_by_name_by_label_or_all() {
+fn several_namespaces_are_linked_by_name_by_label_or_all_of_them() {
     let world = World::new();
     for name in ["one", "two", "three", "four"] {
         world.namespace(name);
@@ -440,10 +440,10 @@ fn links_namespaces_by_name_by_label_or_all() {
 }
 
 #[test]
-fn project_administrator_links_own_project_and_none_is_an_error() {
+fn a_project_administrator_links_her_own_project_and_nobody_links_nothing() {
     let world = World::new();
     world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("guest").ends_with(2);
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("nobody").ends_with(2);
     world.assert_nothing_written();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("dev").succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -451,7 +451,7 @@ fn project_administrator_links_own_project_and_none_is_an_error() {
 }
 
 #[test]
-fn distinguishes_recently_deleted_organization() {
+fn an_organization_that_was_just_deleted_is_told_apart() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let delete = [
@@ -475,7 +475,7 @@ fn distinguishes_recently_deleted_organization() {
 #[test]
 fn creates_nothing_with_a_token_that_cannot_finish() {
     let world = World::new();
-    // An organization of the user proves that the token is valid.
+    // An organization that the user owns shows what the token is good for.
     world.sandbox.quay.add_organization("theirs", "quayadmin");
     let table: [(&str, &[&str], &str); 3] = [
         ("quayadmin", &["repo:admin", "repo:create", "user:admin", "user:read"], "org:admin"),
@@ -503,7 +503,7 @@ fn creates_nothing_with_a_token_that_cannot_finish() {
 }
 
 #[test]
-fn reports_why_quay_rejects_changes() {
+fn says_why_quay_refuses_changes_instead_of_run_it_again() {
     let world = World::new();
     world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
@@ -525,5 +525,5 @@ fn reports_why_quay_rejects_changes() {
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
     world.sandbox.quay.expire_tokens();
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(run.stdout.contains("Not done: Quay rejected the token"), "{}", run.stdout);
+    assert!(run.stdout.contains("Not done: Quay refuses the token"), "{}", run.stdout);
 }

@@ -1,4 +1,4 @@
-//! The first minute of a new user: each missing requirement gives one message and the next step.
+//! The first minute of a new user: whatever is missing, there is one message and the next step.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::World;
 
-/// A kubeconfig with one context, for a server and a token.
+/// A kubeconfig whose one context leads to a server, with a token.
 fn kubeconfig(world: &World, server: &str) -> String {
     let file = world.dir().join("other-kubeconfig");
     let text = format!(
@@ -18,7 +18,7 @@ fn kubeconfig(world: &World, server: &str) -> String {
 }
 
 #[test]
-fn names_next_step_without_cluster() {
+fn whoever_has_no_cluster_is_told_the_next_step() {
     let world = World::bare();
     let said = |server: &str, environment: &[(&str, &str)]| {
         let kubeconfig =
@@ -33,9 +33,9 @@ fn names_next_step_without_cluster() {
     };
     assert_eq!(
         said("", &[]),
-        "error: no kubeconfig found (kubeconfig /nowhere/config): log in with `oc login SERVER`, or set --kubeconfig\n"
+        "error: there is no kubeconfig (kubeconfig /nowhere/config): log in with `oc login SERVER`, or name one with --kubeconfig\n"
     );
-    let context = "hint: context dev uses this server: list contexts with `oc config get-contexts`, and select another with --context\n";
+    let context = "hint: context dev leads there: choose another with --context; `oc config get-contexts` lists them\n";
     assert_eq!(
         said("https://127.0.0.1:1", &[]),
         format!(
@@ -45,17 +45,17 @@ fn names_next_step_without_cluster() {
     let server = "https://api.example.invalid:6443";
     let nameless = said(server, &[]);
     assert!(
-        nameless.contains(&format!("no answer from {server} while resolving the host name")),
+        nameless.contains(&format!("no answer from {server} while looking up the name")),
         "{nameless}"
     );
     assert!(nameless.ends_with(context), "{nameless}");
 
-    // A proxy with a password that must not be shown; and its exceptions.
+    // A proxy in the way, with a password that is nobody's business; and a list that leads past it.
     let proxy = ("HTTPS_PROXY", "http://ann:hush-hush@127.0.0.1:1");
     assert_eq!(
         said(server, &[proxy]),
         format!(
-            "error: could not list QuayIntegrations: no answer from {server} via proxy http://127.0.0.1:1 while connecting: \
+            "error: could not list QuayIntegrations: no answer from {server} by way of proxy http://127.0.0.1:1 while connecting: \
              Connection refused (os error 111)\nhint: if it is to be reached without the proxy, put its name into NO_PROXY\n"
         )
     );
@@ -63,7 +63,7 @@ fn names_next_step_without_cluster() {
 }
 
 #[test]
-fn names_login_command_with_server_when_session_expired() {
+fn an_expired_login_names_the_command_with_the_server() {
     let world = World::bare();
     let own: Value =
         serde_saphyr::from_str(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
@@ -73,23 +73,23 @@ fn names_login_command_with_server_when_session_expired() {
     assert_eq!(
         run.stderr,
         format!(
-            "error: could not list QuayIntegrations: {server} rejected the credentials, which might have expired; log in again: oc login {server}\n"
+            "error: could not list QuayIntegrations: {server} does not accept the login, or it has expired; log in again: oc login {server}\n"
         )
     );
 }
 
 #[test]
-fn names_next_step_without_integration_or_permissions() {
+fn whoever_has_no_integration_or_no_rights_is_told_the_next_step() {
     let world = World::new();
-    let run = world.oc_quay(&["status", "-n", "shop"]).user("guest").ends_with(2);
+    let run = world.oc_quay(&["status", "-n", "shop"]).user("nobody").ends_with(2);
     let hints: Vec<_> = run.stderr.lines().skip(1).collect();
     assert_eq!(
         hints,
         [
-            "hint: specify Quay with --quay-url, --cluster-id and, to read from Quay, --quay-token-file",
-            "hint: or ask a cluster administrator for permission to read the QuayIntegration: oc create clusterrole \
+            "hint: name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file",
+            "hint: or ask a cluster administrator to let you read which Quay the cluster uses: oc create clusterrole \
              oc-quay-read-quayintegrations --verb=get,list --resource=quayintegrations.quay.redhat.com && oc adm policy \
-             add-cluster-role-to-user oc-quay-read-quayintegrations guest"
+             add-cluster-role-to-user oc-quay-read-quayintegrations nobody"
         ]
     );
     world.delete("QuayIntegration", "", "quay");
@@ -108,7 +108,7 @@ fn names_next_step_without_integration_or_permissions() {
 }
 
 #[test]
-fn neither_needs_nor_writes_a_home_directory() {
+fn nothing_is_kept_at_home_and_none_is_needed() {
     let world = World::new();
     let home = world.dir().join("home");
     fs::create_dir(&home).unwrap();
@@ -124,7 +124,7 @@ fn neither_needs_nor_writes_a_home_directory() {
 }
 
 #[test]
-fn reads_files_with_windows_line_endings() {
+fn files_from_windows_are_read() {
     let world = World::new();
     let file = world.dir().join("windows-kubeconfig");
     fs::write(&file, fs::read_to_string(world.kubeconfig()).unwrap().replace('\n', "\r\n"))
@@ -142,7 +142,7 @@ fn reads_files_with_windows_line_endings() {
 }
 
 #[test]
-fn log_output_has_whole_lines_and_no_animation() {
+fn a_log_gets_whole_lines_and_nothing_that_moves() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.damage("shop");
@@ -164,6 +164,7 @@ fn log_output_has_whole_lines_and_no_animation() {
     }
 }
 
+/// What is looked at on a terminal.
 #[cfg(unix)]
 mod at_a_terminal {
     use std::time::Duration;
@@ -173,7 +174,7 @@ mod at_a_terminal {
     use crate::support::{Key, World};
 
     #[test]
-    fn dumb_terminal_gets_no_control_sequences() {
+    fn a_dumb_terminal_gets_nothing_that_steers_it() {
         let world = World::new();
         let left =
             world.oc_quay(&["status", "-n", "shop"]).env("TERM", "dumb").at_terminal().ends_with(1);
@@ -189,7 +190,7 @@ mod at_a_terminal {
     }
 
     #[test]
-    fn shows_progress_in_one_line_and_clears_it() {
+    fn what_takes_long_is_told_in_one_line_that_goes() {
         let world = World::new();
         world.namespace("billing");
         world.oc_quay(&["link", "shop", "billing", "--yes"]).succeeds();
@@ -208,7 +209,7 @@ mod at_a_terminal {
     }
 
     #[test]
-    fn watch_overwrites_and_never_clears_the_screen() {
+    fn a_watch_overwrites_and_never_clears_the_screen() {
         let world = World::new();
         world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
         let terminal = world.oc_quay(&["status", "-n", "shop", "--watch"]).at_terminal();

@@ -1,9 +1,9 @@
-//! Ownership of organizations: which are linked, renewed and deleted, and which need an adoption.
+//! Whose an organization is: what is linked, renewed and deleted, and what waits for somebody to say so.
 
 use sandbox::quay::{RepoRole, TeamRole};
 use serde_json::{Value, json};
 
-use crate::support::{ACCOUNTS, Controller, STREAMS, World};
+use crate::support::{ACCOUNTS, Bridge, STREAMS, World};
 
 const ORGANIZATION: &str = "openshift_shop";
 
@@ -24,18 +24,18 @@ fn left_behind(world: &World) -> Value {
         .unwrap_or_default()
 }
 
-/// Deletes `shop` under the policy delete, with a controller at work.
-fn delete_under_policy(world: &World, controller: &Controller<'_>) {
+/// Deletes `shop` under the policy delete, with a bridge at work.
+fn delete_under_policy(world: &World, bridge: &Bridge<'_>) {
     let annotations =
         json!({ "metadata": { "annotations": { "oc-quay/deletion-policy": "delete" } } });
     world.merge("Namespace", "", "shop", &annotations);
-    controller.wait_until("it is guarded", || {
+    bridge.waits_until("it is guarded", || {
         world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"]
             .to_string()
             .contains("oc-quay/organization")
     });
     world.delete("Namespace", "", "shop");
-    controller.wait_until("it is gone", || !is_there(world, "shop"));
+    bridge.waits_until("it is gone", || !is_there(world, "shop"));
 }
 
 fn account(world: &World, name: &str, role: &str) {
@@ -59,28 +59,28 @@ fn status_codes(world: &World) -> Vec<String> {
 fn deletes_organization_that_oc_quay_created() {
     let world = World::bare();
     world.integration();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     world.namespace("shop");
-    controller.wait_until("it is linked", || world.is_linked("shop", &[]));
-    controller.wait_until_idle();
-    delete_under_policy(&world, &controller);
+    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
+    bridge.settles();
+    delete_under_policy(&world, &bridge);
     assert!(!has_organization(&world));
 }
 
 #[test]
-fn keeps_organization_of_users_despite_our_robot_account() {
+fn keeps_organization_of_people_although_a_robot_account_is_ours() {
     let world = World::bare();
     world.integration();
     world.namespace("shop");
     world.link_by_hand("shop", "app");
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": [] } }));
     account(&world, "pipeline", "write");
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("one of four robot accounts is ours", || {
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("one of four robot accounts is ours", || {
         world.get("Secret", "shop", "pipeline-quay-openshift").is_some()
     });
-    delete_under_policy(&world, &controller);
-    controller.wait_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
+    delete_under_policy(&world, &bridge);
+    bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert_eq!(world.sandbox.quay.repositories(ORGANIZATION), ["app"]);
 }
 
@@ -102,20 +102,20 @@ fn keeps_organization_of_version_0_which_is_healthy() {
     world.forget_traffic();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.assert_nothing_written();
-    let controller = Controller::start(&world, &[]);
-    delete_under_policy(&world, &controller);
-    controller.wait_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
+    let bridge = Bridge::start(&world, &[]);
+    delete_under_policy(&world, &bridge);
+    bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert!(has_organization(&world));
 }
 
 #[test]
-fn respects_adoption_by_another_cluster() {
+fn another_clusters_adoption_counts_in_status_and_before_a_deletion() {
     let world = World::bare();
     world.integration();
     world.namespace("shop");
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is linked", || world.is_linked("shop", &[]));
-    controller.wait_until_idle();
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
+    bridge.settles();
     let quay = &world.sandbox.quay;
     let builder = format!("{ORGANIZATION}+builder");
     quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Member, &[&builder]);
@@ -123,19 +123,19 @@ fn respects_adoption_by_another_cluster() {
         "oc-quay v1 cluster=another-integration namespace=shop uid=another server=api.other:6443";
     quay.describe_team(ORGANIZATION, "oc-quay", mark);
     assert_eq!(status_codes(&world), ["OQ204"]);
-    // An adoption of version 0 is visible only with additional requests.
+    // An adoption of version 0 shows in nothing that a look costs anyway.
     quay.describe_team(
         ORGANIZATION,
         "oc-quay",
         "oc-quay cluster=api.other:6443 namespace=shop uid=another",
     );
-    delete_under_policy(&world, &controller);
-    controller.wait_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
+    delete_under_policy(&world, &bridge);
+    bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert!(has_organization(&world));
 }
 
 #[test]
-fn links_precreated_organization_only_when_adopted() {
+fn organization_made_in_advance_is_linked_only_when_adopted() {
     let world = World::new();
     let quay = &world.sandbox.quay;
     quay.add_organization(ORGANIZATION, "quayadmin");
@@ -155,7 +155,7 @@ fn links_precreated_organization_only_when_adopted() {
         .succeeds()
         .stdout;
     assert!(
-        plan.contains("adopt organization openshift_shop, without an ownership mark"),
+        plan.contains("take over organization openshift_shop, which carries no mark"),
         "{plan}"
     );
     world.oc_quay(&["link", "-n", "shop", "--adopt", "--yes"]).succeeds();
@@ -168,15 +168,14 @@ fn links_precreated_organization_only_when_adopted() {
 }
 
 #[test]
-fn does_not_link_unmarked_organization_with_images() {
+fn images_without_a_mark_are_nobodys_to_link_by_name_alone() {
     let world = World::new();
     world.robots_by_hand("shop");
     world.sandbox.quay.add_repository(ORGANIZATION, "app", "quayadmin");
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     assert!(run.said().contains("OQ206"), "{run:#?}");
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
-    // A project administrator can set the operator's finalizer and receive credentials that only
-    // read.
+    // A project's administrator can set the operator's finalizer, and be given a login that only reads.
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
     let login = |account: &str| {
@@ -188,14 +187,14 @@ fn does_not_link_unmarked_organization_with_images() {
     login("default");
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     assert!(run.said().contains("OQ206"), "{run:#?}");
-    // The credentials that push give everything that a link gives.
+    // Who has the login that pushes has all that a link gives.
     login("builder");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
 }
 
 #[test]
-fn does_not_link_empty_organization_with_other_members() {
+fn empty_organization_with_a_way_in_for_others_is_not_linked() {
     let ways: [fn(&World); 2] = [
         |world| drop(world.sandbox.quay.add_robot(ORGANIZATION, "builder", "").unwrap()),
         |world| drop(world.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Read)),
@@ -212,7 +211,7 @@ fn does_not_link_empty_organization_with_other_members() {
 }
 
 #[test]
-fn mark_of_an_earlier_namespace_blocks_its_organization() {
+fn any_mark_of_an_earlier_namespace_blocks_its_organization() {
     let world = World::new();
     world.robots_by_hand("shop");
     let mark = "oc-quay cluster=api.old:6443 namespace=shop uid=earlier";
@@ -231,7 +230,7 @@ fn mark_of_an_earlier_namespace_blocks_its_organization() {
 }
 
 #[test]
-fn shares_robot_account_of_users_only_when_adopted() {
+fn robot_account_of_people_is_given_out_only_when_adopted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let quay = &world.sandbox.quay;
@@ -253,7 +252,7 @@ fn shares_robot_account_of_users_only_when_adopted() {
 }
 
 #[test]
-fn adoption_renews_tokens_of_the_operators_robot_accounts() {
+fn tokens_of_the_operators_robot_accounts_are_renewed_once_adopted() {
     let world = World::new();
     world.link_by_hand("shop", "app");
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
@@ -295,7 +294,7 @@ fn unlink_keeps_secrets_of_users() {
 }
 
 #[test]
-fn tries_rejected_adoption_once_and_names_who_can() {
+fn a_takeover_that_is_refused_is_tried_once_and_says_who_can() {
     let world = World::new();
     let quay = &world.sandbox.quay;
     quay.add_organization(ORGANIZATION, "alice");
@@ -316,7 +315,7 @@ fn tries_rejected_adoption_once_and_names_who_can() {
         let report = run.json();
         assert_eq!(report["changes"].as_array().unwrap().len(), 1, "{report:#}");
         assert!(
-            report["changes"][0]["error"].to_string().contains("this requires a superuser"),
+            report["changes"][0]["error"].to_string().contains("only a superuser of Quay can"),
             "{report:#}"
         );
         let findings = report["findings"].as_array().unwrap();
@@ -326,7 +325,7 @@ fn tries_rejected_adoption_once_and_names_who_can() {
 }
 
 #[test]
-fn hints_at_adoption_of_an_earlier_namespaces_organization() {
+fn what_helps_with_an_earlier_namespaces_organization_is_its_adoption() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.delete("Namespace", "", "shop");
@@ -347,13 +346,16 @@ fn hints_at_adoption_of_an_earlier_namespaces_organization() {
         .oc_quay(&["repair", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"])
         .succeeds()
         .stdout;
-    assert!(plan.contains("created for a previous") && !plan.contains("another cluster"), "{plan}");
+    assert!(
+        plan.contains("which was made for an earlier") && !plan.contains("another cluster"),
+        "{plan}"
+    );
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
 }
 
 #[test]
-fn distinguishes_clusters_behind_one_address() {
+fn clusters_behind_one_address_are_told_apart() {
     let world = World::new();
     let server = {
         let context = std::fs::read_to_string(world.kubeconfig()).unwrap();

@@ -1,5 +1,5 @@
-//! A project user, without permissions in the cluster or with the role of the setup: every command
-//! for developers is useful.
+//! A user of a project, without any permission in the cluster or with the role that a set-up can give: every command that is for
+//! developers has something to say.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn as_user(world: &World, arguments: &[&str]) -> Run {
 }
 
 /// Project `shop` with a BuildConfig and an image in the internal registry, and an image in Quay.
-fn create_objects(world: &World) {
+fn furnish(world: &World) {
     world.grant("dev", "shop");
     world.trust_quay();
     world.build_config(
@@ -23,7 +23,7 @@ fn create_objects(world: &World) {
     world.push_inside("shop", "web", "1");
 }
 
-/// Asserts the output of the commands for developers.
+/// What the developers' commands have to say.
 #[track_caller]
 fn assert_useful(world: &World) {
     let host = world.sandbox.quay.host();
@@ -31,14 +31,14 @@ fn assert_useful(world: &World) {
     assert_eq!(probe.code, Some(0), "{probe:#?}");
     let checks = probe.json()["namespaces"][0]["checks"].as_array().unwrap().clone();
     let registry = checks.iter().find(|check| check["title"] == "Registry").unwrap();
-    assert_eq!(registry["fact"], "3 of 3 credentials accepted", "{registry}");
+    assert_eq!(registry["fact"], "3 of 3 logins accepted", "{registry}");
     assert_eq!(probe.json()["integration"]["quay"]["value"], world.sandbox.quay.url());
 
     let builds = as_user(world, &["builds", "-o", "json"]);
     assert_eq!(builds.code, Some(0), "{builds:#?}");
     let [config] = builds.json()["buildConfigs"].as_array().unwrap().clone().try_into().unwrap();
     assert_eq!(config["image"], format!("{host}/openshift_shop/app:latest"), "{config}");
-    assert_eq!(config["sentBy"], "missing", "{config}");
+    assert_eq!(config["sentBy"], "nobody", "{config}");
 
     let images = as_user(world, &["images", "-o", "json"]);
     assert_eq!(images.code, Some(0), "{images:#?}");
@@ -53,15 +53,15 @@ fn assert_useful(world: &World) {
 }
 
 #[test]
-fn works_in_linked_project_without_cluster_permissions() {
+fn works_for_users_of_a_linked_project_without_cluster_permissions() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    create_objects(&world);
+    furnish(&world);
     assert_useful(&world);
 }
 
 #[test]
-fn works_for_users_with_the_role_that_setup_creates() {
+fn works_for_users_with_the_role_that_a_setup_gives() {
     let Some(world) = World::stand_in(
         "the users of the real API server do not come from OpenShift's OAuth server",
     ) else {
@@ -69,12 +69,12 @@ fn works_for_users_with_the_role_that_setup_creates() {
     };
     world.setup(&["--controller=none", "--user-role"]).succeeds();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    create_objects(&world);
+    furnish(&world);
     assert_useful(&world);
     let source = |run: &Run| run.json()["integration"]["quay"]["source"].clone();
     assert_eq!(source(&as_user(&world, &["status", "-o", "json"])), "QuayIntegration quay");
 
-    // Before the project is linked, only the role allows reading which Quay the cluster uses.
+    // Before the project is linked, nothing but the role says which Quay the cluster uses.
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
     for command in [&["status"][..], &["builds"], &["images"]] {
         let run = as_user(&world, command);

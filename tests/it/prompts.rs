@@ -1,4 +1,4 @@
-//! Questions, answered at a real terminal.
+//! Questions, answered by a person at a real terminal.
 
 use std::fs::File;
 
@@ -9,7 +9,7 @@ use crate::support::{Command, Key, STREAMS, Terminal, World};
 
 const SURE: &str = "Make these changes? (y/N)";
 const NAME: &str = "Name of the organization to delete:";
-const ONE_LINE: &str = "# Enter a single line of text.";
+const ONE_LINE: &str = "# One line of plain text, please.";
 
 fn linked() -> World {
     let world = World::new();
@@ -18,7 +18,7 @@ fn linked() -> World {
     world
 }
 
-/// A namespace whose organization is about to be deleted, except for the confirmation of its name.
+/// A namespace of which the organization is about to be deleted, but for its name.
 fn unlink(world: &World) -> Terminal<'_> {
     let terminal = world.oc_quay(&["unlink", "-n", "shop", "--delete-organization"]).at_terminal();
     terminal.sees(NAME);
@@ -42,7 +42,7 @@ fn yes_links() {
 }
 
 #[test]
-fn any_other_answer_than_yes_changes_nothing() {
+fn whatever_is_not_yes_changes_nothing() {
     let world = World::new();
     world.oc_quay(&["status", "-n", "shop"]).run();
     world.forget_traffic();
@@ -66,7 +66,7 @@ fn any_other_answer_than_yes_changes_nothing() {
 }
 
 #[test]
-fn asks_again_for_anything_but_yes_or_no() {
+fn what_is_neither_yes_nor_no_is_asked_again() {
     let world = World::new();
     let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
     terminal.sees(SURE).types("x").press(Key::Enter);
@@ -75,9 +75,9 @@ fn asks_again_for_anything_but_yes_or_no() {
     world.assert_nothing_written();
 }
 
-/// In a narrow window the terminal wraps no word.
+/// In a narrow window nothing is broken in the middle of a word by the terminal.
 #[test]
-fn plan_fits_the_window() {
+fn the_plan_fits_the_window() {
     let world = World::new();
     for columns in [60, 80, 132] {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(columns, 60);
@@ -95,7 +95,7 @@ fn plan_fits_the_window() {
 }
 
 #[test]
-fn confirms_repair() {
+fn a_repair_is_asked_for() {
     let world = linked();
     world.damage("shop");
     let terminal = world.oc_quay(&["repair", "-n", "shop"]).at_terminal();
@@ -106,15 +106,16 @@ fn confirms_repair() {
     terminal.sees(SURE).types("y").press(Key::Enter);
     terminal.ends_with(0);
     world.assert_linked("shop", &STREAMS);
+    // With nothing to do there is nothing to ask.
     let left = world.oc_quay(&["repair", "-n", "shop"]).at_terminal().ends_with(0);
     assert_eq!(left.screen, "Nothing to do");
 }
 
 #[test]
-fn names_organization_before_its_deletion() {
+fn an_organization_is_named_before_it_is_deleted() {
     let world = linked();
     let terminal = unlink(&world);
-    assert!(terminal.screen().contains("this cannot be undone"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("there is no way back"), "{}", terminal.screen());
     terminal.types("openshift_shops").press(Key::Enter);
     let left = terminal.ends_with(2);
     assert!(left.screen.contains("nothing was changed"), "{}", left.screen);
@@ -134,22 +135,22 @@ fn names_organization_before_its_deletion() {
     assert_eq!(world.sandbox.quay.organizations(), Vec::<String>::new());
 }
 
-/// The final newline is Enter for a terminal without brackets, and ignored by others.
+/// The newline at its end is Enter for a terminal without brackets, and nothing for the others.
 #[test]
-fn paste_with_final_newline_answers_once() {
+fn a_paste_that_ends_with_a_newline_answers_once() {
     let world = linked();
     let terminal = unlink(&world);
     terminal.pastes("openshift_shop\n").press(Key::Enter).sees(SURE).press(Key::Esc);
     terminal.ends_with(130);
     let terminal = unlink(&world);
-    terminal.pastes_without_brackets("openshift_shop\n").sees(SURE).pastes("n\n").press(Key::Enter);
+    terminal.pastes_plainly("openshift_shop\n").sees(SURE).pastes("n\n").press(Key::Enter);
     let left = terminal.ends_with(130);
     assert!(left.screen.ends_with("Make these changes? No"), "{}", left.screen);
     world.assert_nothing_written();
 }
 
 #[test]
-fn second_line_of_a_paste_answers_nothing() {
+fn the_second_line_of_a_paste_answers_nothing() {
     let world = linked();
     let terminal = unlink(&world);
     terminal
@@ -160,7 +161,7 @@ fn second_line_of_a_paste_answers_nothing() {
     terminal.ends_with(130);
     let terminal = unlink(&world);
     terminal
-        .pastes_without_brackets("openshift_shop\ny\n")
+        .pastes_plainly("openshift_shop\ny\n")
         .sees(ONE_LINE)
         .press(Key::Enter)
         .sees(SURE)
@@ -169,9 +170,9 @@ fn second_line_of_a_paste_answers_nothing() {
     world.assert_nothing_written();
 }
 
-/// Typed while the program was still reading both sides.
+/// Typed while the program was still looking.
 #[test]
-fn input_typed_before_the_question_is_no_answer() {
+fn what_was_typed_before_the_question_does_not_answer_it() {
     let world = World::new();
     let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
     terminal.types("y").press(Key::Enter).sees(SURE).press(Key::Enter);
@@ -181,12 +182,12 @@ fn input_typed_before_the_question_is_no_answer() {
 }
 
 #[test]
-fn does_not_ask_without_terminal() {
+fn who_is_not_at_a_terminal_is_not_asked() {
     let world = World::new();
     let left = world.oc_quay(&["link", "-n", "shop"]).at_terminal_without_stdin().ends_with(2);
-    assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
+    assert!(left.screen.contains("--yes makes them without asking"), "{}", left.screen);
     let left = world.oc_quay(&["link", "-n", "shop", "--no-input"]).at_terminal().ends_with(2);
-    assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
+    assert!(left.screen.contains("--yes makes them without asking"), "{}", left.screen);
     let run = world.oc_quay(&["link", "-n", "shop"]).stdin("y\n").ends_with(2);
     assert!(!run.stderr.contains(SURE), "{}", run.stderr);
     world.assert_nothing_written();
@@ -207,14 +208,14 @@ fn questions_are_not_in_the_report() {
 }
 
 #[test]
-fn prompts_have_no_color_when_not_wanted() {
+fn colors_are_left_out_where_they_are_not_wanted() {
     let world = World::new();
     let ask = |name: &str, value: &str| {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).env(name, value).at_terminal();
         terminal.sees(SURE).press(Key::Esc);
         terminal.ends_with(130).written
     };
-    // Colors are set by a number that ends with `m`.
+    // Red, green and all other colors are set by a number that ends with `m`.
     let colored = |written: &str| {
         written
             .split("\x1b[")
@@ -233,7 +234,7 @@ fn is_parameter(char: char) -> bool {
 
 const TOKEN: &str = "s3cret-t0ken-0123456789";
 
-/// Asks the questions in `QUESTIONS` and prints the answers.
+/// Asks the questions in `QUESTIONS`, one after another, and tells what it heard.
 #[test]
 #[ignore = "is run by the tests below, in a terminal"]
 fn asks() {
@@ -267,7 +268,7 @@ fn asked<'a>(world: &'a World, questions: &str) -> Command<'a> {
 }
 
 #[test]
-fn never_shows_a_token() {
+fn a_token_is_never_shown() {
     let world = World::bare();
     let terminal = asked(&world, "token").at_terminal();
     let hint = "[not shown while you type or paste it]";
@@ -291,7 +292,7 @@ fn never_shows_a_token() {
 }
 
 #[test]
-fn accepts_pasted_token() {
+fn a_token_is_pasted_alone() {
     let world = World::bare();
     for pasted in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("  {TOKEN} \n\n")] {
         let terminal = asked(&world, "token name").at_terminal();
@@ -305,18 +306,16 @@ fn accepts_pasted_token() {
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
         let terminal = asked(&world, "token name").at_terminal();
-        terminal
-            .sees("Token:")
-            .pastes_without_brackets(&format!("{}\n", pasted.trim_end_matches('\n')));
+        terminal.sees("Token:").pastes_plainly(&format!("{}\n", pasted.trim_end_matches('\n')));
         terminal.sees("Name:").press(Key::Enter).sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
     }
 }
 
-/// Its second line is not shown and does not answer the next question.
+/// Neither does its second line show anywhere, nor does it answer the next question.
 #[test]
-fn rejects_more_than_a_token() {
+fn more_than_a_token_is_refused() {
     let world = World::bare();
     let rest = "0ther-s3cret";
     world.note_secret(rest);
@@ -338,7 +337,7 @@ fn rejects_more_than_a_token() {
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
         let terminal = asked(&world, "token name").at_terminal();
-        terminal.sees("Token:").pastes_without_brackets(&pasted).sees(ONE_LINE);
+        terminal.sees("Token:").pastes_plainly(&pasted).sees(ONE_LINE);
         terminal
             .types(TOKEN)
             .press(Key::Enter)
@@ -351,12 +350,12 @@ fn rejects_more_than_a_token() {
 }
 
 #[test]
-fn paste_answers_at_most_one_question() {
+fn a_paste_answers_one_question_at_the_most() {
     let world = World::bare();
     let terminal = asked(&world, "way name").at_terminal();
     terminal
         .sees("Which way?")
-        .pastes_without_brackets("staging\nstaging\n")
+        .pastes_plainly("staging\nstaging\n")
         .sees("Name: (prod)")
         .press(Key::Enter);
     terminal.sees("name is prod");
@@ -364,7 +363,7 @@ fn paste_answers_at_most_one_question() {
 }
 
 #[test]
-fn asks_for_text_until_valid() {
+fn a_text_is_asked_for_until_it_is_good() {
     let world = World::bare();
     let terminal = asked(&world, "name").in_window(60, 24);
     terminal
@@ -377,7 +376,7 @@ fn asks_for_text_until_valid() {
 }
 
 #[test]
-fn chooses_option_with_arrow_keys() {
+fn an_option_is_chosen_with_the_arrow_keys() {
     let world = World::bare();
     let help = "[arrow keys to move, Enter to choose]";
     for (keys, chosen) in

@@ -1,4 +1,4 @@
-//! `repair`: changes beyond the safe ones, and failures.
+//! `repair`: what it does beyond the safe changes, and what it does when it cannot.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ fn tokens(world: &World) -> BTreeMap<String, String> {
 }
 
 fn tokens_in(world: &World, organization: &str) -> BTreeMap<String, String> {
-    // Renewed tokens must not be printed either.
+    // What is renewed must not be printed either.
     world.secrets();
     world
         .sandbox
@@ -34,7 +34,7 @@ fn tokens_in(world: &World, organization: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn renews_tokens_and_their_secrets() {
+fn tokens_are_renewed_and_the_secrets_with_them() {
     let world = linked();
     let before = tokens(&world);
     world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).succeeds();
@@ -63,7 +63,7 @@ fn stops_rotation_at_the_first_token_not_renewed() {
     let after = [tokens(&world), tokens_in(&world, "openshift_other")];
     let is_renewed = |account: &&str| before[0][*account] != after[0][*account];
     assert_eq!(ACCOUNTS.into_iter().filter(is_renewed).collect::<Vec<_>>(), ["builder"]);
-    assert_eq!(before[1], after[1], "the next namespace is not changed");
+    assert_eq!(before[1], after[1], "the next namespace is left alone");
     world.assert_linked("shop", &["app", "base", "web"]);
 }
 
@@ -98,7 +98,7 @@ fn renews_no_token_whose_secret_cannot_be_written() {
 }
 
 #[test]
-fn leaves_at_most_one_stale_token_in_many_namespaces() {
+fn strands_one_token_at_most_in_many_namespaces() {
     let world = linked();
     let others = ["n1", "n2", "n3"];
     others.iter().for_each(|name| world.namespace(name));
@@ -120,7 +120,7 @@ fn leaves_at_most_one_stale_token_in_many_namespaces() {
 }
 
 #[test]
-fn checks_permission_before_the_first_rotation() {
+fn asks_for_the_permission_before_the_first_rotation() {
     let world = linked();
     let denied = json!({ "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
         "spec": {}, "status": { "allowed": false } });
@@ -147,7 +147,7 @@ fn checks_permission_before_the_first_rotation() {
 }
 
 #[test]
-fn names_unwritable_secret_and_next_run_repairs_it() {
+fn a_secret_that_cannot_be_rewritten_is_named_and_the_next_run_mends_it() {
     let world = linked();
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
     world
@@ -165,7 +165,7 @@ fn names_unwritable_secret_and_next_run_repairs_it() {
 }
 
 #[test]
-fn at_most_one_robot_account_has_a_stale_secret_at_a_time() {
+fn one_robot_account_at_a_time_is_without_a_good_secret() {
     let Some(world) = World::stand_in("it is looked into while it answers") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let stale_before_each = Arc::new(Mutex::new(Vec::new()));
@@ -196,7 +196,7 @@ fn at_most_one_robot_account_has_a_stale_secret_at_a_time() {
 }
 
 #[test]
-fn adopts_marked_organization_for_good_when_requested() {
+fn what_others_marked_is_taken_over_when_asked_for_and_stays_so() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
     world
@@ -216,18 +216,18 @@ fn adopts_marked_organization_for_good_when_requested() {
 }
 
 #[test]
-fn adopts_foreign_objects_when_requested() {
+fn what_others_own_is_taken_over_when_asked_for() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "alice");
     world.sandbox.quay.add_repository("openshift_shop", "alices", "alice");
     world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).succeeds();
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
-    assert_eq!(status.codes(), ["OQ405"], "alice's repository is kept");
+    assert_eq!(status.codes(), ["OQ405"], "alice's repository stays");
     assert!(status.stdout.contains("3 of 3 logins accepted"), "{}", status.stdout);
 }
 
 #[test]
-fn replaces_foreign_secret_of_wrong_type_when_requested() {
+fn a_secret_of_others_with_the_wrong_type_is_replaced_when_asked_for() {
     let world = linked();
     world.delete("Secret", "shop", "default-quay-openshift");
     let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
@@ -240,7 +240,7 @@ fn replaces_foreign_secret_of_wrong_type_when_requested() {
 }
 
 #[test]
-fn releases_namespace_stuck_in_terminating_keeps_organization() {
+fn a_namespace_that_hangs_on_the_finalizer_is_released_and_the_organization_kept() {
     let world = linked();
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
@@ -249,14 +249,14 @@ fn releases_namespace_stuck_in_terminating_keeps_organization() {
     assert_eq!(status.codes(), ["OQ123"]);
     world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     let run = world.oc_quay(&["repair", "-n", "shop", "--dry-run", "-o", "json"]).succeeds();
-    assert!(run.stdout.contains("(organization openshift_shop is kept)"), "{}", run.stdout);
+    assert!(run.stdout.contains("so that organization openshift_shop stays"), "{}", run.stdout);
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.wait_for("the namespace to go", || world.get("Namespace", "", "shop").is_none());
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);
 }
 
 #[test]
-fn repairs_the_rest_when_something_fails() {
+fn when_something_fails_the_rest_is_repaired() {
     let world = World::new();
     world
         .quay_traffic()
@@ -284,7 +284,7 @@ fn repairs_the_rest_when_something_fails() {
 }
 
 #[test]
-fn keeps_entries_of_others_in_our_secret() {
+fn keeps_all_that_others_put_into_our_secret() {
     let world = linked();
     let (host, auth) = (world.sandbox.quay.host(), "b3BlbnNoaWZ0X3Nob3ArYnVpbGRlcjpvbGQ=");
     let others = json!({
@@ -309,14 +309,14 @@ fn keeps_entries_of_others_in_our_secret() {
 }
 
 #[test]
-fn does_not_overwrite_newer_token() {
+fn writes_no_older_token_over_a_newer_one() {
     let world = linked();
     world.secrets();
     world.delete("Secret", "shop", "builder-quay-openshift");
     let (quay, openshift) = (world.sandbox.quay.clone(), world.sandbox.openshift.clone());
     let newer = Arc::new(Mutex::new(String::new()));
     let noted = Arc::clone(&newer);
-    // Others renew and write the token after this run has read both sides.
+    // Others renew the token and write it after this run has read both sides.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").nth(1).before(move || {
         let token = quay.regenerate("openshift_shop", "builder").unwrap();
         let config = json!({ "auths": { quay.host(): { "auth": STANDARD.encode(format!("openshift_shop+builder:{token}")) } } });
@@ -357,7 +357,7 @@ fn finishes_a_replacement_that_was_interrupted() {
 }
 
 #[test]
-fn keeps_credentials_of_a_secret_recreated_by_others() {
+fn keeps_logins_of_a_secret_made_again_by_others() {
     let world = linked();
     let (secret, spare) = ("default-quay-openshift", "default-quay-openshift-spare");
     let login = |registry: &str| {
@@ -371,7 +371,7 @@ fn keeps_credentials_of_a_secret_recreated_by_others() {
     };
     world.delete("Secret", "shop", secret);
     world.create(&of_others("Opaque", "first.example.com"));
-    // The secret is deleted, and its successor does not exist yet.
+    // The secret is deleted, and its successor does not have its name yet.
     let openshift = world.sandbox.openshift.clone();
     let later = of_others("kubernetes.io/dockerconfigjson", "later.example.com");
     world.cluster_traffic().fault(
@@ -400,7 +400,7 @@ fn keeps_credentials_of_a_secret_recreated_by_others() {
 }
 
 #[test]
-fn reports_changes_when_the_final_read_fails() {
+fn reports_what_was_done_when_nothing_can_be_read_again() {
     let world = linked();
     world.damage("shop");
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
@@ -423,14 +423,14 @@ fn reports_changes_when_the_final_read_fails() {
 }
 
 #[test]
-fn writes_only_to_namespaces_that_need_repair() {
+fn every_namespace_with_something_to_repair_is_repaired_and_no_other_is_written_to() {
     let world = World::new();
     world.namespace("well");
     world.image_stream("well", "app");
     world.oc_quay(&["link", "shop", "well", "--yes"]).succeeds();
     world.damage("shop");
     world.forget_traffic();
-    // Other namespaces in scope that were never linked are linked, too, as the operator does.
+    // There are namespaces in scope besides that were never linked; they are linked too, as the operator would do it.
     let run = world.oc_quay(&["repair", "-A", "--yes"]).succeeds();
     assert!(run.stdout.contains("shop") && !run.stdout.contains("well"), "{}", run.stdout);
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -442,11 +442,12 @@ fn writes_only_to_namespaces_that_need_repair() {
 #[test]
 fn creates_no_organization_that_cannot_be_finished() {
     let world = World::new();
-    // An organization of the user proves that the token is valid.
+    // An organization that the user owns shows what the token is good for.
     world.sandbox.quay.add_organization("theirs", "quayadmin");
     let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
     let without = |scope: &str| all.into_iter().filter(|known| *known != scope).collect::<Vec<_>>();
-    let table: [(&str, Vec<&str>, fn(&mut Flags), &str); 4] = [
+    type Case = (&'static str, Vec<&'static str>, fn(&mut Flags), &'static str);
+    let table: [Case; 4] = [
         ("quayadmin", without("org:admin"), |_| (), "org:admin"),
         ("quayadmin", without("user:admin"), |_| (), "user:admin"),
         (
@@ -481,7 +482,7 @@ fn creates_no_organization_that_cannot_be_finished() {
 }
 
 #[test]
-fn repairs_cluster_objects_while_quay_is_read_only() {
+fn repairs_what_needs_no_quay_while_it_is_read_only() {
     let world = linked();
     world.namespace("fresh");
     world.delete("Secret", "shop", "builder-quay-openshift");

@@ -1,4 +1,4 @@
-//! Limits for the number of requests.
+//! What the commands may cost, in requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use sandbox::traffic::{Fault, Traffic};
 
 use crate::support::{Command, STREAMS, Side, World};
 
-/// The maximum of requests in a run: to Quay, and to the cluster.
+/// The most requests that a run may send: to Quay, and to the cluster.
 struct Budget {
     quay: Requests,
     cluster: Requests,
@@ -20,17 +20,16 @@ struct Requests {
     writes: usize,
 }
 
-/// The limit of a status, and of runs without changes. Clusters with a Build API need three more
-/// lists.
+/// What a status may cost, and anything that finds nothing to do. Where there is a Build API, three lists tell about builds.
 const LOOK: Budget =
     Budget { quay: Requests { reads: 3, writes: 0 }, cluster: Requests { reads: 9, writes: 0 } };
 
-/// A status also reads pods that wait for images, and the cluster's image policy.
+/// A status also looks at pods that wait for images, and at the cluster's image policy.
 const STATUS: Budget =
     Budget { cluster: Requests { reads: LOOK.cluster.reads + 2, writes: 0 }, ..LOOK };
 
 impl Requests {
-    /// Writes must match exactly, so that a command without effect fails; reads might be fewer.
+    /// Writes have to be as many, so that a test of a command that does nothing fails; reads may be fewer.
     #[track_caller]
     fn assert_suffice(self, side: &str, traffic: &Traffic) {
         let sent: Vec<_> = traffic
@@ -44,6 +43,7 @@ impl Requests {
 }
 
 impl Budget {
+    /// Runs a command and counts.
     #[track_caller]
     fn holds(&self, world: &World, arguments: &[&str]) {
         world.forget_traffic();
@@ -54,7 +54,7 @@ impl Budget {
 }
 
 #[test]
-fn every_command_is_within_its_request_budget() {
+fn every_command_keeps_to_its_budget() {
     let world = World::new();
     let link = Budget {
         quay: Requests { reads: 2, writes: 10 },
@@ -64,8 +64,8 @@ fn every_command_is_within_its_request_budget() {
     STATUS.holds(&world, &["status", "-n", "shop"]);
     LOOK.holds(&world, &["link", "-n", "shop", "--yes"]);
     LOOK.holds(&world, &["repair", "-n", "shop", "--yes"]);
-    // The denylist is read again right before it is edited. BuildConfigs are read, since rewritten
-    // ones use a secret that is deleted.
+    // The list of denied namespaces is read again right before it is edited. BuildConfigs are read, since rewritten ones name
+    // a secret that goes.
     let unlink = Budget {
         quay: Requests { reads: 0, writes: 0 },
         cluster: Requests { reads: 8, writes: 7 },
@@ -74,7 +74,7 @@ fn every_command_is_within_its_request_budget() {
 }
 
 #[test]
-fn local_commands_send_no_requests() {
+fn what_is_local_asks_nobody() {
     let world = World::new();
     let nothing = Budget {
         quay: Requests { reads: 0, writes: 0 },
@@ -92,7 +92,7 @@ fn local_commands_send_no_requests() {
 }
 
 #[test]
-fn all_namespaces_cost_two_quay_requests_each_and_paged_lists() {
+fn all_namespaces_cost_two_requests_each_to_quay_and_pages_of_lists_to_the_cluster() {
     const NAMESPACES: usize = 12;
     let world = World::new();
     let names: Vec<_> = (1..NAMESPACES).map(|number| format!("shop-{number}")).collect();
@@ -119,7 +119,7 @@ fn all_namespaces_cost_two_quay_requests_each_and_paged_lists() {
 }
 
 #[test]
-fn limits_concurrent_requests() {
+fn no_more_requests_are_under_way_than_was_allowed() {
     let Some(world) = World::stand_in(
         "how many requests are under way at once shows only where each takes its time",
     ) else {
@@ -146,6 +146,7 @@ fn limits_concurrent_requests() {
     names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
 }
 
+/// The requests that a run sent to Quay.
 fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
     world.forget_traffic();
     command.succeeds();
@@ -160,7 +161,7 @@ fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
 }
 
 #[test]
-fn setup_sends_quay_at_most_20_requests_and_8_when_complete() {
+fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done() {
     const FRESH: usize = 20;
     const DONE: usize = 8;
     let world = World::bare();
@@ -185,14 +186,14 @@ fn setup_sends_quay_at_most_20_requests_and_8_when_complete() {
             .without_env("OC_QUAY_TOKEN");
         setup.env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
     };
-    // Two reads, the sign-in, organization, application and token, and two tests of the token.
+    // Two looks, one to sign in, organization, application and token, two to try the token.
     assert_eq!(requests_to_quay(&world, sign_in()), 10);
     assert!(requests_to_quay(&world, sign_in()) <= DONE);
     world.assert_nothing_written();
 }
 
 #[test]
-fn setup_reads_cluster_and_quay_concurrently() {
+fn a_set_up_asks_both_sides_at_the_same_time() {
     let pairs = [
         (Side::Cluster, "/api/v1/namespaces", Side::Quay, "/config"),
         (Side::Quay, "/health/instance", Side::Cluster, "/apis/config.openshift.io"),

@@ -1,4 +1,4 @@
-//! `run`: reconciles of namespaces and of the integration.
+//! `run`: the bridge keeps namespaces linked by itself.
 
 use std::time::{Duration, Instant};
 
@@ -6,40 +6,40 @@ use sandbox::Options;
 use sandbox::openshift::Cluster;
 use serde_json::{Value, json};
 
-use crate::support::{Controller, World};
+use crate::support::{Bridge, World};
 
 #[test]
-fn links_and_repairs_namespaces_with_few_requests_to_quay() {
+fn a_new_namespace_is_linked_and_what_is_lost_is_put_back_at_the_least_cost_to_quay() {
     let world = World::bare();
     world.integration();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     world.forget_traffic();
     world.namespace("shop");
     for stream in ["app", "base", "web"] {
         world.image_stream("shop", stream);
     }
-    controller.wait_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
     world.assert_linked("shop", &["app", "base", "web"]);
-    assert!(controller.requests_to_quay() <= 13, "{:#?}", world.quay_traffic().entries());
+    assert!(bridge.requests_to_quay() <= 13, "{:#?}", world.quay_traffic().entries());
 
     world.forget_traffic();
     world.image_stream("shop", "cron");
-    controller.wait_until("the repository", || {
+    bridge.waits_until("the repository", || {
         world.sandbox.quay.repositories("openshift_shop").contains(&"cron".to_owned())
     });
-    controller.wait_until_idle();
-    assert_eq!(controller.requests_to_quay(), 1, "{:#?}", world.quay_traffic().entries());
+    bridge.settles();
+    assert_eq!(bridge.requests_to_quay(), 1, "{:#?}", world.quay_traffic().entries());
 
     world.forget_traffic();
     world.delete("Secret", "shop", "builder-quay-openshift");
-    controller.wait_until("the secret", || {
+    bridge.waits_until("the secret", || {
         world.get("Secret", "shop", "builder-quay-openshift").is_some()
     });
-    controller.wait_until_idle();
-    assert!(controller.requests_to_quay() <= 2, "{:#?}", world.quay_traffic().entries());
+    bridge.settles();
+    assert!(bridge.requests_to_quay() <= 2, "{:#?}", world.quay_traffic().entries());
     world.assert_linked("shop", &["app", "base", "cron", "web"]);
 
-    // Unrelated changes cause no requests.
+    // What is none of its business costs nothing.
     world.forget_traffic();
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "labels": { "team": "red" } } }));
     world.merge(
@@ -48,69 +48,67 @@ fn links_and_repairs_namespaces_with_few_requests_to_quay() {
         "builder",
         &json!({ "metadata": { "labels": { "team": "red" } } }),
     );
-    controller.wait_until_idle();
-    assert_eq!(controller.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
+    bridge.settles();
+    assert_eq!(bridge.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
     world.assert_nothing_written();
 }
 
 #[test]
-fn follows_changes_of_the_integration() {
+fn the_integration_may_come_change_and_go_while_the_bridge_runs() {
     let world = World::bare();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     world.namespace("shop");
-    controller.wait_until_idle();
-    assert!(controller.has_logged("no QuayIntegration found"));
-    assert_eq!(controller.requests_to_quay(), 0);
+    bridge.settles();
+    assert!(bridge.says("the cluster has no QuayIntegration"));
+    assert_eq!(bridge.requests_to_quay(), 0);
 
     world.integration();
-    controller.wait_until("shop is linked", || world.is_linked("shop", &[]));
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
 
-    // Two QuayIntegrations make both unusable.
+    // Two at once mean none, and say so.
     let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
     second["metadata"]["name"] = json!("second");
     world.create(&second);
-    controller.wait_until("the second one is reported", || {
-        controller.has_logged("multiple QuayIntegrations found")
-    });
+    bridge.waits_until("the second one is noticed", || bridge.says("there are 2 QuayIntegrations"));
     world.delete("Secret", "shop", "builder-quay-openshift");
-    controller.wait_until("the conditions", || {
+    bridge.waits_until("the conditions", || {
         condition(&world, "second", "Ready")["reason"] == "MultipleIntegrations"
     });
     assert_eq!(condition(&world, "quay", "Ready")["status"], "False");
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
     world.delete("QuayIntegration", "", "second");
-    controller.wait_until("the secret", || {
+    bridge.waits_until("the secret", || {
         world.get("Secret", "shop", "builder-quay-openshift").is_some()
     });
 
-    // A namespace that leaves the scope is not changed, and one that enters it is linked.
+    // A namespace that is taken out of scope is left as it is, and one that comes in is linked.
     world.namespace("late");
-    controller.wait_until("late is linked", || world.is_linked("late", &[]));
+    bridge.waits_until("late is linked", || world.is_linked("late", &[]));
     world.merge(
         "QuayIntegration",
         "",
         "quay",
         &json!({ "spec": { "denylistNamespaces": ["shop"] } }),
     );
-    controller.wait_until_idle();
+    bridge.settles();
     world.delete("Secret", "shop", "builder-quay-openshift");
     world.image_stream("shop", "app");
-    controller.wait_until_idle();
+    bridge.settles();
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
     world.forget_traffic();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": [] } }));
-    controller.wait_until("shop is linked again", || world.is_linked("shop", &["app"]));
-    controller.wait_until_idle();
+    bridge.waits_until("shop is linked again", || world.is_linked("shop", &["app"]));
+    bridge.settles();
     world.assert_linked("shop", &["app"]);
-    let requests_for_late = world
+    let of_late = world
         .quay_traffic()
         .entries()
         .iter()
         .filter(|entry| entry.path.contains("openshift_late"))
         .count();
-    assert_eq!(requests_for_late, 0, "the lists do not affect it");
+    assert_eq!(of_late, 0, "the lists changed nothing for it");
 
-    // A revoked token, and its replacement.
+    // A token that is revoked, and a new one in its place.
     let token = world.sandbox.quay.admin_token();
     world.merge(
         "Secret",
@@ -119,27 +117,28 @@ fn follows_changes_of_the_integration() {
         &json!({ "stringData": { "token": "revoked" } }),
     );
     world.image_stream("shop", "web");
-    controller.wait_until("the token is rejected", || controller.has_logged("rejected the token"));
+    bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
     world.merge(
         "Secret",
         "openshift-operators",
         "quay-integration",
         &json!({ "stringData": { "token": token } }),
     );
-    controller.wait_until("shop is linked", || world.is_linked("shop", &["app", "web"]));
+    bridge.waits_until("shop is as it should be", || world.is_linked("shop", &["app", "web"]));
 }
 
 #[test]
-fn deletes_organization_only_when_requested() {
+fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_namespace_ever_hangs()
+ {
     let world = World::bare();
     world.integration();
-    for name in ["keep", "drop", "stuck"] {
+    for name in ["keep", "drop", "away"] {
         world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations":
             if name == "keep" { json!({}) } else { json!({ "oc-quay/deletion-policy": "delete" }) } } }));
     }
-    let controller = Controller::start(&world, &[]);
-    for name in ["keep", "drop", "stuck"] {
-        controller.wait_until("it is linked", || world.is_linked(name, &[]));
+    let bridge = Bridge::start(&world, &[]);
+    for name in ["keep", "drop", "away"] {
+        bridge.waits_until("it is linked", || world.is_linked(name, &[]));
     }
     let finalizers = |name: &str| {
         world
@@ -151,7 +150,7 @@ fn deletes_organization_only_when_requested() {
 
     world.delete("Namespace", "", "keep");
     world.delete("Namespace", "", "drop");
-    controller.wait_until("both are gone", || {
+    bridge.waits_until("both are gone", || {
         finalizers("keep").is_none() && finalizers("drop").is_none()
     });
     let organizations = world.sandbox.quay.organizations();
@@ -160,22 +159,18 @@ fn deletes_organization_only_when_requested() {
             && !organizations.contains(&"openshift_drop".to_owned())
     );
 
-    world
-        .quay_traffic()
-        .fault(sandbox::traffic::Fault::on("DELETE", "openshift_stuck").status(500));
-    world.delete("Namespace", "", "stuck");
-    controller.wait_until("it is deleted", || finalizers("stuck").is_none());
-    controller.wait_until("it is logged", || {
-        controller.has_logged("organization openshift_stuck kept after deletion")
-    });
-    let is_recorded =
-        || condition(&world, "quay", "OrphanedOrganizations")["message"] == "openshift_stuck";
-    controller.wait_until("it is recorded", is_recorded);
+    world.quay_traffic().fault(sandbox::traffic::Fault::on("DELETE", "openshift_away").status(500));
+    world.delete("Namespace", "", "away");
+    bridge.waits_until("it goes all the same", || finalizers("away").is_none());
+    bridge.waits_until("it is told", || bridge.says("organization openshift_away stays"));
+    let left_behind =
+        || condition(&world, "quay", "OrphanedOrganizations")["message"] == "openshift_away";
+    bridge.waits_until("it is recorded", left_behind);
     world.assert_within_the_bridges_rights();
 }
 
 #[test]
-fn reports_blocked_namespaces_without_retrying() {
+fn what_needs_a_person_is_told_until_it_is_gone_and_costs_nothing() {
     let world = World::bare();
     world.integration();
     for name in ["a--b", "shop", "theirs"] {
@@ -189,17 +184,15 @@ fn reports_blocked_namespaces_without_retrying() {
     world.sandbox.quay.add_organization("openshift_theirs", "quayadmin");
     let mark = "oc-quay cluster=other namespace=theirs uid=other";
     world.sandbox.quay.add_robot("openshift_theirs", "builder", mark).unwrap();
-    let controller = Controller::start(&world, &[]);
-    for name in ["a--b", "shop", "theirs"] {
-        controller.wait_until("each is logged", || {
-            controller.has_logged(&format!("{name}: requires manual action"))
-        });
+    let bridge = Bridge::start(&world, &[]);
+    for words in ["a--b: needs a person", "shop: needs a person", "theirs: needs a person"] {
+        bridge.waits_until("each is told", || bridge.says(words));
     }
     let ready = || condition(&world, "quay", "Ready");
-    controller.wait_until("the condition", || {
+    bridge.waits_until("the condition", || {
         ready()["message"].as_str().is_some_and(|text| text.contains("3 of 3 namespaces"))
     });
-    controller.wait_until_idle();
+    bridge.settles();
     let message = ready()["message"].as_str().unwrap().to_owned();
     for code in ["OQ202", "OQ302", "OQ204"] {
         assert!(message.contains(code), "{message}");
@@ -210,29 +203,29 @@ fn reports_blocked_namespaces_without_retrying() {
         let events = world.list("Event", "shop").into_iter();
         events.filter(|event| event["reason"] == "QuayReconcileFailed").count()
     };
-    controller.wait_until("the event", || blocked() == 1);
+    bridge.waits_until("the event", || blocked() == 1);
 
-    // Without a change Quay is not queried again.
+    // Nothing happens, so Quay is not asked again and again.
     world.forget_traffic();
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(controller.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
+    assert_eq!(bridge.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
 
-    // The conflicting secret is watched, whatever its type.
+    // What stands in the way is followed, whatever its type.
     world.delete("Secret", "shop", "default-quay-openshift");
-    controller.wait_until("shop is linked", || world.is_linked("shop", &[]));
-    controller.wait_until("the condition", || {
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+    bridge.waits_until("the condition", || {
         ready()["message"].as_str().is_some_and(|text| text.contains("2 of 3 namespaces"))
     });
     world.assert_within_the_bridges_rights();
 }
 
 #[test]
-fn slow_responses_are_not_an_outage() {
+fn a_slow_quay_is_asked_on_and_told_of_once() {
     let Some(world) = World::stand_in("its answers are held back") else { return };
     let names: Vec<String> = (0..10).map(|number| format!("slow-{number}")).collect();
-    let controller = Controller::start(&world, &["--request-timeout", "2s"]);
-    controller.wait_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
-    // Three of many requests time out, one after the other.
+    let bridge = Bridge::start(&world, &["--request-timeout", "2s"]);
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
+    // Three calls among many take too long, one after the other, and each answer takes its time.
     world.quay_traffic().set_latency(Duration::from_millis(200));
     for nth in [3, 20, 40] {
         world.quay_traffic().fault(
@@ -243,15 +236,15 @@ fn slow_responses_are_not_an_outage() {
     }
     names.iter().for_each(|name| world.shared_namespace(name));
     for name in &names {
-        controller.wait_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
+        bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
     }
-    assert!(!controller.has_logged("Quay unavailable"), "{:#?}", controller.log_lines());
-    let warnings = controller.log_lines().iter().filter(|line| line.contains("WARN")).count();
-    assert!(warnings <= 10, "{:#?}", controller.log_lines());
+    assert!(!bridge.says("Quay cannot be worked with"), "{:#?}", bridge.lines());
+    let warnings = bridge.lines().iter().filter(|line| line.contains("WARN")).count();
+    assert!(warnings <= 10, "{:#?}", bridge.lines());
 }
 
 #[test]
-fn large_namespace_does_not_starve_others() {
+fn a_crowded_namespace_takes_no_more_than_its_share() {
     let Some(world) = World::stand_in("thousands of objects take their time") else { return };
     world.namespace("crowd");
     for number in 0..300 {
@@ -264,28 +257,29 @@ fn large_namespace_does_not_starve_others() {
     let names: Vec<String> = (0..50).map(|number| format!("small-{number}")).collect();
     names.iter().for_each(|name| world.shared_namespace(name));
     world.forget_traffic();
-    let controller = Controller::start_unsettled(
+    let bridge = Bridge::start_now(
         &world,
         &["--metrics-bind-address", "127.0.0.1:0", "--log-format", "json"],
     );
-    let count = |text: &str| {
-        world.quay_traffic().entries().iter().filter(|entry| concerns(entry, text)).count()
+    let of = |words: &str| {
+        world.quay_traffic().entries().iter().filter(|entry| concerns(entry, words)).count()
     };
     for name in &names {
-        controller.wait_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
-        assert_eq!(controller.http_get("/healthz").0, 200);
+        bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
+        assert_eq!(bridge.page("/healthz").0, 200);
     }
-    let (small, crowd) = (count("openshift_small"), count("openshift_crowd"));
+    let (small, crowd) = (of("openshift_small"), of("openshift_crowd"));
     assert!(small <= 50 * 13 && crowd <= small, "{crowd} requests for one, {small} for fifty");
     let status = world.oc_quay(&["status", "-n", "crowd", "-o", "json"]).ends_with(1);
     assert!(status.codes().contains(&"OQ316".to_owned()), "{:?}", status.codes());
 }
 
-/// Whether a request is for an organization with this prefix.
+/// Whether a request is about an organization whose name begins so.
 fn concerns(entry: &sandbox::traffic::Entry, organization: &str) -> bool {
     entry.path.contains(organization) || String::from_utf8_lossy(&entry.body).contains(organization)
 }
 
+/// A condition of a QuayIntegration.
 fn condition(world: &World, integration: &str, kind: &str) -> Value {
     let integration = world.get("QuayIntegration", "", integration).unwrap();
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
@@ -293,11 +287,11 @@ fn condition(world: &World, integration: &str, kind: &str) -> Value {
 }
 
 #[test]
-fn imports_pushed_image_once_and_keeps_rollbacks() {
+fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
     let world = World::new();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
     let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
     let output = json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
     world.build_config("shop", "app", &output);
@@ -309,7 +303,7 @@ fn imports_pushed_image_once_and_keeps_rollbacks() {
             == "true"
     };
 
-    // As the webhook rewrites it. Completion times have a resolution of one second.
+    // As a webhook leaves it. Which of two is the later one shows to the second.
     let start = || {
         std::thread::sleep(Duration::from_millis(1100));
         let build = world.start_build("shop", "app");
@@ -323,9 +317,9 @@ fn imports_pushed_image_once_and_keeps_rollbacks() {
         build
     };
     let first = start();
-    controller.wait_until("the build is imported", || newest().is_some() && is_noted(&first));
+    bridge.waits_until("the build is imported", || newest().is_some() && is_noted(&first));
     assert_eq!(newest(), in_quay());
-    controller.wait_until_idle();
+    bridge.settles();
     let imports = world
         .cluster_traffic()
         .entries()
@@ -334,38 +328,38 @@ fn imports_pushed_image_once_and_keeps_rollbacks() {
         .count();
     assert_eq!(imports, 1);
 
-    // A build that completed before the start is imported, unless its tag was rolled back since.
-    drop(controller);
+    // What is complete before the bridge starts is imported, unless it was rolled back since.
+    drop(bridge);
     let before = newest();
     let second = start();
     world.wait_for_build("shop", &second, "Complete");
     assert_ne!(in_quay(), before, "a weak test: both builds pushed the same");
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("the build is imported", || is_noted(&second));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("the build is imported", || is_noted(&second));
     assert_eq!(newest(), in_quay());
-    drop(controller);
+    drop(bridge);
     let rolled_back = start();
     world.wait_for_build("shop", &rolled_back, "Complete");
     let inside = world.push_inside("shop", "app", "latest");
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is noted", || is_noted(&rolled_back));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is noted", || is_noted(&rolled_back));
     assert_eq!(newest(), Some(Value::from(inside)));
     let custom = json!({ "dockerStrategy": null, "customStrategy": { "from": { "kind": "DockerImage", "name": "builder" } } });
     world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "strategy": custom } }));
     let third = start();
-    controller.wait_until("the next build is imported", || is_noted(&third));
+    bridge.waits_until("the next build is imported", || is_noted(&third));
     assert_eq!(newest(), in_quay());
     world.assert_within_the_bridges_rights();
 }
 
 #[test]
-fn waits_once_for_missing_service_accounts() {
+fn service_accounts_that_never_come_are_waited_for_once() {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
     let options =
         Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "its capabilities are all on") else { return };
     world.integration();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     world.create(&sandbox::manifests::namespace("shop"));
     let pulls = || {
         world
@@ -373,23 +367,23 @@ fn waits_once_for_missing_service_accounts() {
             .iter()
             .any(|secret| secret.contains("-quay-"))
     };
-    controller.wait_until("shop is linked as far as it goes", pulls);
+    bridge.waits_until("shop is linked as far as it goes", pulls);
     let since = Instant::now();
     world.image_stream("shop", "app");
-    controller.wait_until("the repository", || {
+    bridge.waits_until("the repository", || {
         world.sandbox.quay.repositories("openshift_shop").contains(&"app".to_owned())
     });
     assert!(since.elapsed() < Duration::from_secs(10), "it took {:?}", since.elapsed());
 }
 
 #[test]
-fn previews_and_confirms_at_a_terminal() {
+fn shows_a_plan_and_asks_at_a_terminal() {
     let world = World::new();
     let dry = world.oc_quay(&["run", "--dry-run"]).succeeds();
     assert!(dry.stdout.contains("create organization openshift_shop"), "{}", dry.stdout);
     assert!(dry.stdout.contains("Nothing was written (--dry-run)"), "{}", dry.stdout);
     let terminal = world.oc_quay(&["run"]).in_window(100, 60);
-    terminal.sees("Apply these changes and keep reconciling until Ctrl-C? (y/N)");
+    terminal.sees("Make these changes, and keep making them until Ctrl-C? (y/N)");
     assert!(
         terminal.screen().contains("create organization openshift_shop"),
         "{}",
@@ -400,15 +394,15 @@ fn previews_and_confirms_at_a_terminal() {
     world.assert_nothing_written();
 }
 
-/// Whether the condition `Ready` is false with this message.
-fn is_not_ready(world: &World, text: &str) -> bool {
+/// Whether the QuayIntegration says with these words why namespaces are not linked.
+fn is_told(world: &World, words: &str) -> bool {
     let ready = condition(world, "quay", "Ready");
     ready["status"] == "False"
-        && ready["message"].as_str().is_some_and(|message| message.contains(text))
+        && ready["message"].as_str().is_some_and(|message| message.contains(words))
 }
 
 #[test]
-fn warns_once_when_organizations_cannot_be_created() {
+fn says_once_what_keeps_organizations_from_being_created() {
     let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
     let table: [(&[&str], bool, &str); 2] = [
         (&all, true, "allows no robot accounts"),
@@ -424,53 +418,47 @@ fn warns_once_when_organizations_cannot_be_created() {
         world.create(&sandbox::manifests::credentials(&quay.add_token("quayadmin", scopes)));
         world.create(&sandbox::manifests::quay_integration(&quay.url()));
         ["a", "b", "c"].iter().for_each(|name| world.namespace(name));
-        let controller = Controller::start(&world, &[]);
-        controller.wait_until("the condition", || is_not_ready(&world, why));
-        controller.wait_until_idle();
+        let bridge = Bridge::start(&world, &[]);
+        bridge.waits_until("the condition", || is_told(&world, why));
+        bridge.settles();
         assert_eq!(quay.organizations(), ["theirs"], "{why}");
-        let count =
-            |text: &str| controller.log_lines().iter().filter(|line| line.contains(text)).count();
-        assert_eq!(count("organizations are not created"), 1, "{:#?}", controller.log_lines());
-        assert!(count("WARN") <= 1 + count("failed"), "{:#?}", controller.log_lines());
+        let told = |words: &str| bridge.lines().iter().filter(|line| line.contains(words)).count();
+        assert_eq!(told("no organization is created"), 1, "{:#?}", bridge.lines());
+        assert!(told("WARN") <= 1 + told("failed"), "{:#?}", bridge.lines());
 
-        // A later namespace emits no new warning, and none is retried without a change.
+        // A namespace that comes later finds out nothing new, and none is tried again by itself.
         world.namespace("late");
-        controller.wait_until_idle();
+        bridge.settles();
         world.forget_traffic();
         std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(
-            controller.requests_to_quay(),
-            0,
-            "{why}: {:#?}",
-            world.quay_traffic().entries()
-        );
-        assert_eq!(count("organizations are not created"), 1, "{:#?}", controller.log_lines());
+        assert_eq!(bridge.requests_to_quay(), 0, "{why}: {:#?}", world.quay_traffic().entries());
+        assert_eq!(told("no organization is created"), 1, "{:#?}", bridge.lines());
 
         quay.set_flags(|flags| flags.robots_disallow = false);
         let token = json!({ "stringData": { "token": quay.admin_token() } });
         world.merge("Secret", "openshift-operators", "quay-integration", &token);
         if scopes == all {
-            // Another token of the same user.
+            // The same user's other token.
             let token = json!({ "stringData": { "token": quay.add_token("quayadmin", scopes) } });
             world.merge("Secret", "openshift-operators", "quay-integration", &token);
         }
-        controller.wait_until("all are linked", || {
+        bridge.waits_until("all are linked", || {
             ["a", "b", "c", "late"].iter().all(|name| world.is_linked(name, &[]))
         });
     }
 }
 
 #[test]
-fn continues_after_read_only_mode() {
+fn goes_on_when_quay_takes_writes_again() {
     let world = World::bare();
     world.integration();
     world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     world.namespace("shop");
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is reported", || is_not_ready(&world, "Quay is in read-only mode"));
-    let count = || controller.log_lines().iter().filter(|line| line.contains("read-only")).count();
-    assert_eq!(count(), 1, "{:#?}", controller.log_lines());
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is told", || is_told(&world, "Quay is in read-only mode"));
+    let told = || bridge.lines().iter().filter(|line| line.contains("read-only")).count();
+    assert_eq!(told(), 1, "{:#?}", bridge.lines());
     world.sandbox.quay.set_flags(|flags| flags.readonly = false);
-    controller.wait_until("shop is linked", || world.is_linked("shop", &[]));
-    assert_eq!(count(), 1, "{:#?}", controller.log_lines());
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+    assert_eq!(told(), 1, "{:#?}", bridge.lines());
 }

@@ -1,9 +1,9 @@
-//! Imports of pushed images.
+//! What the bridge imports, and what it leaves.
 
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::{Controller, World};
+use crate::support::{Bridge, World};
 
 const MANAGED: &str = "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
 const IMPORTED: &str = "quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported";
@@ -15,7 +15,7 @@ fn world() -> World {
     world
 }
 
-/// Creates a completed build.
+/// A build that is complete, whatever it did.
 fn complete(world: &World, name: &str, tag: &str, annotations: &Value) {
     let image = format!("{}/openshift_shop/app:{tag}", world.sandbox.quay.host());
     world.create(&json!({
@@ -32,7 +32,7 @@ fn complete(world: &World, name: &str, tag: &str, annotations: &Value) {
 }
 
 fn now() -> String {
-    // After the start of the controller.
+    // Surely after the bridge has started.
     (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5))
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string()
@@ -51,7 +51,7 @@ fn has_image(world: &World, tag: &str) -> bool {
     world.newest_item("shop", "app", tag).is_some()
 }
 
-fn is_recorded(world: &World, build: &str) -> bool {
+fn is_noted(world: &World, build: &str) -> bool {
     world.get("Build", "shop", build).unwrap()["metadata"]["annotations"][IMPORTED] == "true"
 }
 
@@ -61,11 +61,11 @@ fn is_ready(world: &World) -> bool {
     conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Rejects annotations of builds after the next import.
-fn reject_annotations_after_import(world: &World) {
+/// Has every note on a build refused from the next import on.
+fn lose_notes_after_an_import(world: &World) {
     let traffic = world.cluster_traffic().clone();
-    let reject = move || traffic.fault(Fault::on("PATCH", "/builds/").status(403));
-    world.cluster_traffic().fault(Fault::on("POST", "imagestreamimports").nth(1).after(reject));
+    let refuse = move || traffic.fault(Fault::on("PATCH", "/builds/").status(403));
+    world.cluster_traffic().fault(Fault::on("POST", "imagestreamimports").nth(1).after(refuse));
 }
 
 fn delete_tags(world: &World) {
@@ -74,50 +74,47 @@ fn delete_tags(world: &World) {
 }
 
 #[test]
-fn does_not_import_when_build_cannot_be_annotated() {
+fn imports_no_build_on_which_nothing_can_be_noted() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    controller
-        .wait_until("it logs why", || controller.has_logged("failed to record the import start"));
+    bridge.waits_until("it says why", || bridge.says("the build is not imported"));
     assert_eq!(imports(&world), 0);
     world.clear_faults();
-    controller.wait_until("it is imported", || is_recorded(&world, "app-1"));
+    bridge.waits_until("it is imported at last", || is_noted(&world, "app-1"));
     assert_eq!(imports(&world), 1);
 }
 
 #[test]
-fn keeps_tag_deleted_across_restart() {
+fn imports_no_tag_again_that_was_deleted_before_a_restart() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
-    reject_annotations_after_import(&world);
+    lose_notes_after_an_import(&world);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is imported", || has_image(&world, "1"));
-    drop(controller);
-    assert!(!is_recorded(&world, "app-1"));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || has_image(&world, "1"));
+    drop(bridge);
+    assert!(!is_noted(&world, "app-1"));
     delete_tags(&world);
     world.clear_faults();
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is logged", || {
-        controller.has_logged("the tag is missing since its import was begun")
-    });
-    controller.wait_until_idle();
+    let bridge = Bridge::start(&world, &[]);
+    bridge
+        .waits_until("it says so", || bridge.says("the tag is missing since its import was begun"));
+    bridge.settles();
     assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
-    drop(controller);
-    let controller = Controller::start(&world, &[]);
-    assert!(!controller.has_logged("app:1"), "{:#?}", controller.log_lines());
+    drop(bridge);
+    let bridge = Bridge::start(&world, &[]);
+    assert!(!bridge.says("app:1"), "{:#?}", bridge.lines());
     assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
-    // A new build is imported again.
+    // The next build is the next person's choice.
     complete(&world, "app-2", "1", &json!({ MANAGED: "true" }));
-    controller
-        .wait_until("it is imported", || is_recorded(&world, "app-2") && has_image(&world, "1"));
+    bridge.waits_until("it is imported", || is_noted(&world, "app-2") && has_image(&world, "1"));
 }
 
 #[test]
-fn reports_permanent_failures_once_across_restarts() {
+fn tells_what_is_left_to_a_person_once_and_at_no_restart() {
     let world = world();
     let elsewhere = json!({ "kind": "DockerImage", "name": "docker.io/library/app:1" });
     world.merge(
@@ -135,42 +132,39 @@ fn reports_permanent_failures_once_across_restarts() {
             .filter(|event| event["reason"] == "QuayImportFailed")
             .count()
     };
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("both are reported", || events() == 2);
-    controller.wait_until_idle();
-    drop(controller);
-    let controller = Controller::start(&world, &[]);
-    assert!(!controller.has_logged("will not retry"), "{:#?}", controller.log_lines());
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("both are told", || events() == 2);
+    bridge.settles();
+    drop(bridge);
+    let bridge = Bridge::start(&world, &[]);
+    assert!(!bridge.says("not tried again"), "{:#?}", bridge.lines());
     assert_eq!((events(), imports(&world)), (2, 1));
 }
 
 #[test]
-fn retries_failed_import_after_restart() {
+fn an_import_that_failed_is_done_after_a_restart() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it fails", || controller.has_logged("will retry"));
-    controller.wait_until_idle();
-    drop(controller);
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it fails", || bridge.says("it is tried again"));
+    bridge.settles();
+    drop(bridge);
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
-    let controller = Controller::start(&world, &[]);
-    controller
-        .wait_until("it is imported", || is_recorded(&world, "app-1") && has_image(&world, "1"));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || is_noted(&world, "app-1") && has_image(&world, "1"));
 }
 
 #[test]
-fn unrecorded_import_is_not_repeated() {
+fn an_import_that_cannot_be_noted_is_not_done_again() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
-    reject_annotations_after_import(&world);
-    let controller = Controller::start(&world, &[]);
+    lose_notes_after_an_import(&world);
+    let bridge = Bridge::start(&world, &[]);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    controller.wait_until("it is imported", || has_image(&world, "1"));
-    controller.wait_until("it logs the failure", || {
-        controller.has_logged("failed to record the import result")
-    });
+    bridge.waits_until("it is imported", || has_image(&world, "1"));
+    bridge.waits_until("it says what it could not do", || bridge.says("could not be noted"));
     let tries = || {
         world
             .cluster_traffic()
@@ -179,31 +173,31 @@ fn unrecorded_import_is_not_repeated() {
             .filter(|entry| entry.kind == "patch builds")
             .count()
     };
-    controller.wait_until("it tries again", || tries() > 1);
-    assert_eq!((imports(&world), is_recorded(&world, "app-1")), (1, false));
+    bridge.waits_until("it tries again", || tries() > 1);
+    assert_eq!((imports(&world), is_noted(&world, "app-1")), (1, false));
     world.namespace("next");
-    controller.wait_until("no namespace fails for it", || {
+    bridge.waits_until("no namespace fails for it", || {
         world.is_linked("next", &[]) && is_ready(&world)
     });
     world.clear_faults();
-    controller.wait_until("it is recorded", || is_recorded(&world, "app-1"));
+    bridge.waits_until("it is noted at last", || is_noted(&world, "app-1"));
     assert_eq!(imports(&world), 1);
 }
 
 #[test]
-fn missing_image_is_reported_without_failing_namespace() {
+fn what_is_not_in_quay_is_told_once_and_fails_nothing() {
     let world = world();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     complete(&world, "forged", "nowhere", &json!({ MANAGED: "true" }));
-    controller.wait_until("it is logged", || controller.has_logged("will not retry"));
-    controller.wait_until("the Event", || {
+    bridge.waits_until("it says so", || bridge.says("it is not tried again"));
+    bridge.waits_until("it is told in the namespace", || {
         world.list("Event", "shop").iter().any(|event| event["reason"] == "QuayImportFailed")
     });
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    controller.wait_until("others are imported", || is_recorded(&world, "app-1"));
+    bridge.waits_until("others are imported", || is_noted(&world, "app-1"));
     world.namespace("next");
-    controller.wait_until("no namespace fails for it", || {
+    bridge.waits_until("no namespace fails for it", || {
         world.is_linked("next", &[]) && is_ready(&world)
     });
     assert_eq!(imports(&world), 2);
@@ -212,39 +206,38 @@ fn missing_image_is_reported_without_failing_namespace() {
 }
 
 #[test]
-fn imports_while_the_namespace_fails() {
+fn imports_go_on_while_the_namespace_itself_fails() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.quay_traffic().fault(Fault::on("*", "/robots").status(500));
-    let controller = Controller::start(&world, &[]);
-    controller
-        .wait_until("the namespace fails", || controller.has_logged("namespace shop: failed"));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("the namespace fails", || bridge.says("namespace shop: failed"));
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    controller.wait_until("it is imported", || is_recorded(&world, "app-1"));
+    bridge.waits_until("it is imported", || is_noted(&world, "app-1"));
 }
 
 #[test]
-fn ignores_deleted_tags_and_other_builds() {
+fn a_tag_that_was_taken_away_stays_away_and_what_no_webhook_rewrote_is_left() {
     let world = world();
     for tag in ["old", "by-hand"] {
         world.sandbox.quay.push_tag("openshift_shop", "app", tag).unwrap();
     }
-    // Completed before the start; the tag has an image already.
+    // From before the bridge's time: the tag has an image already.
     complete(&world, "old", "old", &json!({ MANAGED: "true" }));
     let long_ago = json!({ "status": { "completionTimestamp": "2020-01-01T00:00:00Z" } });
     world.merge("Build", "shop", "old", &long_ago);
     world.oc_quay(&["import", "app:old", "-n", "shop", "--yes"]).succeeds();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     complete(&world, "by-hand", "by-hand", &json!({}));
     world.forget_traffic();
     delete_tags(&world);
-    controller.wait_until_idle();
-    // An unrelated change in the namespace.
+    bridge.settles();
+    // Something else happens in the namespace.
     world.image_stream("shop", "cron");
-    controller.wait_until("it is reconciled", || {
+    bridge.waits_until("it is looked at", || {
         world.is_linked("shop", &["app", "base", "cron", "web"])
     });
-    controller.wait_until_idle();
+    bridge.settles();
     assert_eq!(
         (imports(&world), has_image(&world, "old"), has_image(&world, "by-hand")),
         (0, false, false)
@@ -252,7 +245,7 @@ fn ignores_deleted_tags_and_other_builds() {
 }
 
 #[test]
-fn imports_build_completed_before_start() {
+fn a_build_that_ended_before_the_bridge_started_comes_into_its_tag() {
     let world = world();
     let image = format!("{}/openshift_shop/app", world.sandbox.quay.host());
     let older = format!("sha256:{}", "0".repeat(64));
@@ -280,16 +273,16 @@ fn imports_build_completed_before_start() {
         "app-1",
         &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }),
     );
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is imported", || is_recorded(&world, "app-1"));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || is_noted(&world, "app-1"));
     assert_eq!(world.newest_item("shop", "app", "1").unwrap()["image"], pushed.as_str());
 }
 
 #[test]
-fn keeps_rollback_after_unrecorded_import() {
+fn a_rollback_stays_after_an_import_that_was_not_noted() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
-    reject_annotations_after_import(&world);
+    lose_notes_after_an_import(&world);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
     world.merge(
         "Build",
@@ -297,9 +290,9 @@ fn keeps_rollback_after_unrecorded_import() {
         "app-1",
         &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }),
     );
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it is imported", || has_image(&world, "1"));
-    drop(controller);
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || has_image(&world, "1"));
+    drop(bridge);
     let rolled_back = world.push_inside("shop", "app", "1");
     let from = json!({ "kind": "ImageStreamImage", "name": format!("app@{rolled_back}") });
     world.merge(
@@ -309,8 +302,8 @@ fn keeps_rollback_after_unrecorded_import() {
         &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }),
     );
     world.clear_faults();
-    let _controller = Controller::start(&world, &[]);
-    world.wait_for("the record", || is_recorded(&world, "app-1"));
+    let _bridge = Bridge::start(&world, &[]);
+    world.wait_for("it to be noted", || is_noted(&world, "app-1"));
     assert_eq!(
         (imports(&world), world.newest_item("shop", "app", "1").unwrap()["image"].clone()),
         (1, json!(rolled_back))

@@ -1,21 +1,22 @@
-//! Changes of scope: the edits of `link` and `unlink` to the namespace lists.
+//! Into scope and out of it: what `link` and `unlink` do to the namespace lists, and to nothing else.
 
 use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// Namespace lists, and their expected changes.
+/// Lists as they are, and what becomes of them.
 struct Case {
     namespace: &'static str,
     allow: &'static [&'static str],
     deny: &'static [&'static str],
     /// Why the namespace is out of scope.
     reason: &'static str,
+    /// Flags that `link` needs.
     flags: &'static [&'static str],
-    /// The two lists after link, and after unlink.
+    /// The two lists once it is linked, and once it is unlinked again.
     linked: [&'static [&'static str]; 2],
     unlinked: [&'static [&'static str]; 2],
-    /// True when the namespace is annotated, since no list can express it.
+    /// Whether the namespace is marked, since no list can say it.
     marked: bool,
 }
 
@@ -34,7 +35,7 @@ const CASES: [Case; 6] = [
         namespace: "shop",
         allow: &["b"],
         deny: &[],
-        reason: "it is not on the allowlist",
+        reason: "there is an allowlist and it is not on it",
         flags: &[],
         linked: [&["b", "shop"], &[]],
         unlinked: [&["b"], &[]],
@@ -47,7 +48,7 @@ const CASES: [Case; 6] = [
         reason: "the denylist names it",
         flags: &[],
         linked: [&["shop"], &[]],
-        // An allowlist without names would allow every namespace.
+        // An allowlist that lost its last name would let every namespace in.
         unlinked: [&["shop"], &["shop"]],
         marked: false,
     },
@@ -55,9 +56,9 @@ const CASES: [Case; 6] = [
         namespace: "openshift-extra",
         allow: &[],
         deny: &[],
-        reason: "it is a reserved platform namespace",
+        reason: "its name is one of the platform's own",
         flags: &["--force"],
-        // A new allowlist of one name would deny all other namespaces.
+        // An allowlist that is started for one name would put every other namespace out.
         linked: [&[], &[]],
         unlinked: [&[], &[]],
         marked: true,
@@ -66,7 +67,7 @@ const CASES: [Case; 6] = [
         namespace: "openshift-extra",
         allow: &["b"],
         deny: &[],
-        reason: "it is a reserved platform namespace",
+        reason: "its name is one of the platform's own",
         flags: &["--force"],
         linked: [&["b", "openshift-extra"], &[]],
         unlinked: [&["b"], &[]],
@@ -85,7 +86,7 @@ const CASES: [Case; 6] = [
 ];
 
 #[test]
-fn link_and_unlink_edit_only_entries_of_their_namespace() {
+fn link_and_unlink_edit_the_lists_for_their_namespace_alone() {
     let world = World::new();
     world.namespace("openshift-extra");
     for case in &CASES {
@@ -93,7 +94,7 @@ fn link_and_unlink_edit_only_entries_of_their_namespace() {
         let lists = json!({ "allowlistNamespaces": case.allow, "denylistNamespaces": case.deny });
         world.merge("QuayIntegration", "", "quay", &json!({ "spec": lists }));
         assert_eq!(scope(&world, namespace), (false, case.reason.to_owned()));
-        // Out of scope is no error, and repair does not change it.
+        // Out of scope is no error, and not for repair to change.
         world.forget_traffic();
         world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
         if case.flags.contains(&"--force") {
@@ -121,7 +122,7 @@ fn link_and_unlink_edit_only_entries_of_their_namespace() {
 }
 
 #[test]
-fn allows_several_namespaces_with_one_edit() {
+fn several_namespaces_are_brought_in_with_one_edit() {
     let world = World::new();
     world.namespace("one");
     world.merge(
@@ -153,7 +154,7 @@ fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
     );
     let run = world.oc_quay(&["unlink", "shop", "one", "--yes", "-o", "json"]).succeeds();
     let summary = run.json()["changes"][0]["summary"].clone();
-    assert_eq!(summary, "remove from allowlist: shop; add to denylist: one");
+    assert_eq!(summary, "take off the allowlist: shop; put on the denylist: one");
     assert_eq!(lists_of(&world), [&["one"], &["one"]]);
     for namespace in ["shop", "one", "default"] {
         assert!(!scope(&world, namespace).0, "{namespace}");
@@ -161,7 +162,7 @@ fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
 }
 
 #[test]
-fn keeps_namespace_lists_of_another_cluster_id() {
+fn leaves_namespace_lists_of_another_cluster_id_alone() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -185,7 +186,7 @@ fn keeps_namespace_lists_of_another_cluster_id() {
     assert_eq!(lists_of(&world), [&["b"], &["shop"]]);
 }
 
-/// True when a namespace is in scope, and the reason.
+/// Whether a namespace is to be linked, and why or why not.
 fn scope(world: &World, namespace: &str) -> (bool, String) {
     let report = world
         .oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"])
@@ -195,6 +196,7 @@ fn scope(world: &World, namespace: &str) -> (bool, String) {
     (namespace["linked"] == true, namespace["scope"].as_str().unwrap().to_owned())
 }
 
+/// The allowlist and the denylist.
 fn lists_of(world: &World) -> [Vec<String>; 2] {
     let spec = world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
     ["allowlistNamespaces", "denylistNamespaces"].map(|list| {

@@ -1,6 +1,6 @@
-//! No secret is printed or passed on a command line. Every run of the suite is searched for
-//! secrets, see [`crate::support::World::secrets`]; the runs of this file print the most: `-vvvv`,
-//! every format, and failures.
+//! No secret is ever printed or stands on a command line. Every run of the suite is searched for them, see
+//! [`crate::support::World::secrets`]; here it is made as hard as can be: at `-vvvv`, in every format, with everything
+//! that may go wrong.
 
 use std::collections::BTreeSet;
 use std::process::Child;
@@ -14,7 +14,7 @@ use crate::support::{ACCOUNTS, Command, World};
 
 const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
-/// Commands that only read.
+/// Commands that change nothing.
 const LOOKS: [&[&str]; 8] = [
     &["status", "-n", "shop"],
     &["status", "-n", "shop", "--probe"],
@@ -26,7 +26,7 @@ const LOOKS: [&[&str]; 8] = [
     &["version"],
 ];
 
-/// Runs a command with all output, which is searched for secrets. The result does not matter here.
+/// Runs a command with all it can say about itself, which searches what it printed. How it ends does not matter here.
 #[track_caller]
 fn talkative(world: &World, arguments: &[&str], format: &str) -> String {
     let loud = [arguments, &["-o", format, "-vvvv", "--request-timeout", "1s"]].concat();
@@ -35,7 +35,7 @@ fn talkative(world: &World, arguments: &[&str], format: &str) -> String {
     run.stdout + &run.stderr
 }
 
-/// A linked namespace. Its secrets are also searched for in the form of the API.
+/// A linked namespace. What its secrets hold is looked for in the form that the API shows, too.
 fn linked() -> World {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -57,7 +57,7 @@ fn note_contents(world: &World) {
 
 #[test]
 #[should_panic(expected = "a secret was printed")]
-fn search_finds_a_secret_on_stdout() {
+fn the_search_finds_a_secret_on_stdout() {
     let world = World::new();
     world.note_secret("openshift_shop");
     talkative(&world, &["link", "-n", "shop", "--dry-run"], "text");
@@ -65,14 +65,14 @@ fn search_finds_a_secret_on_stdout() {
 
 #[test]
 #[should_panic(expected = "a secret was printed")]
-fn search_finds_a_secret_in_the_log() {
+fn the_search_finds_a_secret_in_the_log() {
     let world = World::new();
     world.note_secret("/api/v1/organization/openshift_shop/robots");
     talkative(&world, &["status", "-n", "shop"], "name");
 }
 
 #[test]
-fn reading_commands_show_no_secret() {
+fn no_look_shows_a_secret() {
     let world = linked();
     for format in FORMATS {
         for command in LOOKS {
@@ -83,7 +83,7 @@ fn reading_commands_show_no_secret() {
 }
 
 #[test]
-fn changing_commands_show_no_secret() {
+fn no_change_shows_a_secret() {
     let world = linked();
     for format in FORMATS {
         world.damage("shop");
@@ -99,9 +99,9 @@ fn changing_commands_show_no_secret() {
     }
 }
 
-/// JSON parsers quote the input in errors.
+/// A reader of JSON likes to quote what it stumbled over.
 #[test]
-fn does_not_quote_malformed_responses() {
+fn no_answer_that_makes_no_sense_is_quoted() {
     let world = linked();
     let token = world.sandbox.quay.robot_token("openshift_shop", "builder").unwrap();
     let secret = world.get("Secret", "shop", "builder-quay-openshift").unwrap();
@@ -130,7 +130,7 @@ fn does_not_quote_malformed_responses() {
 }
 
 #[test]
-fn does_not_show_given_or_rejected_tokens() {
+fn a_token_that_is_given_or_refused_is_not_shown() {
     let world = linked();
     let token = world.sandbox.quay.add_token("quayadmin", &["repo:read"]);
     world.note_secret(&token);
@@ -156,7 +156,7 @@ fn does_not_show_given_or_rejected_tokens() {
 }
 
 #[test]
-fn passes_no_secret_on_a_command_line() {
+fn no_secret_stands_on_a_command_line() {
     let world = linked();
     let lines = lines_while(&world, world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]));
     assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("--rotate")), "{lines:#?}");
@@ -169,7 +169,7 @@ fn passes_no_secret_on_a_command_line() {
     assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("setup")), "{lines:#?}");
 }
 
-/// The command lines at every request of a run, asserted to hold no secret.
+/// The command lines at every request of a run; none of them holds a secret.
 fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
     let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -193,7 +193,7 @@ fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
     lines
 }
 
-/// The command lines of a process and its children.
+/// The command lines of a process and of those that it started.
 fn command_lines(process: u32) -> Vec<String> {
     let read =
         |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
@@ -217,7 +217,7 @@ fn sign_in<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
         .env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
 }
 
-/// With all output.
+/// The same with all that it can say about itself.
 #[track_caller]
 fn talkative_sign_in(world: &World, arguments: &[&str], format: &str) -> String {
     let loud = sign_in(world, arguments).args(&["-o", format, "-vvvv", "--request-timeout", "1s"]);
@@ -227,7 +227,7 @@ fn talkative_sign_in(world: &World, arguments: &[&str], format: &str) -> String 
 }
 
 #[test]
-fn setup_shows_and_stores_no_secret() {
+fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
     for (number, format) in FORMATS.iter().enumerate() {
         let world = World::bare();
         world.namespace("shop");
@@ -238,12 +238,12 @@ fn setup_shows_and_stores_no_secret() {
                 .collect::<BTreeSet<_>>()
         };
         let before = files();
-        // Other releases of Quay issue tokens only by the form.
+        // Every other Quay only has the form to issue tokens.
         world
             .sandbox
             .quay
             .set_flags(|flags| flags.release = [Release::Master, Release::V3_17][number % 2]);
-        // The log of requests and responses would contain a secret.
+        // The log of what went to and fro is what a secret would stand in.
         assert!(
             talkative_sign_in(&world, &["--link", "shop", "--node-trust", "print"], format)
                 .contains("DEBUG")
@@ -266,7 +266,7 @@ fn setup_shows_and_stores_no_secret() {
 }
 
 #[test]
-fn failed_setup_shows_no_secret() {
+fn no_set_up_that_fails_shows_a_secret() {
     let world = World::bare();
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     let paths = [
@@ -281,7 +281,7 @@ fn failed_setup_shows_no_secret() {
     for (path, status) in
         paths.iter().flat_map(|path| [200, 302, 403, 500].map(|status| (*path, status)))
     {
-        // Another server might return the received data.
+        // What answers in Quay's place may send back what it was sent.
         let location =
             format!("https://elsewhere.example.com/?password={password}#access_token={password}");
         let answer = Fault::on("*", path).status(status).header("Location", &location);

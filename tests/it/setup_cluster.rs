@@ -1,4 +1,4 @@
-//! The first step: the cluster, the user's permissions, and existing objects.
+//! The set-up's first step: the cluster, the user's rights in it, and what is there already.
 
 use sandbox::Options;
 use sandbox::openshift::Cluster;
@@ -7,17 +7,17 @@ use serde_json::json;
 use crate::support::World;
 
 #[test]
-fn reports_missing_permissions_and_request() {
+fn who_may_not_do_what_it_takes_is_told_which_rights_and_whom_to_ask() {
     let world = World::bare();
     world.forget_traffic();
     let run = world.setup(&["--node-trust", "apply"]).user("dev").ends_with(2);
     let said = run.said();
     for words in [
-        "dev is not allowed to list namespaces",
+        "dev may not list namespaces",
         "create secrets in namespace openshift-operators",
         "create quayintegrations.quay.redhat.com",
         "create configmaps in namespace openshift-config",
-        "ask a cluster administrator to run this command, or to grant you these permissions: oc auth reconcile -f - <<'EOF'",
+        "ask a cluster administrator to run this command, or to grant you what it needs: oc auth reconcile -f - <<'EOF'",
     ] {
         assert!(said.contains(words), "{words:?} is not in {said}");
     }
@@ -33,7 +33,7 @@ fn granted(said: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn requested_permissions_are_sufficient() {
+fn what_is_granted_as_told_suffices_for_a_setup() {
     let Some(world) =
         World::stand_in_bare(Options::default(), "its authorizer learns of new roles by and by")
     else {
@@ -69,7 +69,7 @@ fn requested_permissions_are_sufficient() {
 }
 
 #[test]
-fn writes_nothing_if_one_permission_is_missing() {
+fn a_single_right_that_lacks_is_named_and_nothing_is_begun() {
     let cases = [
         (
             "create",
@@ -94,7 +94,7 @@ fn writes_nothing_if_one_permission_is_missing() {
         world.sandbox.openshift.deny("admin", verb, group, resource);
         let run = world.setup(&[]).ends_with(2);
         assert!(
-            run.stderr.contains(&format!("admin is not allowed to {named}\n")),
+            run.stderr.contains(&format!("admin may not {named}\n")),
             "{named}: {}",
             run.stderr
         );
@@ -112,7 +112,7 @@ fn writes_nothing_if_one_permission_is_missing() {
 }
 
 #[test]
-fn complete_setup_needs_no_write_permissions() {
+fn what_is_set_up_needs_no_rights_to_write() {
     let Some(world) = World::stand_in_bare(Options::default(), "RBAC takes no single right away")
     else {
         return;
@@ -134,7 +134,7 @@ fn complete_setup_needs_no_write_permissions() {
 }
 
 #[test]
-fn reports_disabled_capabilities_and_continues() {
+fn parts_of_openshift_that_are_off_are_told_and_the_rest_works() {
     let cases = [
         (
             "build.openshift.io",
@@ -147,7 +147,7 @@ fn reports_disabled_capabilities_and_continues() {
             vec!["builder", "default", "deployer"],
         ),
     ];
-    for (group, reported, accounts) in cases {
+    for (group, told, accounts) in cases {
         let cluster = Cluster { without: vec![group.into()], ..Cluster::default() };
         let options = Options { cluster, ..Options::default() };
         let Some(world) = World::stand_in_bare(options, "the real one has all capabilities") else {
@@ -156,10 +156,10 @@ fn reports_disabled_capabilities_and_continues() {
         world.sandbox.openshift.create(sandbox::manifests::namespace("shop"));
         let run = world.setup(&["--link", "shop", "-o", "json"]).succeeds();
         let facts = run.step("cluster")["facts"].clone();
-        let is_reported = |fact: &serde_json::Value| {
-            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(reported)
+        let is_told = |fact: &serde_json::Value| {
+            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(told)
         };
-        assert!(facts.as_array().unwrap().iter().any(is_reported), "{facts:#}");
+        assert!(facts.as_array().unwrap().iter().any(is_told), "{facts:#}");
         for account in accounts {
             world.login("shop", &format!("{account}-quay-openshift"));
         }
@@ -168,7 +168,7 @@ fn reports_disabled_capabilities_and_continues() {
 }
 
 #[test]
-fn rejects_multiple_quay_integrations() {
+fn more_than_one_quay_integration_is_refused() {
     let world = World::bare();
     world.integration();
     let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
@@ -179,14 +179,14 @@ fn rejects_multiple_quay_integrations() {
         let run = world.oc_quay(command).env("OC_QUAY_URL", world.sandbox.quay.url()).run();
         assert_ne!(run.code, Some(0), "{run:#?}");
         let said = run.said();
-        assert!(said.contains("multiple QuayIntegrations found (another, quay)"), "{said}");
+        assert!(said.contains("the cluster has 2 QuayIntegrations (another, quay)"), "{said}");
         assert!(said.contains("oc delete quayintegration NAME"), "{said}");
         world.assert_nothing_written();
     }
 }
 
 #[test]
-fn check_of_bare_cluster_fails_with_missing_steps() {
+fn a_check_of_a_bare_cluster_names_what_is_missing_and_exits_with_1() {
     let world = World::bare();
     world.forget_traffic();
     let run = world.oc_quay(&["setup", "--check", "-o", "json"]).ends_with(1);

@@ -7,12 +7,12 @@ use sandbox::Options;
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::json;
 
-use crate::support::{Command, Run, STREAMS, World, run_in_new_worlds};
+use crate::support::{Command, Run, STREAMS, World, play_apart};
 
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.create_foreign_objects();
+    world.furnish_others();
     world
 }
 
@@ -20,19 +20,19 @@ fn everything(world: &World) -> Command<'_> {
     world.setup(&["--node-trust", "apply", "--link", "shop"])
 }
 
-/// Runs two commands at once. The second may fail with these messages.
+/// Runs two commands at once. Who comes second may be told so, in these words.
 fn at_once(one: Command<'_>, other: Command<'_>) {
     const OTHERS_WERE_FASTER: [&str; 5] = [
-        "the object was modified",
-        "another object of this name exists",
+        "changed meanwhile",
+        "there is one already, and it is not the same",
         "somebody else may be at the same work",
         "default permission",
         "Remaining in",
     ];
     let judge = |run: &Run| {
-        let is_reported = run.code == Some(1)
+        let is_told = run.code == Some(1)
             && OTHERS_WERE_FASTER.iter().any(|words| run.said().contains(words));
-        assert!(run.code == Some(0) || is_reported, "{run:#?}");
+        assert!(run.code == Some(0) || is_told, "{run:#?}");
     };
     thread::scope(|scope| {
         let other = scope.spawn(|| judge(&other.run()));
@@ -42,22 +42,22 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
 }
 
 #[test]
-fn concurrent_setups_create_no_duplicates() {
-    run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
-        let others = world.foreign_objects();
+fn two_setups_at_once_leave_one_of_everything() {
+    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
+        let others = world.others();
         at_once(everything(world), everything(world));
         world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
         everything(world).succeeds();
         world.assert_set_up();
         assert!(world.operator_runs());
         assert_eq!(world.trusted_registries(), [world.registry_key()]);
-        assert_eq!(world.foreign_objects(), others);
+        assert_eq!(world.others(), others);
     });
 }
 
 #[test]
-fn concurrent_sign_ins_store_one_token() {
-    run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
+fn two_setups_that_sign_in_at_once_leave_one_token_in_one_secret() {
+    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         let password = world.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
             let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
@@ -74,8 +74,8 @@ fn concurrent_sign_ins_store_one_token() {
 }
 
 #[test]
-fn teardown_during_setup_keeps_quay_data() {
-    run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
+fn a_teardown_beside_a_setup_loses_nothing_in_quay_and_either_can_be_run_again() {
+    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         everything(world).succeeds();
         thread::scope(|scope| {
             let teardown = scope.spawn(|| world.oc_quay(&["teardown", "--yes"]).run());
@@ -88,7 +88,7 @@ fn teardown_during_setup_keeps_quay_data() {
         });
         // A QuayIntegration that is gone says no more which of the nodes' registries is this Quay.
         world.oc_quay(&["teardown", "--yes", "--quay-url", &world.sandbox.quay.url()]).succeeds();
-        world.assert_torn_down();
+        world.assert_taken_back();
         assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
         everything(world).succeeds();
         world.assert_set_up();
@@ -96,7 +96,7 @@ fn teardown_during_setup_keeps_quay_data() {
 }
 
 #[test]
-fn writes_nothing_without_permissions() {
+fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
     let world = fresh();
     let commands: [(&[&str], i32); 5] = [
         (&["setup", "--yes"], 2),
@@ -106,7 +106,7 @@ fn writes_nothing_without_permissions() {
         (&["teardown", "--dry-run"], 2),
     ];
     world.forget_traffic();
-    for user in ["dev", "guest"] {
+    for user in ["dev", "nobody"] {
         for (command, code) in commands {
             let run = world.oc_quay(command).guest(user).ends_with(code);
             let said = run.said();
@@ -130,80 +130,76 @@ enum Outcome {
 }
 
 #[test]
-fn plans_nothing_from_unreadable_state() {
+fn what_may_not_be_read_is_not_guessed() {
     use Outcome::{Done, Refused};
     let cases = [
-        ("list", "", "namespaces", Refused("is not allowed to list namespaces")),
+        ("list", "", "namespaces", Refused("may not list namespaces")),
         (
             "get",
             "",
             "secrets",
-            Refused(
-                "is not allowed to get secrets quay-integration in namespace openshift-operators",
-            ),
+            Refused("may not get secrets quay-integration in namespace openshift-operators"),
         ),
         (
             "list",
             "quay.redhat.com",
             "quayintegrations",
-            Refused("is not allowed to list quayintegrations.quay.redhat.com"),
+            Refused("may not list quayintegrations.quay.redhat.com"),
         ),
         (
             "get",
             "",
             "configmaps",
-            Refused(
-                "is not allowed to get configmaps oc-quay-registry-cas in namespace openshift-config",
-            ),
+            Refused("may not get configmaps oc-quay-registry-cas in namespace openshift-config"),
         ),
         (
             "get",
             "config.openshift.io",
             "images",
-            Refused("is not allowed to get images.config.openshift.io cluster"),
+            Refused("may not get images.config.openshift.io cluster"),
         ),
         (
             "list",
             "operators.coreos.com",
             "subscriptions",
-            Refused("is not allowed to list subscriptions.operators.coreos.com"),
+            Refused("may not list subscriptions.operators.coreos.com"),
         ),
         (
             "list",
             "packages.operators.coreos.com",
             "packagemanifests",
-            Refused("is not allowed to list packagemanifests.packages.operators.coreos.com"),
+            Refused("may not list packagemanifests.packages.operators.coreos.com"),
         ),
         (
             "list",
             "olm.operatorframework.io",
             "clusterextensions",
-            Refused("is not allowed to list clusterextensions.olm.operatorframework.io"),
+            Refused("may not list clusterextensions.olm.operatorframework.io"),
         ),
         (
             "get",
             "apiextensions.k8s.io",
             "customresourcedefinitions",
-            Refused("is not allowed to get customresourcedefinitions.apiextensions.k8s.io"),
+            Refused("may not get customresourcedefinitions.apiextensions.k8s.io"),
         ),
         (
             "create",
             "authentication.k8s.io",
             "selfsubjectreviews",
-            Refused("could not read the current user"),
+            Refused("could not find out who the user is"),
         ),
         (
             "create",
             "authorization.k8s.io",
             "selfsubjectaccessreviews",
-            Done("could not check permission to"),
+            Done("could not find out whether the user may"),
         ),
         ("list", "apps", "deployments", Done("")),
         (
             "list",
             "admissionregistration.k8s.io",
             "mutatingwebhookconfigurations",
-            Done("build webhook is missing or could not be read"),
+            Done("webhook for builds is not there, or may not be read"),
         ),
         ("get", "config.openshift.io", "clusterversions", Done("Kubernetes v1.")),
         ("get", "config.openshift.io", "infrastructures", Done("")),
@@ -217,7 +213,7 @@ fn plans_nothing_from_unreadable_state() {
         if resource == "secrets" {
             let metadata =
                 json!({ "name": "quay-integration", "namespace": "openshift-operators" });
-            let theirs = json!({ "token": "other-token" });
+            let theirs = json!({ "token": "somebody-elses" });
             world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
         }
         world.sandbox.openshift.deny("admin", verb, group, resource);
@@ -238,7 +234,7 @@ fn plans_nothing_from_unreadable_state() {
 }
 
 #[test]
-fn does_not_install_operator_with_unreadable_progress() {
+fn an_operator_whose_progress_cannot_be_read_is_not_installed() {
     for (group, resource) in [
         ("operators.coreos.com", "installplans"),
         ("operators.coreos.com", "clusterserviceversions"),
@@ -250,16 +246,15 @@ fn does_not_install_operator_with_unreadable_progress() {
         world.sandbox.openshift.deny("admin", "get", group, resource);
         world.forget_traffic();
         let run = everything(&world).ends_with(2);
-        let lacking = format!(
-            "admin is not allowed to get {resource}.{group} in namespace openshift-operators"
-        );
+        let lacking =
+            format!("admin may not get {resource}.{group} in namespace openshift-operators");
         assert!(run.stderr.contains(&lacking), "{run:#?}");
         world.assert_nothing_written();
     }
 }
 
 #[test]
-fn sets_up_plain_kubernetes_without_operator() {
+fn plain_kubernetes_is_set_up_without_the_operator() {
     let without = ["config", "image", "build", "apps", "project"]
         .map(|group| format!("{group}.openshift.io"))
         .into();
@@ -274,5 +269,5 @@ fn sets_up_plain_kubernetes_without_operator() {
         run.said().contains("Kubernetes v1.") && !run.said().contains("OpenShift 4."),
         "{run:#?}"
     );
-    assert!(world.single_integration().is_some() && world.stored_token().is_some());
+    assert!(world.one_integration().is_some() && world.stored_token().is_some());
 }

@@ -4,7 +4,7 @@ use sandbox::Options;
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::json;
 
-use crate::support::{Command, KillPoint, STREAMS, World, run_in_new_worlds};
+use crate::support::{Command, Death, STREAMS, World, play_apart};
 
 /// Every so manyth case is played, on the stand-in and on the real API server.
 const SAMPLES: [usize; 2] = [1, 97];
@@ -13,14 +13,14 @@ const SAMPLES: [usize; 2] = [1, 97];
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.create_foreign_objects();
+    world.furnish_others();
     world
 }
 
 /// The same, where the nodes trust another registry already.
 fn with_trust() -> World {
     let world = fresh();
-    world.trust_foreign_registry();
+    world.trust_others();
     world
 }
 
@@ -49,26 +49,26 @@ fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&W
     let world = make();
     world.forget_traffic();
     command(&world).succeeds();
-    let deaths = KillPoint::all(&world);
+    let deaths = Death::all(&world);
     drop(world);
     assert!(deaths.len() > 40, "{deaths:?}");
-    run_in_new_worlds(&deaths, SAMPLES, make, |world, death| {
+    play_apart(&deaths, SAMPLES, make, |world, death| {
         println!("{death:?}");
-        let others = world.foreign_objects();
+        let others = world.others();
         // The operator is asked after as long as it takes, so some runs make fewer requests.
-        let survivor = death.kill(world, command(world));
+        let survivor = death.strike(world, command(world));
         assert!(matches!(survivor, None | Some(0)), "{death:?}: {survivor:?}");
         command(world).in_process().succeeds();
         check(world);
         world.forget_traffic();
         command(world).in_process().succeeds();
         world.assert_nothing_written();
-        assert_eq!(world.foreign_objects(), others);
+        assert_eq!(world.others(), others);
     });
 }
 
 #[test]
-fn next_setup_completes_a_killed_one() {
+fn a_setup_that_is_killed_anywhere_is_finished_by_the_next() {
     survive(fresh, everything, |world| {
         world.assert_set_up();
         assert!(world.operator_runs());
@@ -78,7 +78,7 @@ fn next_setup_completes_a_killed_one() {
 }
 
 #[test]
-fn next_setup_completes_a_killed_sign_in() {
+fn a_setup_that_signs_in_and_is_killed_anywhere_is_finished_by_the_next() {
     survive(with_trust, signed_in, |world| {
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
@@ -96,7 +96,7 @@ fn next_setup_completes_a_killed_sign_in() {
 /// The namespaces' finalizer of the operator.
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// A finalizer of another controller.
+/// A finalizer of somebody else.
 const FINALIZER_OF_OTHERS: &str = "example.com/others";
 
 /// A world in which everything is set up, and the operator holds on to namespace `shop`.
@@ -109,12 +109,12 @@ fn set_up() -> World {
 }
 
 #[test]
-fn next_teardown_completes_a_killed_one() {
+fn a_teardown_that_is_killed_anywhere_is_finished_by_the_next_and_leaves_quay_alone() {
     survive(
         set_up,
         |world| world.oc_quay(&["teardown", "--yes"]),
         |world| {
-            world.assert_torn_down();
+            world.assert_taken_back();
             assert_eq!(
                 world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
                 json!([FINALIZER_OF_OTHERS])
@@ -133,12 +133,12 @@ fn fresh_with_olm_v1() -> Option<World> {
     let world =
         World::stand_in_bare(Options { cluster, ..Options::default() }, "it has the classic OLM")?;
     world.shared_namespace("shop");
-    world.create_foreign_objects();
+    world.furnish_others();
     Some(world)
 }
 
 #[test]
-fn next_setup_completes_a_killed_one_with_olm_v1() {
+fn a_setup_through_the_successor_of_olm_that_is_killed_anywhere_is_finished_by_the_next() {
     if fresh_with_olm_v1().is_none() {
         return;
     }
@@ -153,13 +153,13 @@ fn next_setup_completes_a_killed_one_with_olm_v1() {
 }
 
 #[test]
-fn interrupted_setup_exits_with_130_and_resumes() {
+fn a_setup_that_is_interrupted_ends_with_130_and_is_finished_by_the_next() {
     let world = fresh();
     world.forget_traffic();
     everything(&world).succeeds();
-    let interruptions: Vec<_> = KillPoint::all(&world).into_iter().step_by(7).collect();
+    let interruptions: Vec<_> = Death::all(&world).into_iter().step_by(7).collect();
     drop(world);
-    run_in_new_worlds(&interruptions, SAMPLES, fresh, |world, interruption| {
+    play_apart(&interruptions, SAMPLES, fresh, |world, interruption| {
         println!("{interruption:?}");
         let code = interruption.interrupt(world, everything(world));
         assert!(matches!(code, Some(0 | 130)), "{interruption:?}: {code:?}");

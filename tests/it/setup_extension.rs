@@ -14,7 +14,7 @@ fn world() -> Option<World> {
 }
 
 #[test]
-fn installs_cluster_extension_with_olm_v1_only() {
+fn with_olm_v1_only_a_cluster_extension_installs_the_operator() {
     let Some(world) = world() else { return };
     let run = world.setup(&["--operator-channel", "stable-3.17", "-o", "json"]).succeeds();
     assert_says(&run.step("operator"), &["\"done\"", "is running (3.17.1, through OLM v1)"]);
@@ -25,7 +25,7 @@ fn installs_cluster_extension_with_olm_v1_only() {
 }
 
 #[test]
-fn reports_olm_v1_problems_in_its_words() {
+fn what_olm_v1_runs_into_is_told_in_its_words() {
     let blocked = Trouble::OperatorFails {
         reason: String::new(),
         message: "webhook is not supported".into(),
@@ -36,20 +36,20 @@ fn reports_olm_v1_problems_in_its_words() {
             &[
                 "Progressing (Retrying)",
                 "no bundles found for package",
-                "OLM failed to install it and will retry",
+                "OLM could not install it, and tries again",
             ],
         ),
         (
             Trouble::InstallPlanFails("exceeded quota".into()),
             &["Progressing (Retrying)", "exceeded quota"],
         ),
-        (blocked, &["Progressing (Blocked)", "webhook is not supported", "will not retry"]),
+        (blocked, &["Progressing (Blocked)", "webhook is not supported", "does not try again"]),
     ];
-    for (trouble, reported) in cases {
+    for (trouble, told) in cases {
         let Some(world) = world() else { return };
         world.sandbox.openshift.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
-        assert_says(&run.step("operator"), reported);
+        assert_says(&run.step("operator"), told);
         assert_eq!(run.state("integration"), "notReached");
     }
 }

@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use sandbox::traffic::{Entry, Fault};
 use serde_json::{Value, json};
 
-use crate::support::{
-    Command, FAULT_KINDS, FaultKind, Run, STREAMS, Side, World, run_in_new_worlds,
-};
+use crate::support::{Command, Run, STREAMS, Side, WRONGS, World, Wrong, play_apart};
 
 /// Every so manyth case is played, on the stand-in and on the real API server.
 const SAMPLES: [usize; 2] = [5, 151];
@@ -51,7 +49,7 @@ struct Request {
     side: Side,
     method: String,
     path: String,
-    /// `path` is a prefix.
+    /// The path is only the front of those that are meant.
     is_front: bool,
 }
 
@@ -74,8 +72,7 @@ impl Request {
             "does not answer",
             "no answer from",
             "answered with HTTP status",
-            "is unusable",
-            "failed to check",
+            "cannot be used",
         ];
         let said = run.said();
         let subject = SUBJECTS
@@ -91,7 +88,7 @@ impl Request {
 #[derive(Debug)]
 struct Case {
     request: Request,
-    wrong: FaultKind,
+    wrong: Wrong,
     lasting: bool,
 }
 
@@ -106,13 +103,13 @@ fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>
             side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry))
         })
         .collect();
-    let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|wrong| (request, wrong)));
+    let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
     let cases = faults.flat_map(|(request, wrong)| {
         [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
     });
     // Once or always makes a difference where it is worth trying again; that reads are is known from the other commands.
     cases
-        .filter(|case| case.lasting || (case.wrong.is_transient() && case.request.method != "GET"))
+        .filter(|case| case.lasting || (case.wrong.passes() && case.request.method != "GET"))
         .collect()
 }
 
@@ -126,12 +123,12 @@ fn meet(
 ) {
     let cases = cases(sides, make, command);
     assert!(cases.len() > 80, "{}", cases.len());
-    run_in_new_worlds(&cases, SAMPLES, make, |world, case| {
+    play_apart(&cases, SAMPLES, make, |world, case| {
         println!("{case:?}");
-        let others = world.foreign_objects();
+        let others = world.others();
         case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
         let run = command(world)
-            .args(&["-o", "json", "--request-timeout", case.wrong.request_timeout()])
+            .args(&["-o", "json", "--request-timeout", case.wrong.patience()])
             .in_process()
             .run();
         world.clear_faults();
@@ -151,14 +148,14 @@ fn meet(
             );
         }
         finish(world);
-        assert_eq!(world.foreign_objects(), others);
+        assert_eq!(world.others(), others);
     });
 }
 
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.create_foreign_objects();
+    world.furnish_others();
     world
 }
 
@@ -179,7 +176,7 @@ fn is_set_up(world: &World, step: &str) -> bool {
     match step {
         "operator" => world.subscriptions() == 0 || world.operator_runs(),
         "secret" => world.stored_token().is_some(),
-        "integration" => world.single_integration().is_some(),
+        "integration" => world.one_integration().is_some(),
         "nodeTrust" => world.trusted_registries() == [world.registry_key()],
         _ => true,
     }
@@ -199,12 +196,12 @@ fn set_up(world: &World) {
 }
 
 #[test]
-fn next_setup_recovers_from_every_fault() {
+fn a_setup_meets_every_fault_and_is_finished_by_the_next() {
     meet(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
 }
 
 #[test]
-fn next_setup_recovers_from_every_fault_of_a_sign_in() {
+fn a_setup_that_signs_in_meets_every_fault_and_is_finished_by_the_next() {
     meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
         signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
         world.assert_set_up();
@@ -214,7 +211,7 @@ fn next_setup_recovers_from_every_fault_of_a_sign_in() {
 }
 
 #[test]
-fn next_teardown_recovers_from_every_fault() {
+fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
     let installed = || {
         let world = fresh();
         everything(&world).args(&["--link", "shop"]).in_process().succeeds();
@@ -226,7 +223,7 @@ fn next_teardown_recovers_from_every_fault() {
         );
         world
     };
-    let is_removed = |world: &World, step: &str| match step {
+    let is_taken_back = |world: &World, step: &str| match step {
         "finalizers" => {
             world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
         }
@@ -240,10 +237,10 @@ fn next_teardown_recovers_from_every_fault() {
         &[Side::Cluster],
         installed,
         |world| world.oc_quay(&["teardown", "--yes"]),
-        is_removed,
+        is_taken_back,
         |world| {
             world.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
-            world.assert_torn_down();
+            world.assert_taken_back();
             assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
         },
     );

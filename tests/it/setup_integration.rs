@@ -37,7 +37,7 @@ fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
 }
 
 #[test]
-fn creates_integration_from_options_and_defaults() {
+fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     let secret =
@@ -69,7 +69,7 @@ fn creates_integration_from_options_and_defaults() {
 }
 
 #[test]
-fn does_not_write_an_unchanged_integration() {
+fn one_that_is_as_it_should_be_is_left_alone() {
     let world = World::bare();
     world.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
     let before = world.get("QuayIntegration", "", "quay");
@@ -86,7 +86,7 @@ fn does_not_write_an_unchanged_integration() {
 }
 
 #[test]
-fn patches_only_changed_fields() {
+fn one_that_is_different_is_shown_field_by_field_and_patched_and_keeps_the_rest() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -132,8 +132,8 @@ fn patches_only_changed_fields() {
 }
 
 #[test]
-fn does_not_overwrite_concurrent_changes() {
-    let why = "another process writes at a moment that only a fault can choose";
+fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made() {
+    let why = "somebody writes at a moment that only a fault can choose";
     let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
     world.integration();
     let cluster = world.sandbox.openshift.clone();
@@ -144,11 +144,7 @@ fn does_not_overwrite_concurrent_changes() {
     };
     world.cluster_traffic().fault(Fault::on("PATCH", "quayintegrations").times(1).before(deny));
     let run = world.setup(&["--controller=none", "--deny", "mine", "-o", "json"]).ends_with(1);
-    assert!(
-        run.step("integration").to_string().contains("the object was modified"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.step("integration").to_string().contains("meanwhile"), "{}", run.stdout);
     assert_eq!(spec(&world)["denylistNamespaces"], json!(["theirs"]));
 
     let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
@@ -158,12 +154,12 @@ fn does_not_overwrite_concurrent_changes() {
         other["metadata"]["name"] = json!("theirs");
         drop(cluster.create(other));
     };
-    // Another process creates one while the Secret is written.
+    // Somebody else makes theirs while the Secret is written.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
     let run =
         world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
     assert!(
-        run.step("integration").to_string().contains("theirs was created in the meantime"),
+        run.step("integration").to_string().contains("theirs was made meanwhile"),
         "{}",
         run.stdout
     );
@@ -178,7 +174,7 @@ fn does_not_overwrite_concurrent_changes() {
 }
 
 #[test]
-fn rejects_invalid_cluster_id_before_requests() {
+fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
     let world = World::bare();
     for id in ["Prod", "a_b", "a--b", "-a", "a-", "a.", "pröd", "", " ", "a b", &"a".repeat(250)] {
         let run = world.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
@@ -200,12 +196,12 @@ fn rejects_invalid_cluster_id_before_requests() {
 }
 
 #[test]
-fn rejects_invalid_namespace_names() {
+fn names_that_no_namespace_can_have_are_refused() {
     let world = World::bare();
     for (flag, names) in [("--allow", "Shop"), ("--deny", "shop_1"), ("--deny", "*")] {
         let run = world.setup(&["--controller=none", flag, names, "-o", "json"]).ends_with(2);
         assert!(
-            run.step("integration").to_string().contains("invalid namespace name"),
+            run.step("integration").to_string().contains("no namespace can be called that"),
             "{names}: {}",
             run.stdout
         );
@@ -214,7 +210,7 @@ fn rejects_invalid_namespace_names() {
 }
 
 #[test]
-fn previews_namespaces_and_suggests_allowlist() {
+fn every_namespace_is_previewed_and_an_allowlist_suggested_when_there_are_many() {
     let world = World::bare();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("shop-{number}")));
@@ -242,7 +238,7 @@ fn previews_namespaces_and_suggests_allowlist() {
 }
 
 #[test]
-fn stops_at_foreign_organizations_without_adopt() {
+fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
@@ -284,12 +280,12 @@ fn stops_at_foreign_organizations_without_adopt() {
 }
 
 #[test]
-fn lists_all_missing_inputs_at_once() {
+fn answers_that_are_missing_are_listed_all_at_once() {
     let world = World::bare();
     let run = world.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
     world.assert_nothing_written();
     for part in [
-        "the address of Quay",
+        "the address of the Quay",
         "--quay-url",
         "OC_QUAY_URL",
         "a token for Quay",
@@ -304,7 +300,7 @@ fn lists_all_missing_inputs_at_once() {
 }
 
 #[test]
-fn dry_run_writes_nothing_in_any_format() {
+fn a_dry_run_writes_to_neither_side_in_any_format() {
     let world = World::bare();
     world.namespace("shop");
     for format in ["text", "wide", "short", "json", "yaml", "name"] {
@@ -348,7 +344,7 @@ fn documents(stream: &str) -> Vec<Value> {
 }
 
 #[test]
-fn manifests_are_valid_and_contain_no_token() {
+fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes() {
     let world = World::bare();
     let run = look(&world, &["--dry-run", "-o", "yaml", "--cluster-id", "prod"]).succeeds();
     let objects = documents(&run.stdout);
@@ -389,7 +385,7 @@ fn manifests_are_valid_and_contain_no_token() {
 }
 
 #[test]
-fn check_reports_result_in_exit_code() {
+fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
     let world = World::bare();
     let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
     world.assert_nothing_written();
@@ -415,7 +411,7 @@ fn check_reports_result_in_exit_code() {
 }
 
 #[test]
-fn report_contains_state_of_every_step() {
+fn the_report_says_of_every_step_what_became_of_it() {
     let world = World::bare();
     world.namespace("shop");
     let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
@@ -461,12 +457,11 @@ fn report_contains_state_of_every_step() {
 }
 
 #[test]
-fn prints_manifests_of_chosen_controller() {
+fn prints_the_objects_of_the_chosen_controller() {
     let world = World::bare();
     world.setup(&[]).succeeds();
-    let kinds = |controller: &str| {
-        let command =
-            world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--controller", controller]);
+    let kinds = |bridge: &str| {
+        let command = world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--controller", bridge]);
         let run = command.env("OC_QUAY_URL", world.sandbox.quay.url()).succeeds();
         let objects = run.stdout[run.stdout.find("---\n").unwrap()..].to_owned();
         documents(&objects)
@@ -482,7 +477,7 @@ fn prints_manifests_of_chosen_controller() {
 }
 
 #[test]
-fn accepts_none_for_namespaces_to_link() {
+fn takes_none_for_the_namespaces_to_link() {
     let world = World::bare();
     let run = world.setup(&["--controller=none", "--link", "none", "-o", "json"]).succeeds();
     assert_eq!(run.state("proof"), "skipped");
@@ -512,7 +507,7 @@ fn repeats_every_flag_in_the_command_line() {
 }
 
 #[test]
-fn reports_only_known_trust() {
+fn says_only_what_is_known_of_trust() {
     let world = World::bare();
     let run = look(&world, &["--check"]).without_env("OC_QUAY_CA_FILE").ends_with(1);
     assert!(run.stdout.contains("not trusted"), "{}", run.stdout);

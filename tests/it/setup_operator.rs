@@ -20,8 +20,8 @@ fn has_succeeded(world: &World, csv: &str) -> bool {
         .is_some_and(|csv| csv["status"]["phase"] == "Succeeded")
 }
 
-/// Installs the operator without our label, and waits for it.
-fn install_manually(world: &World, approval: &str) {
+/// Installs the operator as somebody else does, and waits for it.
+fn install_by_hand(world: &World, approval: &str) {
     let mut subscription = olm::subscription();
     subscription["spec"]["installPlanApproval"] = json!(approval);
     world.create(&subscription);
@@ -72,7 +72,7 @@ pub(crate) fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
 }
 
 #[test]
-fn installs_operator_once_from_default_channel() {
+fn the_operator_is_installed_from_the_default_channel_and_a_second_run_writes_nothing() {
     let world = World::bare();
     let run = world.setup(&["-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
@@ -91,7 +91,7 @@ fn installs_operator_once_from_default_channel() {
 }
 
 #[test]
-fn uses_given_channel_approval_and_catalog() {
+fn channel_approval_and_catalog_are_those_that_are_named() {
     struct Case {
         arguments: &'static [&'static str],
         variable: (&'static str, &'static str),
@@ -133,7 +133,7 @@ fn uses_given_channel_approval_and_catalog() {
 }
 
 #[test]
-fn finds_other_catalog_and_rejects_missing_one() {
+fn a_catalog_of_another_name_is_found_and_one_that_is_not_there_is_refused() {
     let world = World::bare();
     let [mut catalog, _] = olm::v0_fixtures();
     catalog["metadata"]["name"] = json!("cs-redhat-operator-index");
@@ -148,16 +148,15 @@ fn finds_other_catalog_and_rejects_missing_one() {
     world.forget_traffic();
     let run = world.setup(&["--operator-catalog", "redhat-operators"]).ends_with(2);
     assert!(
-        run.stdout.contains("catalog redhat-operators does not contain the operator"),
+        run.stdout.contains("catalog redhat-operators does not have the operator"),
         "{}",
         run.stdout
     );
     assert!(run.stdout.contains("cs-redhat-operator-index"), "{}", run.stdout);
     let run = world.setup(&["--operator-channel", "stable-3.1"]).ends_with(2);
     assert!(
-        run.stdout.contains(
-            "the operator has no channel stable-3.1; available: stable-3.15, stable-3.16"
-        ),
+        run.stdout
+            .contains("the operator has no channel stable-3.1; it has stable-3.15, stable-3.16"),
         "{}",
         run.stdout
     );
@@ -170,9 +169,9 @@ fn finds_other_catalog_and_rejects_missing_one() {
 }
 
 #[test]
-fn keeps_operator_that_others_installed() {
+fn an_operator_that_somebody_else_installed_is_taken_as_it_is() {
     let world = World::bare();
-    install_manually(&world, "Automatic");
+    install_by_hand(&world, "Automatic");
     let run = world
         .setup(&[
             "--operator-channel",
@@ -185,14 +184,14 @@ fn keeps_operator_that_others_installed() {
         .succeeds();
     assert_eq!(run.state("operator"), "alreadyDone");
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
-    assert_says(&run.step("operator"), &["it is kept despite --controller none"]);
+    assert_says(&run.step("operator"), &["it stays, although you asked to do without it"]);
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
 }
 
 #[test]
-fn does_not_approve_updates() {
+fn an_update_that_waits_for_approval_is_left_alone() {
     let world = World::bare();
-    install_manually(&world, "Manual");
+    install_by_hand(&world, "Manual");
     let mut update = world.get("InstallPlan", OPERATORS, &install_plan(&world).unwrap()).unwrap();
     let owners = update["metadata"]["ownerReferences"].take();
     world.create(&json!({
@@ -215,7 +214,7 @@ fn does_not_approve_updates() {
     assert_says(
         &run.step("operator"),
         &[
-            "an update requires approval: InstallPlan install-00000 in namespace openshift-operators",
+            "an update waits for approval: InstallPlan install-00000 in namespace openshift-operators",
         ],
     );
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
@@ -226,7 +225,7 @@ fn does_not_approve_updates() {
 }
 
 #[test]
-fn approves_first_install_only_when_requested() {
+fn a_first_install_that_waits_for_somebody_elses_approval_is_approved_only_when_that_is_said() {
     let world = World::bare();
     let mut subscription = olm::subscription();
     subscription["spec"]["installPlanApproval"] = json!("Manual");
@@ -237,7 +236,9 @@ fn approves_first_install_only_when_requested() {
     });
     let run = world.setup(&["-o", "json"]).ends_with(2);
     let plan = install_plan(&world).unwrap();
-    let waits = format!("InstallPlan {plan} in namespace openshift-operators requires approval");
+    let waits = format!(
+        "InstallPlan {plan} in namespace openshift-operators waits for somebody's approval"
+    );
     assert_says(
         &run.step("operator"),
         &[&waits, &format!("oc patch installplan {plan} -n openshift-operators")],
@@ -249,20 +250,20 @@ fn approves_first_install_only_when_requested() {
     assert_eq!(writes_to_olm(&world), ["patch installplans"]);
 }
 
-/// Problems of OLM, the reported text, and the objects to delete before OLM tries again.
+/// What OLM can run into, how it is told, and what has to be deleted before OLM tries again.
 struct Case {
     trouble: Trouble,
-    reported: &'static [&'static str],
+    told: &'static [&'static str],
     remedy: &'static [&'static str],
 }
 
-fn problems() -> [Case; 5] {
+fn troubles() -> [Case; 5] {
     [
         Case {
             trouble: Trouble::CatalogUnhealthy,
-            reported: &[
+            told: &[
                 "CatalogSourcesUnhealthy",
-                "a catalog is unavailable: see oc get catalogsources,pods -n openshift-marketplace",
+                "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace",
             ],
             remedy: &[],
         },
@@ -270,10 +271,10 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::ResolutionFails(
                 "clusterserviceversion other.v1 provides the same API".into(),
             ),
-            reported: &[
+            told: &[
                 "ConstraintsNotSatisfiable",
                 "clusterserviceversion other.v1 provides the same API",
-                "no version of the operator can be installed",
+                "no version of the operator fits",
             ],
             remedy: &[],
         },
@@ -281,7 +282,7 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::InstallPlanFails(
                 "serviceaccounts is forbidden: exceeded quota".into(),
             ),
-            reported: &[
+            told: &[
                 "Failed (InstallComponentFailed)",
                 "serviceaccounts is forbidden: exceeded quota",
                 "could not be created",
@@ -293,17 +294,17 @@ fn problems() -> [Case; 5] {
                 reason: "InstallCheckFailed".into(),
                 message: "install timeout".into(),
             },
-            reported: &[
+            told: &[
                 "ClusterServiceVersion openshift-operators/",
                 "Failed (InstallCheckFailed)",
                 "install timeout",
-                "check its Deployment",
+                "look at its Deployment",
             ],
             remedy: &[],
         },
         Case {
             trouble: Trouble::NeverFinishes,
-            reported: &[
+            told: &[
                 "the operator is still not running",
                 "Deployment openshift-operators/quay-bridge-operator: 0 of 1 pods are available",
             ],
@@ -313,15 +314,15 @@ fn problems() -> [Case; 5] {
 }
 
 #[test]
-fn reports_olm_problems_and_resumes_after_repair() {
-    for Case { trouble, reported, remedy } in problems() {
+fn what_olm_runs_into_is_told_in_its_words_and_the_next_run_goes_on_once_it_is_mended() {
+    for Case { trouble, told, remedy } in troubles() {
         let world = World::bare();
         world.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
         let step = run.step("operator");
         assert_eq!(step["state"], "failed", "{trouble:?}");
         let reason = step["reason"].as_str().unwrap();
-        for words in reported {
+        for words in told {
             assert!(reason.contains(words), "{trouble:?}: {words:?} is not in {reason}");
         }
         assert_eq!(run.state("integration"), "notReached", "{trouble:?}");
@@ -334,7 +335,7 @@ fn reports_olm_problems_and_resumes_after_repair() {
     }
 }
 
-/// Ends the problem, deletes its remains and waits for OLM.
+/// Ends the trouble, and what does not go by itself; waits until OLM has noticed.
 fn mend(world: &World, remedy: &[&str]) {
     world.trouble(None);
     for kind in remedy {
@@ -351,7 +352,7 @@ fn mend(world: &World, remedy: &[&str]) {
 }
 
 #[test]
-fn waits_for_running_installation() {
+fn an_install_that_goes_on_while_the_next_run_waits_is_not_begun_again() {
     let world = World::bare();
     world.trouble(Some(&Trouble::NeverFinishes));
     world.setup(&IN_A_MOMENT).ends_with(1);
@@ -374,7 +375,7 @@ fn assert_refused_before_anything_is_written(world: &World, words: &[&str]) {
 }
 
 #[test]
-fn writes_nothing_without_package_unless_controller_none() {
+fn without_the_package_nothing_is_begun_until_somebody_does_without_the_operator() {
     let world = World::bare();
     world.trouble(Some(&Trouble::PackageMissing));
     world.wait_for("the package to go", || {
@@ -383,7 +384,7 @@ fn writes_nothing_without_package_unless_controller_none() {
     assert_refused_before_anything_is_written(
         &world,
         &[
-            "no catalog of this cluster contains the operator (quay-bridge-operator)",
+            "no catalog of this cluster has the operator (quay-bridge-operator)",
             "--operator-catalog",
             "--controller none",
         ],
@@ -393,7 +394,7 @@ fn writes_nothing_without_package_unless_controller_none() {
 }
 
 #[test]
-fn installs_crd_without_operator() {
+fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com");
     world.wait_for("the resource to go", || {
@@ -414,7 +415,7 @@ fn installs_crd_without_operator() {
 }
 
 #[test]
-fn sets_up_cluster_without_olm() {
+fn a_cluster_without_olm_says_so_and_needs_none() {
     let cluster =
         Cluster { olm: Olm::None, without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
@@ -438,7 +439,7 @@ fn look<'a>(world: &'a World, arguments: &[&str]) -> crate::support::Command<'a>
 }
 
 #[test]
-fn keeps_choice_of_no_controller() {
+fn keeps_the_choice_to_do_without_a_controller() {
     let world = World::bare();
     let integration = || world.get("QuayIntegration", "", "quay").unwrap();
     world.setup(&["--controller", "none"]).succeeds();
@@ -451,14 +452,14 @@ fn keeps_choice_of_no_controller() {
 }
 
 #[test]
-fn reports_stopped_operator() {
+fn says_that_a_stopped_operator_does_not_run() {
     let world = World::bare();
     world.create(&sandbox::manifests::operator_deployment("openshift-operators", 0));
     let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
     let step = run.step("operator");
     assert_says(
         &step,
-        &["not running", "is scaled to 0", "oc scale deployment quay-bridge-operator"],
+        &["does not run", "is scaled to 0", "oc scale deployment quay-bridge-operator"],
     );
     assert!(!step.to_string().contains("is being installed"), "{step}");
 }

@@ -28,7 +28,7 @@ fn refused(world: &World, url: &str, said: &str) -> String {
 }
 
 #[test]
-fn rejects_unavailable_address_with_reason() {
+fn an_address_where_nobody_answers_is_refused_with_the_reason() {
     let world = World::bare();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, said) in [
@@ -41,7 +41,7 @@ fn rejects_unavailable_address_with_reason() {
 }
 
 #[test]
-fn rejects_server_without_tls() {
+fn a_server_without_tls_is_refused() {
     let world = World::bare();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -58,7 +58,7 @@ fn rejects_server_without_tls() {
 }
 
 #[test]
-fn rejects_plain_http_before_requests() {
+fn plain_http_is_refused_before_anything_is_sent() {
     let world = World::bare();
     let url = world.sandbox.quay.url().replace("https://", "http://");
     let run = setup_for(&world, &url).ends_with(2);
@@ -73,7 +73,7 @@ fn rejects_plain_http_before_requests() {
 }
 
 #[test]
-fn shows_untrusted_certificate() {
+fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "-o", "json"])
@@ -99,7 +99,7 @@ fn shows_untrusted_certificate() {
 }
 
 #[test]
-fn insecure_warns_and_sets_insecure_registry() {
+fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "--insecure", "-o", "json"])
@@ -120,7 +120,7 @@ fn insecure_warns_and_sets_insecure_registry() {
 }
 
 #[test]
-fn rejects_servers_other_than_quay() {
+fn what_is_no_quay_is_not_taken_for_one() {
     let world = World::bare();
     let url = world.sandbox.quay.url();
     let table = [
@@ -148,12 +148,12 @@ fn rejects_servers_other_than_quay() {
 }
 
 #[test]
-fn reports_unhealthy_quay_and_continues() {
+fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
     let world = World::bare();
     world.sandbox.quay.set_down(&["database"]);
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(
-        run.step("quay").to_string().contains("it reports unhealthy services: database"),
+        run.step("quay").to_string().contains("it reports as not healthy: database"),
         "{}",
         run.stdout
     );
@@ -165,7 +165,7 @@ fn reports_unhealthy_quay_and_continues() {
 }
 
 #[test]
-fn accepts_common_spellings_of_address() {
+fn an_address_is_understood_as_a_person_writes_it() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     world.setup(&["--controller=none"]).succeeds();
@@ -199,7 +199,7 @@ fn accepts_common_spellings_of_address() {
 }
 
 #[test]
-fn reports_relevant_quay_settings() {
+fn settings_of_quay_that_matter_are_named() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| {
         flags.direct_login = false;
@@ -222,7 +222,7 @@ fn reports_relevant_quay_settings() {
 }
 
 #[test]
-fn waits_for_rate_limited_quay_and_reports_it() {
+fn waits_when_quay_takes_no_more_requests_and_says_why() {
     let world = World::bare();
     // Pauses are a tenth as long in tests.
     world
@@ -234,7 +234,7 @@ fn waits_for_rate_limited_quay_and_reports_it() {
 }
 
 #[test]
-fn rejects_quay_blocked_by_image_policy() {
+fn refuses_a_quay_that_the_image_policy_does_not_allow() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     let policy = |spec: Value| world.merge("Image", "", "cluster", &json!({ "spec": spec }));

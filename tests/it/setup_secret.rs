@@ -30,7 +30,7 @@ fn set_up() -> (World, String) {
 }
 
 #[test]
-fn uses_given_secret_and_creates_its_namespace() {
+fn name_namespace_and_key_can_be_chosen_and_the_namespace_is_made() {
     let world = World::bare();
     world.namespace("shop");
     let chosen =
@@ -54,7 +54,7 @@ fn uses_given_secret_and_creates_its_namespace() {
 }
 
 #[test]
-fn trusts_stored_certificate_authority() {
+fn the_authority_that_is_stored_beside_the_token_is_trusted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let status = || world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
@@ -130,7 +130,7 @@ fn stores_only_the_certificates_of_the_authority_file() {
 }
 
 #[test]
-fn replaces_token_only_when_requested() {
+fn another_token_is_replaced_only_if_that_is_said() {
     let (world, other) = set_up();
     let run = world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &other).ends_with(2);
     world.assert_nothing_written();
@@ -158,7 +158,7 @@ fn replaces_token_only_when_requested() {
 }
 
 #[test]
-fn replaces_rejected_stored_token() {
+fn a_stored_token_that_quay_does_not_accept_is_replaced_without_asking() {
     let (world, _) = set_up();
     world.sandbox.quay.expire_tokens();
     let run = world.setup(&["--controller=none"]).without_env("OC_QUAY_TOKEN").ends_with(2);
@@ -185,10 +185,10 @@ fn replaces_rejected_stored_token() {
 }
 
 #[test]
-fn does_not_overwrite_concurrently_changed_secret() {
+fn a_secret_that_is_changed_meanwhile_is_not_written_over() {
     let Some(world) = World::stand_in_bare(
         Options::default(),
-        "another process writes at a moment that only a fault can choose",
+        "somebody writes at a moment that only a fault can choose",
     ) else {
         return;
     };
@@ -197,7 +197,7 @@ fn does_not_overwrite_concurrently_changed_secret() {
     let cluster = world.sandbox.openshift.clone();
     let write = move || {
         let mut secret = cluster.get("Secret", NAMESPACE, NAME).unwrap();
-        secret["data"]["token"] = STANDARD.encode("other-token").into();
+        secret["data"]["token"] = STANDARD.encode("somebody-elses").into();
         cluster.put(secret);
     };
     world
@@ -207,7 +207,7 @@ fn does_not_overwrite_concurrently_changed_secret() {
         .setup(&["--controller=none", "--replace-token", "-o", "json"])
         .env("OC_QUAY_TOKEN", &other)
         .ends_with(1);
-    assert!(run.step("secret").to_string().contains("the object was modified"), "{}", run.stdout);
+    assert!(run.step("secret").to_string().contains("meanwhile"), "{}", run.stdout);
     assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
     world.clear_faults();
     world.setup(&["--controller=none", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
@@ -215,24 +215,24 @@ fn does_not_overwrite_concurrently_changed_secret() {
 }
 
 #[test]
-fn does_not_overwrite_concurrently_created_secret() {
+fn a_secret_that_is_made_meanwhile_is_not_written_over() {
     let Some(world) = World::stand_in_bare(
         Options::default(),
-        "another process writes at a moment that only a fault can choose",
+        "somebody writes at a moment that only a fault can choose",
     ) else {
         return;
     };
     let cluster = world.sandbox.openshift.clone();
-    let write = move || drop(cluster.create(sandbox::manifests::credentials("other-token")));
+    let write = move || drop(cluster.create(sandbox::manifests::credentials("somebody-elses")));
     world
         .cluster_traffic()
         .fault(Fault::on("POST", "/openshift-operators/secrets").times(1).before(write));
     world.setup(&["--controller=none"]).ends_with(1);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
 }
 
 #[test]
-fn dry_run_shows_that_a_token_would_be_replaced() {
+fn shows_in_a_dry_run_that_a_token_would_be_replaced() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     let other = world.sandbox.quay.add_full_token("quayadmin");

@@ -59,7 +59,7 @@ fn assert_keeps_sessions(world: &World) {
 }
 
 #[test]
-fn reads_token_from_file_stdin_or_environment() {
+fn a_token_is_taken_from_a_file_from_stdin_or_from_the_environment() {
     for way in ["file", "stdin", "environment"] {
         let world = World::bare();
         let token = world.sandbox.quay.admin_token();
@@ -87,7 +87,7 @@ fn reads_token_from_file_stdin_or_environment() {
 }
 
 #[test]
-fn every_quay_release_issues_one_token() {
+fn every_release_of_quay_issues_a_token_to_who_signs_in_and_only_once() {
     for (release, has_json) in [
         (Release::V3_12, false),
         (Release::V3_17, false),
@@ -113,7 +113,7 @@ fn every_quay_release_issues_one_token() {
 }
 
 #[test]
-fn reads_password_from_file_or_stdin() {
+fn a_password_is_read_from_a_file_or_from_stdin() {
     for source in ["file", "-"] {
         let world = World::bare();
         let password = world.sandbox.quay.password("quayadmin").unwrap();
@@ -157,7 +157,7 @@ const SETTINGS: [Settings; 7] = [
 ];
 
 #[test]
-fn minimal_scopes_link_with_any_quay_settings() {
+fn the_least_scopes_link_a_namespace_whatever_quays_settings_are() {
     for (name, change, scopes) in SETTINGS {
         for release in [Release::V3_12, Release::Master] {
             let world = World::bare();
@@ -184,7 +184,7 @@ fn minimal_scopes_link_with_any_quay_settings() {
 }
 
 #[test]
-fn plan_explains_each_minimal_scope() {
+fn the_reason_for_each_of_the_least_scopes_is_said_beforehand() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.full_access = true);
     let quay = &world.sandbox.quay;
@@ -221,7 +221,7 @@ fn plan_explains_each_minimal_scope() {
 }
 
 #[test]
-fn signs_in_with_client_id_without_direct_login() {
+fn where_direct_login_is_off_the_client_id_of_an_application_is_needed_and_is_enough() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.set_flags(|flags| flags.direct_login = false);
@@ -258,11 +258,11 @@ fn signs_in_with_client_id_without_direct_login() {
 }
 
 #[test]
-fn creates_first_user_of_empty_quay() {
+fn the_first_user_of_an_empty_quay_is_made() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.empty();
-    // Quay rejects unknown users.
+    // Quay signs nobody in whom it does not know.
     let first = ["--first-user-email", "quayadmin@example.com"];
     let off = sign_in(&world, "quayadmin", &first).ends_with(1);
     assert!(off.stdout.contains("create the first user quayadmin"), "{}", off.stdout);
@@ -285,7 +285,7 @@ fn creates_first_user_of_empty_quay() {
 }
 
 #[test]
-fn sends_wrong_password_once_and_reports_delay() {
+fn a_wrong_password_is_sent_once_and_how_long_quay_makes_one_wait_is_told() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     let run =
@@ -305,13 +305,13 @@ fn sends_wrong_password_once_and_reports_delay() {
 }
 
 #[test]
-fn signs_in_as_ordinary_user() {
+fn a_user_who_is_no_superuser_gets_as_far_as_quay_lets_them() {
     let world = World::bare();
     world.shared_namespace("shop");
     let run = sign_in(&world, "alice", &["--link", "shop"]).succeeds();
     let token = run.step("token").to_string();
     assert!(
-        token.contains("alice, not a superuser")
+        token.contains("alice, who is no superuser")
             && token.contains("organizations will belong to alice"),
         "{token}"
     );
@@ -334,7 +334,7 @@ fn signs_in_as_ordinary_user() {
 }
 
 #[test]
-fn reuses_organization_and_application() {
+fn organization_and_application_that_are_there_are_used_again() {
     for with_application in [false, true] {
         let world = World::bare();
         let quay = &world.sandbox.quay;
@@ -349,7 +349,7 @@ fn reuses_organization_and_application() {
     sign_in(
         &world,
         "quayadmin",
-        &["--token-organization", "tokens", "--token-application", "controller"],
+        &["--token-organization", "tokens", "--token-application", "bridge"],
     )
     .succeeds();
     let names: Vec<_> = world
@@ -359,11 +359,11 @@ fn reuses_organization_and_application() {
         .into_iter()
         .map(|application| application.name)
         .collect();
-    assert_eq!(names, ["controller"]);
+    assert_eq!(names, ["bridge"]);
 }
 
 #[test]
-fn rejects_organization_of_another_user() {
+fn an_organization_of_somebody_else_is_not_taken_for_ours() {
     let world = World::bare();
     world.sandbox.quay.add_organization(ORGANIZATION, "alice");
     let run = sign_in(&world, "quayadmin", &[]).ends_with(1);
@@ -373,19 +373,19 @@ fn rejects_organization_of_another_user() {
 }
 
 #[test]
-fn reports_read_only_quay() {
+fn a_read_only_quay_is_said_to_be_one() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     let run = sign_in(&world, "quayadmin", &[]).ends_with(2);
     assert!(run.step("token").to_string().contains("it issues no tokens"), "{}", run.stdout);
     world.assert_nothing_written();
-    // An existing token can still be stored.
+    // One that is there can be stored all the same.
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(run.step("quay").to_string().contains("it is in read-only mode"), "{}", run.stdout);
 }
 
 #[test]
-fn keeps_no_session_after_failed_issue() {
+fn who_has_signed_in_is_signed_out_when_no_token_is_issued() {
     for (path, status) in
         [("/applications", 403), ("/applications", 500), ("/tokens", 400), ("/organization/", 400)]
     {
@@ -403,7 +403,7 @@ fn keeps_no_session_after_failed_issue() {
 }
 
 #[test]
-fn sets_token_expiry_where_supported() {
+fn a_token_lives_as_long_as_was_said_where_quay_can_do_that() {
     for release in [Release::V3_18, Release::Master] {
         let world = World::bare();
         world.sandbox.quay.set_flags(|flags| flags.release = release);
@@ -415,7 +415,7 @@ fn sets_token_expiry_where_supported() {
         let world = World::bare();
         world.sandbox.quay.set_flags(|flags| flags.release = release);
         let run = sign_in(&world, "quayadmin", &["--token-expiry", "8760h"]).ends_with(1);
-        assert!(run.stdout.contains("--token-expiry is not supported"), "{}", run.stdout);
+        assert!(run.stdout.contains("leave the expiry out"), "{}", run.stdout);
         assert_nothing_left(&world);
         assert!(
             world.sandbox.quay.organizations().is_empty(),
@@ -426,21 +426,21 @@ fn sets_token_expiry_where_supported() {
     world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
     let run = sign_in(&world, "quayadmin", &["--token-expiry", "8760h", "--client-id", "ID"])
         .ends_with(2);
-    assert!(run.stdout.contains("--token-expiry is not supported"), "{}", run.stdout);
+    assert!(run.stdout.contains("leave the expiry out"), "{}", run.stdout);
     assert!(world.quay_traffic().writes().is_empty());
 }
 
 #[test]
-fn reports_limitations_of_token() {
+fn what_will_not_work_with_a_token_is_said() {
     let without = |scope: &str| {
         ALL.split(' ').filter(|one| *one != scope).map(str::to_owned).collect::<Vec<_>>()
     };
     let table = [
         (
             vec!["org:admin".to_owned(), "repo:admin".to_owned()],
-            "lacks the scope user:admin: it cannot create organizations",
+            "lacks the scope user:admin: no organization can be created",
         ),
-        (without("org:admin"), "lacks the scope org:admin: it cannot create robot accounts"),
+        (without("org:admin"), "lacks the scope org:admin: no robot account can be made"),
     ];
     for (scopes, said) in table {
         let world = World::bare();
@@ -457,6 +457,6 @@ fn reports_limitations_of_token() {
         .setup(&["--controller=none", "-o", "json"])
         .env("OC_QUAY_TOKEN", "no-such-token-0123456789")
         .ends_with(2);
-    assert!(run.stdout.contains("the given token is unusable"), "{}", run.stdout);
+    assert!(run.stdout.contains("the token that was given cannot be used"), "{}", run.stdout);
     world.assert_nothing_written();
 }

@@ -44,7 +44,7 @@ fn set_up_but_for_trust() -> World {
 }
 
 #[test]
-fn configures_node_trust_once() {
+fn the_authority_is_put_where_the_nodes_look_for_it_and_a_second_run_writes_nothing() {
     let world = World::bare();
     let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "done");
@@ -61,7 +61,7 @@ fn configures_node_trust_once() {
 }
 
 #[test]
-fn hosted_control_plane_gets_instructions_only() {
+fn writes_nothing_where_the_control_plane_is_hosted_and_names_the_fields() {
     let Some(world) =
         World::stand_in_bare(sandbox::Options::default(), "its control plane is its own")
     else {
@@ -83,12 +83,12 @@ fn hosted_control_plane_gets_instructions_only() {
 }
 
 #[test]
-fn changes_nodes_only_when_requested() {
+fn nodes_are_left_alone_unless_somebody_says_otherwise() {
     for (arguments, variable, reason) in [
-        (&[][..], "", "not requested (use --node-trust apply)"),
-        (&["--node-trust", "skip"], "", "--node-trust skip"),
-        (&[], "skip", "--node-trust skip"),
-        (&["--node-trust", "print"], "", "--node-trust print"),
+        (&[][..], "", "nodes are not updated unless somebody asks for it: --node-trust apply"),
+        (&["--node-trust", "skip"], "", "it was asked to be left"),
+        (&[], "skip", "it was asked to be left"),
+        (&["--node-trust", "print"], "", "it was asked to be printed"),
     ] {
         let world = set_up_but_for_trust();
         let mut command = world.setup(arguments).args(&["--controller=none", "-o", "json"]);
@@ -105,7 +105,7 @@ fn changes_nodes_only_when_requested() {
 }
 
 #[test]
-fn printed_manifests_configure_node_trust() {
+fn what_is_printed_makes_the_nodes_trust_it_when_somebody_else_writes_it() {
     let world = set_up_but_for_trust();
     let report = world.setup(&["--node-trust", "print", "-o", "json"]).succeeds().json();
     let manifests = report["manifests"].as_str().unwrap();
@@ -129,9 +129,9 @@ fn printed_manifests_configure_node_trust() {
 }
 
 #[test]
-fn extends_config_map_of_others() {
+fn a_config_map_that_others_have_for_the_nodes_is_added_to() {
     let world = set_up_but_for_trust();
-    world.trust_foreign_registry();
+    world.trust_others();
     world.setup(&APPLY).succeeds();
     assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
     let expected =
@@ -141,9 +141,9 @@ fn extends_config_map_of_others() {
 }
 
 #[test]
-fn appends_certificate_to_existing_key() {
+fn an_authority_is_put_beside_the_one_that_signs_until_then() {
     let world = set_up_but_for_trust();
-    world.trust_foreign_registry();
+    world.trust_others();
     world.merge(
         "ConfigMap",
         CONFIG,
@@ -160,7 +160,7 @@ fn appends_certificate_to_existing_key() {
 }
 
 #[test]
-fn creates_missing_referenced_config_map() {
+fn a_config_map_that_is_named_but_not_there_is_made() {
     let world = set_up_but_for_trust();
     world.merge(
         "Image",
@@ -175,7 +175,7 @@ fn creates_missing_referenced_config_map() {
 }
 
 #[test]
-fn references_own_config_map_again() {
+fn a_config_map_of_ours_that_nothing_trusts_any_more_is_trusted_again() {
     let world = set_up_but_for_trust();
     world.setup(&APPLY).succeeds();
     world.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": null } }));
@@ -185,9 +185,9 @@ fn references_own_config_map_again() {
 }
 
 #[test]
-fn merges_concurrent_changes_on_next_run() {
+fn what_somebody_writes_meanwhile_is_not_overwritten_and_the_next_run_merges_with_it() {
     let world = set_up_but_for_trust();
-    world.trust_foreign_registry();
+    world.trust_others();
     let added = json!({ "data": { "another.example.com": "added meanwhile" } });
     let setup = world.setup(&APPLY).args(&["-o", "json"]);
     let run = world.interfere("PATCH", "/configmaps/", setup, || {
@@ -206,10 +206,10 @@ fn merges_concurrent_changes_on_next_run() {
 }
 
 #[test]
-fn does_not_overwrite_changed_image_configuration() {
+fn an_image_configuration_that_is_pointed_elsewhere_meanwhile_stays_so() {
     let world = set_up_but_for_trust();
     let setup = world.setup(&APPLY).args(&["-o", "json"]);
-    let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_foreign_registry());
+    let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_others());
     assert_eq!((run.code, run.state("nodeTrust")), (Some(1), "failed".to_owned()), "{run:#?}");
     assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
 
@@ -219,7 +219,7 @@ fn does_not_overwrite_changed_image_configuration() {
 }
 
 #[test]
-fn skips_node_trust_without_authority() {
+fn without_an_authority_there_is_nothing_for_the_nodes_to_trust() {
     let world = World::bare();
     let insecure = ["--controller=none", "--insecure", "--node-trust", "apply", "-o", "json"];
     let run = world.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();
@@ -229,11 +229,11 @@ fn skips_node_trust_without_authority() {
         (&json!("skipped"), &json!("there is no certificate authority to trust"))
     );
     assert!(
-        step["facts"].to_string().contains("nodes still verify Quay's certificate"),
+        step["facts"].to_string().contains("nodes verify Quay's certificate all the same"),
         "{step:#}"
     );
 
-    // A system that trusts Quay's certificate.
+    // A system that trusts Quay's certificate by itself.
     drop(world);
     let world = World::bare();
     let trusting = world.setup(&APPLY).args(&["-o", "json"]).without_env("OC_QUAY_CA_FILE");

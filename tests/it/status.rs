@@ -1,4 +1,4 @@
-//! `status`: the findings of a namespace.
+//! `status`: what a namespace is found to be.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::World;
 
 #[test]
-fn namespace_linked_by_the_operator_is_healthy() {
+fn a_namespace_as_the_operator_leaves_it_is_healthy_and_nothing_is_written_to_it() {
     let world = World::bare();
     world.integration();
     world.namespace("golden");
@@ -18,7 +18,7 @@ fn namespace_linked_by_the_operator_is_healthy() {
     world.forget_traffic();
 
     let status = world.oc_quay(&["status", "-n", "golden", "-o", "json"]).succeeds();
-    // The only finding: deleting the namespace deletes the images.
+    // All there is to say: that deleting the namespace deletes the images.
     assert_eq!(status.codes(), ["OQ124"]);
     assert_eq!(status.json()["ok"], true);
     let probed = world.oc_quay(&["status", "-n", "golden", "--probe", "-o", "json"]).succeeds();
@@ -32,7 +32,7 @@ fn namespace_linked_by_the_operator_is_healthy() {
 }
 
 #[test]
-fn shows_the_source_of_each_setting() {
+fn each_setting_is_shown_with_where_it_comes_from() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let sources = |integration: &Value| {
@@ -51,7 +51,7 @@ fn shows_the_source_of_each_setting() {
     let command = command
         .env("OC_QUAY_CLUSTER_ID", "openshift")
         .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
-    // A flag takes precedence over its variable.
+    // A flag goes before its variable.
     let report = command.env("OC_QUAY_URL", "https://quay.invalid").succeeds().json();
     let sources = sources(&report["integration"]);
     for (source, expected) in
@@ -62,7 +62,7 @@ fn shows_the_source_of_each_setting() {
 }
 
 #[test]
-fn reads_token_from_stdin() {
+fn the_token_may_come_from_stdin() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.delete("Secret", "openshift-operators", "quay-integration");
@@ -71,12 +71,12 @@ fn reads_token_from_stdin() {
 }
 
 #[test]
-fn project_administrator_chooses_the_quay() {
+fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
-    // The unread QuayIntegration is reported and is no error.
+    // The QuayIntegration could not be read, which is told and is no error.
     assert_eq!(report.codes(), ["OQ901"]);
     assert_eq!(report.json()["findings"][0]["object"], json!({ "kind": "QuayIntegration" }));
     let report = world.oc_quay(&["status", "-A", "-o", "json"]).guest("dev").succeeds().json();
@@ -89,10 +89,9 @@ fn project_administrator_chooses_the_quay() {
     assert!(names.contains(&json!("shop")), "{names:?}");
 }
 
-/// Quay's web server rejects request lines of more than 4094 bytes, and encodes every character
-/// except letters with three.
+/// Quay's web server refuses request lines of more than 4094 bytes, and every character that is not a letter counts three.
 #[test]
-fn splits_long_repository_queries_for_quay() {
+fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes() {
     let world = World::new();
     for number in 0..20 {
         world.image_stream("shop", &format!("{number}-{}", "a-long.name".repeat(18)));
@@ -102,7 +101,7 @@ fn splits_long_repository_queries_for_quay() {
 }
 
 #[test]
-fn reports_image_policy_that_blocks_quay() {
+fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let host = world.sandbox.quay.host();
@@ -133,7 +132,7 @@ fn reports_image_policy_that_blocks_quay() {
 }
 
 #[test]
-fn reports_no_pull_of_a_tag_missing_in_quay() {
+fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
@@ -160,7 +159,7 @@ fn reports_no_pull_of_a_tag_missing_in_quay() {
         (status.codes(), status.json()["summaryLine"].as_str().unwrap().to_owned())
     };
     let host = world.sandbox.quay.host();
-    // No push to the repository since the tag was imported.
+    // Nobody has pushed to the repository since the tag was imported.
     imported("2099-01-01T00:00:00Z");
     let open = format!(
         "Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe"
@@ -179,7 +178,7 @@ fn reports_no_pull_of_a_tag_missing_in_quay() {
 }
 
 #[test]
-fn reports_pod_older_than_the_link_and_its_restart() {
+fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
     let world = World::new();
     let image = format!("{}/openshift_shop/app:1", world.sandbox.quay.host());
     let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d4f", "uid": "1", "controller": true });
@@ -210,7 +209,7 @@ fn reports_pod_older_than_the_link_and_its_restart() {
 }
 
 #[test]
-fn reports_quota_before_and_when_exhausted() {
+fn tells_a_quota_before_and_when_it_is_used_up() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let organization = "/api/v1/organization/openshift_shop";
@@ -220,7 +219,7 @@ fn reports_quota_before_and_when_exhausted() {
         (2_500_000, false, None),
         (1_000, true, None),
     ] {
-        // wire/744c and 744d.
+        // Samples 744c and 744d.
         let report = json!({ "quota_bytes": used, "configured_quota": 3_000_000 });
         let repositories = ["app", "base", "web"].map(|name| {
             let report = if name == "app" { report.clone() } else { json!({ "quota_bytes": 0, "configured_quota": 3_000_000 }) };
@@ -257,7 +256,7 @@ fn reports_quota_before_and_when_exhausted() {
 }
 
 #[test]
-fn skips_platform_namespaces() {
+fn passes_over_platform_namespaces() {
     let world = World::new();
     let status = world.oc_quay(&["status", "-n", "default", "-o", "json"]).succeeds();
     assert_eq!(status.codes(), ["OQ126"]);
@@ -265,7 +264,7 @@ fn skips_platform_namespaces() {
 }
 
 #[test]
-fn exits_with_2_when_nothing_could_be_read() {
+fn ends_with_2_where_nothing_could_be_read() {
     let world = World::new();
     let url = world.sandbox.quay.url();
     let arguments = [
@@ -279,13 +278,13 @@ fn exits_with_2_when_nothing_could_be_read() {
         "--fail-on",
         "never",
     ];
-    let run = world.oc_quay(&arguments).user("guest").ends_with(2);
+    let run = world.oc_quay(&arguments).user("nobody").ends_with(2);
     assert!(run.stdout.contains("Nothing could be checked in shop"), "{}", run.stdout);
     assert!(!run.stdout.contains('√'), "{}", run.stdout);
 }
 
 #[test]
-fn sends_stored_token_to_no_other_quay() {
+fn sends_the_stored_token_to_no_other_quay() {
     let (world, other) = (World::new(), World::new());
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     other.forget_traffic();
@@ -310,7 +309,7 @@ fn sends_stored_token_to_no_other_quay() {
 }
 
 #[test]
-fn trusts_stored_authority_with_any_token() {
+fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
     let world = World::new();
     let ca = STANDARD.encode(std::fs::read(world.sandbox.ca_file()).unwrap());
     world.merge(
@@ -325,7 +324,7 @@ fn trusts_stored_authority_with_any_token() {
 }
 
 #[test]
-fn names_unavailable_proxy() {
+fn names_the_proxy_that_does_not_answer() {
     let world = World::new();
     let command = world.oc_quay(&[
         "status",
@@ -341,7 +340,7 @@ fn names_unavailable_proxy() {
         .env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1")
         .run();
     assert!(
-        run.stdout.contains("via proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
+        run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
         "{}",
         run.stdout
     );

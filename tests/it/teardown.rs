@@ -1,4 +1,4 @@
-//! `teardown`: the order of removals, and the objects that are kept.
+//! `teardown`: the set-up is taken back, in an order in which nothing hangs, and nothing of others or of Quay's.
 
 use sandbox::openshift::{Cluster, Olm, olm};
 use sandbox::{Options, manifests};
@@ -19,13 +19,13 @@ fn set_up(arguments: &[&str]) -> World {
         .args(arguments)
         .succeeds();
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
-    add_finalizers(&world, "shop");
+    hold(&world, "shop");
     world.forget_traffic();
     world
 }
 
 /// Puts the operator's finalizer on a namespace, beside another.
-fn add_finalizers(world: &World, namespace: &str) {
+fn hold(world: &World, namespace: &str) {
     let finalizers = json!(["example.com/other", FINALIZER]);
     world.merge("Namespace", "", namespace, &json!({ "metadata": { "finalizers": finalizers } }));
 }
@@ -38,7 +38,7 @@ fn writes(world: &World) -> Vec<String> {
     world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect()
 }
 
-/// Whether the next run reports that nothing is left.
+/// Whether the next run finds nothing to take back, and says so.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
     world.forget_traffic();
@@ -48,7 +48,7 @@ fn assert_nothing_left(world: &World) {
 }
 
 #[test]
-fn removes_everything_in_order_without_calls_to_quay() {
+fn all_that_the_set_up_made_is_taken_back_in_order_and_quay_is_not_even_asked() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for step in ["finalizers", "nodeTrust", "secret", "integration", "userRole", "operator"] {
@@ -71,15 +71,15 @@ fn removes_everything_in_order_without_calls_to_quay() {
     assert_eq!(done, expected);
     assert!(world.quay_traffic().entries().is_empty(), "{:#?}", world.quay_traffic().entries());
     assert_eq!(finalizers(&world, "shop"), json!(["example.com/other"]));
-    world.assert_torn_down();
+    world.assert_taken_back();
     assert_nothing_left(&world);
 }
 
 #[test]
-fn pods_can_still_pull_and_new_setup_finds_organization() {
+fn pods_go_on_pulling_and_a_new_set_up_finds_the_organization() {
     let world = set_up(&[]);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
-    world.assert_torn_down();
+    world.assert_taken_back();
     world.assert_linked("shop", &STREAMS);
     world.assert_foreign_references("shop");
     let tokens = || {
@@ -91,12 +91,12 @@ fn pods_can_still_pull_and_new_setup_finds_organization() {
     let run = world.setup(&["--node-trust", "apply", "--link", "shop", "-o", "json"]).succeeds();
     assert_eq!(run.json()["status"]["ok"], true, "{}", run.stdout);
     world.assert_set_up();
-    assert_eq!(tokens(), before, "the pods' credentials are still valid");
+    assert_eq!(tokens(), before, "the pods' logins are still good");
     assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"]);
 }
 
 #[test]
-fn removes_crd_that_setup_installed() {
+fn the_resource_goes_too_where_we_installed_it() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", DEFINITION);
     world.wait_for("the resource to go", || {
@@ -113,7 +113,7 @@ fn removes_crd_that_setup_installed() {
 }
 
 #[test]
-fn keeps_and_names_objects_of_others() {
+fn what_others_made_stays_and_is_named() {
     let world = World::bare();
     world.integration();
     world.create(&olm::subscription());
@@ -123,7 +123,7 @@ fn keeps_and_names_objects_of_others() {
             .get("ClusterServiceVersion", OPERATORS, "quay-bridge-operator.v3.18.0")
             .is_some_and(works)
     });
-    world.trust_foreign_registry();
+    world.trust_others();
     // As docs/security.md has it.
     world.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -134,11 +134,11 @@ fn keeps_and_names_objects_of_others() {
     world.forget_traffic();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for (step, reason) in [
-        ("userRole", "ClusterRole oc-quay-user was not created by oc quay"),
-        ("nodeTrust", "ConfigMap registries-of-others has no certificate for this Quay"),
+        ("userRole", "ClusterRole oc-quay-user was not made by oc quay"),
+        ("nodeTrust", "ConfigMap registries-of-others says nothing about this Quay"),
         (
             "secret",
-            "secret quay-integration in namespace openshift-operators was not created by oc quay",
+            "secret quay-integration in namespace openshift-operators was not made by oc quay",
         ),
         ("operator", "the operator was not installed by oc quay"),
     ] {
@@ -150,7 +150,7 @@ fn keeps_and_names_objects_of_others() {
 }
 
 #[test]
-fn keeps_registries_that_others_added() {
+fn registries_that_others_added_to_our_config_map_stay_trusted() {
     let world = set_up(&["--controller=none"]);
     world.merge(
         "ConfigMap",
@@ -169,9 +169,9 @@ fn keeps_registries_that_others_added() {
 }
 
 #[test]
-fn keeps_key_in_config_map_of_others() {
+fn our_key_in_somebody_elses_config_map_stays() {
     let world = World::bare();
-    world.trust_foreign_registry();
+    world.trust_others();
     world.setup(&["--controller=none", "--node-trust", "apply"]).succeeds();
     let before = world.trusted_registries();
     assert_eq!(before.len(), 2);
@@ -181,21 +181,18 @@ fn keeps_key_in_config_map_of_others() {
 }
 
 #[test]
-fn removes_secret_that_integration_references() {
+fn a_secret_is_found_where_the_quay_integration_says() {
     let world = World::bare();
     world
         .setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"])
         .succeeds();
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     assert_eq!(world.get("Secret", "quay", "token"), None);
-    assert!(
-        world.get("Namespace", "", "quay").is_some(),
-        "a namespace may add_finalizers more by now"
-    );
+    assert!(world.get("Namespace", "", "quay").is_some(), "a namespace may hold more by now");
 }
 
 #[test]
-fn writes_nothing_in_dry_run_or_unconfirmed() {
+fn nothing_is_written_by_a_dry_run_or_without_a_yes() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--dry-run", "-o", "json"]).succeeds();
     let report = run.json();
@@ -208,9 +205,9 @@ fn writes_nothing_in_dry_run_or_unconfirmed() {
 }
 
 #[test]
-fn removes_nothing_without_read_permissions() {
+fn who_may_not_look_takes_nothing_back() {
     let world = set_up(&["--controller=none"]);
-    for user in ["dev", "guest"] {
+    for user in ["dev", "nobody"] {
         let run = world.oc_quay(&["teardown", "--yes"]).user(user).ends_with(2);
         assert!(run.said().contains("forbidden"), "{run:#?}");
     }
@@ -218,7 +215,7 @@ fn removes_nothing_without_read_permissions() {
 }
 
 #[test]
-fn terminating_namespace_is_released() {
+fn a_namespace_that_is_being_deleted_does_not_hang_for_want_of_the_operator() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     world.namespace("shop");
@@ -230,12 +227,12 @@ fn terminating_namespace_is_released() {
 }
 
 #[test]
-fn removes_finalizers_that_operator_adds_again() {
+fn finalizers_that_the_operator_puts_back_meanwhile_are_swept_too() {
     let world = set_up(&["--controller=none"]);
     world.namespace("new");
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
-        ["shop", "new"].iter().for_each(|name| add_finalizers(&world, name))
+        ["shop", "new"].iter().for_each(|name| hold(&world, name))
     });
     assert_eq!((run.code, run.state("integration")), (Some(0), "done".to_owned()), "{run:#?}");
     for namespace in ["shop", "new"] {
@@ -245,7 +242,7 @@ fn removes_finalizers_that_operator_adds_again() {
 }
 
 #[test]
-fn keeps_concurrently_changed_integration() {
+fn a_quay_integration_that_is_changed_meanwhile_is_looked_at_again() {
     let world = set_up(&["--controller=none"]);
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
@@ -259,11 +256,11 @@ fn keeps_concurrently_changed_integration() {
     assert_eq!((run.code, run.state("integration")), (Some(1), "failed".to_owned()), "{run:#?}");
     assert!(world.get("QuayIntegration", "", "quay").is_some());
     world.oc_quay(&["teardown", "--yes"]).succeeds();
-    world.assert_torn_down();
+    world.assert_taken_back();
 }
 
 #[test]
-fn removes_all_quay_integrations() {
+fn every_quay_integration_goes() {
     let world = World::bare();
     world.integration();
     let mut second = manifests::quay_integration(&world.sandbox.quay.url());
@@ -274,17 +271,17 @@ fn removes_all_quay_integrations() {
 }
 
 #[test]
-fn removes_failed_operator_installation() {
+fn an_operator_that_did_not_come_to_anything_is_taken_back() {
     let world = World::bare();
     world.trouble(Some(&olm::Trouble::ResolutionFails("nothing fits".into())));
     world.setup(&["--operator-timeout", "2s"]).ends_with(1);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
-    world.assert_torn_down();
+    world.assert_taken_back();
     assert_nothing_left(&world);
 }
 
 #[test]
-fn removes_cluster_extension_and_its_permissions() {
+fn a_cluster_extension_goes_with_the_rights_it_was_given() {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
     let Some(world) = World::stand_in_bare(
         Options { cluster, ..Options::default() },

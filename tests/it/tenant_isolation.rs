@@ -1,13 +1,13 @@
-//! What those who share a cluster can and cannot do to each other, and to the controller.
+//! What those who share a cluster can and cannot do to each other, and to the bridge.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::{Controller, STREAMS, World};
+use crate::support::{Bridge, STREAMS, World};
 
-/// Creates `shop` with a deletion policy for its organization.
+/// Makes `shop`, whose organization goes with it only if `deletion_policy` says so.
 fn shop(world: &World, deletion_policy: &str) {
     world.namespace("shop");
     for stream in STREAMS {
@@ -35,7 +35,7 @@ fn condition(world: &World, kind: &str) -> Value {
     conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
 
-/// The operator's webhook with a service in a namespace. It matches no requests.
+/// The operator's webhook, answered in a namespace. It is called for nothing.
 fn operators_webhook(namespace: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -52,53 +52,53 @@ fn operators_webhook(namespace: &str) -> Value {
 }
 
 #[test]
-fn recreated_namespace_gets_no_images_of_the_former_one() {
+fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridge() {
     let world = World::bare();
     world.integration();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     shop(&world, "retain");
-    controller.wait_until("shop is linked", || world.is_linked("shop", &STREAMS));
-    controller.wait_until_idle();
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
+    bridge.settles();
     world.delete("Namespace", "", "shop");
-    controller.wait_until("it is gone", || !is_there(&world, "shop"));
+    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
 
     shop(&world, "delete");
-    controller.wait_until("it says why it does nothing", || {
-        controller.has_logged("made for an earlier namespace shop")
+    bridge.waits_until("it says why it does nothing", || {
+        bridge.says("made for an earlier namespace shop")
     });
-    controller.wait_until("it is told in the namespace", || {
+    bridge.waits_until("it is told in the namespace", || {
         let mut events = world.list("Event", "shop").into_iter();
         events.any(|event| {
             event["reason"] == "QuayReconcileFailed"
                 && event["message"].to_string().contains("OQ205")
         })
     });
-    controller.wait_until("it is a condition", || {
+    bridge.waits_until("it is a condition", || {
         condition(&world, "Ready")["reason"] == "ReconcileFailed"
     });
     assert_eq!(secret(&world), None, "nobody gets a login to what somebody else left");
 
-    // It cannot be deleted either.
+    // Nor can anybody have them deleted.
     world.delete("Namespace", "", "shop");
-    controller.wait_until("it is gone", || !is_there(&world, "shop"));
+    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
     assert!(world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()));
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 
-    // An administrator confirms once that both belong together.
+    // A person who knows that both belong together says so, once.
     shop(&world, "retain");
-    controller.wait_until("it does nothing again", || {
+    bridge.waits_until("it does nothing again", || {
         condition(&world, "Ready")["reason"] == "ReconcileFailed"
     });
     world.assert_within_the_bridges_rights();
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
-    controller.wait_until("it is well", || condition(&world, "Ready")["reason"] == "Linked");
+    bridge.waits_until("it is well", || condition(&world, "Ready")["reason"] == "Linked");
     world.delete("Secret", "shop", "builder-quay-openshift");
-    controller.wait_until("it works for it", || secret(&world).is_some());
+    bridge.waits_until("it works for it", || secret(&world).is_some());
 }
 
 #[test]
-fn adopts_organization_of_former_namespace_only_on_request() {
+fn a_command_hands_the_organization_of_a_former_namespace_over_only_when_asked_to() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.delete("Namespace", "", "shop");
@@ -135,50 +135,48 @@ fn adopts_organization_of_former_namespace_only_on_request() {
 }
 
 #[test]
-fn trusts_operator_deployment_only_in_protected_namespaces() {
+fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_made_it() {
     let world = World::bare();
     world.integration();
     world.namespace("mallory");
     world.namespace("operators");
     world.create(&manifests::operator_deployment("mallory", 1));
-    let controller = Controller::start(&world, &[]);
-    controller.wait_until("it works", || world.is_linked("mallory", &[]));
-    assert!(!controller.has_logged("controller is passive"), "{:#?}", controller.log_lines());
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it works", || world.is_linked("mallory", &[]));
+    assert!(!bridge.says("standing by"), "{:#?}", bridge.lines());
 
-    // The operator can be in any namespace: the API server knows where its webhook is called. A
-    // decoy does not hide it.
+    // The operator may be in any namespace: the API server says where it is called. A decoy does not hide it.
     world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "guarded", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-    controller.wait_until("guarded is linked", || world.is_linked("guarded", &[]));
+    bridge.waits_until("guarded is linked", || world.is_linked("guarded", &[]));
     world.create(&operators_webhook("operators"));
     world.create(&manifests::operator_deployment("operators", 1));
-    controller.wait_until("it stands by", || {
-        controller.has_logged("the operator is running; controller is passive")
-    });
+    bridge
+        .waits_until("it stands by", || bridge.says("the Quay Bridge Operator runs: standing by"));
     world.delete("Namespace", "", "guarded");
-    controller
-        .wait_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
+    bridge
+        .waits_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
     assert!(world.sandbox.quay.organizations().contains(&"openshift_guarded".to_owned()));
     world.assert_within_the_bridges_rights();
 }
 
 #[test]
-fn no_namespace_is_stuck_while_quay_fails() {
+fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
     let world = World::bare();
     world.integration();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     for name in ["away", "refused"] {
         world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": name, "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-        controller.wait_until("it is linked", || world.is_linked(name, &[]));
+        bridge.waits_until("it is linked", || world.is_linked(name, &[]));
     }
     world.quay_traffic().fault(Fault::on("*", "").drop_before());
     world.delete("Namespace", "", "away");
-    controller.wait_until("it goes while Quay is away", || !is_there(&world, "away"));
+    bridge.waits_until("it goes while Quay is away", || !is_there(&world, "away"));
     world.clear_faults();
     let left_behind = || condition(&world, "OrphanedOrganizations");
-    controller.wait_until("it is recorded", || left_behind()["message"] == "openshift_away");
+    bridge.waits_until("it is recorded", || left_behind()["message"] == "openshift_away");
 
     world.merge(
         "Secret",
@@ -187,14 +185,14 @@ fn no_namespace_is_stuck_while_quay_fails() {
         &json!({ "stringData": { "token": "revoked" } }),
     );
     world.image_stream("refused", "app");
-    controller.wait_until("the token is refused", || controller.has_logged("rejected the token"));
+    bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
     world.delete("Namespace", "", "refused");
-    controller.wait_until("it goes although the token is refused", || !is_there(&world, "refused"));
-    controller.wait_until("it is recorded too", || {
+    bridge.waits_until("it goes although the token is refused", || !is_there(&world, "refused"));
+    bridge.waits_until("it is recorded too", || {
         left_behind()["message"] == "openshift_away, openshift_refused"
     });
 
-    // An administrator removes the condition, and it is not set again.
+    // Who has dealt with them takes the condition away, and it stays away.
     let token = world.sandbox.quay.admin_token();
     world.merge(
         "Secret",
@@ -202,50 +200,50 @@ fn no_namespace_is_stuck_while_quay_fails() {
         "quay-integration",
         &json!({ "stringData": { "token": token } }),
     );
-    controller
-        .wait_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
-    controller.wait_until_idle();
+    bridge
+        .waits_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
+    bridge.settles();
     world.merge("QuayIntegration", "", "quay/status", &json!({ "status": { "conditions": [] } }));
     world.namespace("next");
-    controller.wait_until("conditions are written anew", || {
+    bridge.waits_until("conditions are written anew", || {
         condition(&world, "Ready")["status"] == "True"
     });
     assert_eq!(left_behind(), Value::Null);
 }
 
 #[test]
-fn records_organization_by_name_without_token() {
+fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
     let world = World::bare();
     world.integration();
-    let controller = Controller::start(&world, &[]);
+    let bridge = Bridge::start(&world, &[]);
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "shop", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-    controller.wait_until("it is linked", || world.is_linked("shop", &[]));
+    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
     world.delete("Secret", "openshift-operators", "quay-integration");
-    controller
-        .wait_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
+    bridge
+        .waits_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
     world.delete("Namespace", "", "shop");
-    controller.wait_until("it goes", || !is_there(&world, "shop"));
-    controller.wait_until("it is recorded", || {
+    bridge.waits_until("it goes", || !is_there(&world, "shop"));
+    bridge.waits_until("it is recorded", || {
         condition(&world, "OrphanedOrganizations")["message"] == "openshift_shop"
     });
 }
 
 /// `docs/security.md`, "Disaster recovery": a copy of a cluster has the uids of the original.
 #[test]
-fn different_cluster_id_protects_original_organizations() {
+fn another_cluster_id_guards_the_organizations_of_the_original() {
     let world = World::bare();
     world.integration();
-    let controller = Controller::start(&world, &["--deletion-policy", "delete"]);
+    let bridge = Bridge::start(&world, &["--deletion-policy", "delete"]);
     shop(&world, "delete");
-    controller.wait_until("shop is linked", || world.is_linked("shop", &STREAMS));
-    controller.wait_until_idle();
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
+    bridge.settles();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "copy" } }));
     let copied = || world.sandbox.quay.repositories("copy_shop").len() == STREAMS.len();
-    controller.wait_until("it has an organization of its own", copied);
-    controller.wait_until_idle();
+    bridge.waits_until("it has an organization of its own", copied);
+    bridge.settles();
     world.delete("Namespace", "", "shop");
-    controller.wait_until("it is gone", || !is_there(&world, "shop"));
+    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
     assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"], "copy_shop is deleted");
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 }

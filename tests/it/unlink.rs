@@ -1,4 +1,4 @@
-//! `unlink`: removes all objects of the link, and no others.
+//! `unlink`: everything of the link is taken back, and nothing else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +31,7 @@ fn assert_unlinked(world: &World, namespace: &str) {
 }
 
 #[test]
-fn unlinks_and_keeps_images() {
+fn a_link_is_taken_back_and_the_images_stay() {
     let world = linked();
     world.create_login("shop", "my-own", "me:password");
     world.create_login("shop", "my-quay-openshift", "me:password");
@@ -58,7 +58,7 @@ fn unlinks_and_keeps_images() {
 }
 
 #[test]
-fn removes_finalizer_that_would_delete_images() {
+fn the_finalizer_goes_so_that_deleting_the_namespace_no_longer_deletes_the_images() {
     let world = World::new();
     world.namespace("golden");
     world.image_stream("golden", "app");
@@ -73,7 +73,7 @@ fn removes_finalizer_that_would_delete_images() {
 }
 
 #[test]
-fn unlinks_other_service_accounts() {
+fn other_service_accounts_are_unlinked_too() {
     let world = World::new();
     let metadata = json!({ "name": "pipeline", "namespace": "shop" });
     world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
@@ -93,7 +93,7 @@ fn unlinks_other_service_accounts() {
 }
 
 #[test]
-fn restores_build_configs_before_deleting_their_secret() {
+fn build_configs_push_where_they_did_before_their_secret_goes() {
     let world = linked();
     let output = json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } });
     world.build_config("shop", "app", &output);
@@ -104,7 +104,7 @@ fn restores_build_configs_before_deleting_their_secret() {
     world.forget_traffic();
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(run.codes(), ["OQ512"]);
-    let message = "BuildConfig kept references secret builder-quay-openshift, which will be deleted. BuildConfig kept cannot be changed: Argo CD";
+    let message = "BuildConfig kept names secret builder-quay-openshift, which goes. BuildConfig kept stays as it is: Argo CD";
     assert!(run.stdout.contains(message), "{}", run.stdout);
     let place = |method: &str, path: &str| {
         let writes = world.cluster_traffic().writes();
@@ -120,7 +120,7 @@ fn restores_build_configs_before_deleting_their_secret() {
 }
 
 #[test]
-fn unlinks_while_quay_is_unreachable() {
+fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
     let world = linked();
     world
         .oc_quay(&["unlink", "-n", "shop", "--yes"])
@@ -204,7 +204,7 @@ fn reports_that_unread_namespace_lists_are_not_changed() {
 }
 
 #[test]
-fn keeps_secrets_with_credentials_of_others() {
+fn keeps_secrets_that_hold_logins_of_others() {
     let world = linked();
     let secret = "builder-quay-openshift";
     let config = json!({ "auths": {
@@ -226,7 +226,7 @@ fn keeps_secrets_with_credentials_of_others() {
 }
 
 #[test]
-fn keeps_credentials_added_after_the_plan() {
+fn keeps_a_login_added_after_the_plan() {
     let world = linked();
     let secret = "builder-quay-openshift";
     let mut config = world.content("shop", secret);
@@ -241,7 +241,7 @@ fn keeps_credentials_added_after_the_plan() {
         }),
     );
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).ends_with(1);
-    assert!(run.stdout.contains("the object was modified"), "{}", run.stdout);
+    assert!(run.stdout.contains("it was changed meanwhile"), "{}", run.stdout);
     assert_eq!(world.content("shop", secret), config);
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(run.codes(), ["OQ318"]);
@@ -269,11 +269,11 @@ fn deletes_the_rest_of_an_interrupted_replacement() {
     assert_eq!(run.codes(), ["OQ318"]);
     assert_unlinked(&world, "shop");
     assert_eq!(world.get("Secret", "shop", spares[0]), None);
-    assert!(world.get("Secret", "shop", spares[1]).is_some(), "it holds credentials of others");
+    assert!(world.get("Secret", "shop", spares[1]).is_some(), "it holds a login of others");
 }
 
 #[test]
-fn deletes_robot_accounts_only_when_requested() {
+fn robot_accounts_go_only_when_asked_for() {
     let world = linked();
     world.sandbox.quay.add_robot("openshift_shop", "mine", "").unwrap();
     world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--yes"]).succeeds();
@@ -287,7 +287,7 @@ fn deletes_robot_accounts_only_when_requested() {
 }
 
 #[test]
-fn deletes_organization_only_when_named() {
+fn the_organization_goes_only_when_it_is_named() {
     let world = linked();
     world.forget_traffic();
     let delete = ["unlink", "-n", "shop", "--delete-organization", "--yes"];
@@ -312,7 +312,7 @@ fn deletes_organization_only_when_named() {
 }
 
 #[test]
-fn keeps_objects_of_another_cluster() {
+fn what_is_another_clusters_is_not_deleted() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
     world
@@ -330,7 +330,7 @@ fn keeps_objects_of_another_cluster() {
 }
 
 #[test]
-fn keeps_and_reports_dependents_of_unread_objects() {
+fn keeps_what_depends_on_something_unread_and_says_so() {
     let world = linked();
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
     let unlink = ["unlink", "-n", "shop", "--yes", "-o", "json"];
@@ -356,7 +356,7 @@ fn keeps_and_reports_dependents_of_unread_objects() {
 }
 
 #[test]
-fn dry_run_unlinks_nothing() {
+fn a_dry_run_takes_nothing_back() {
     let world = linked();
     world.forget_traffic();
     let run = world

@@ -1,4 +1,4 @@
-//! The build webhook, called by an API server.
+//! The build webhook, called by the API server: the stand-in's and the real one.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -14,12 +14,12 @@ use tokio::net::TcpListener;
 
 use crate::support::World;
 
-/// Every service account except `robot` has a push secret.
-struct FakeView {
+/// A webhook that knows one thing: everybody but `robot` can push.
+struct Known {
     integration: Arc<Integration>,
 }
 
-impl WebhookView for FakeView {
+impl WebhookView for Known {
     fn integration(&self) -> Option<Arc<Integration>> {
         Some(Arc::clone(&self.integration))
     }
@@ -28,13 +28,13 @@ impl WebhookView for FakeView {
         Some(Scope::of(namespace, false, None))
     }
 
-    fn has_push_secret(&self, _namespace: &str, service_account: &str) -> bool {
+    fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
         service_account != "robot"
     }
 }
 
-impl FakeView {
-    fn new(world: &World) -> Self {
+impl Known {
+    fn of(world: &World) -> Self {
         let source = Source::Resource("quay".into());
         let integration = Integration {
             url: Sourced {
@@ -59,25 +59,25 @@ fn build(name: &str, output: &Value) -> Value {
 }
 
 #[test]
-fn api_server_calls_webhook_for_new_builds() {
+fn the_api_server_has_builds_rewritten() {
     let world = World::new();
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
-    let (view, outcomes) = (Arc::new(FakeView::new(&world)), Arc::new(Mutex::new(Vec::new())));
-    let recorded = Arc::clone(&outcomes);
+    let (known, outcomes) = (Arc::new(Known::of(&world)), Arc::new(Mutex::new(Vec::new())));
+    let told = Arc::clone(&outcomes);
     let observer = Arc::new(move |event: &WebhookEvent| {
         if let WebhookEvent::Reviewed { outcome, .. } = event {
-            recorded.lock().unwrap().push(*outcome);
+            told.lock().unwrap().push(*outcome);
         }
     });
-    let webhook = Webhook::new(world.dir(), view.clone(), observer).unwrap();
+    let webhook = Webhook::new(world.dir(), known.clone(), observer).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("https://{}{PATH}", listener.local_addr().unwrap());
     runtime.spawn(webhook.serve(listener));
     world.webhook(&url, &authority);
 
-    // A real API server needs time to load the webhook.
+    // A real API server takes a moment to learn of a webhook.
     let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());
     world.build_config(
         "shop",
@@ -101,7 +101,7 @@ fn api_server_calls_webhook_for_new_builds() {
     );
     assert_eq!(annotations["openshift.io/build-config.name"], "app");
 
-    // No tag, no annotations, and a push secret of another registry.
+    // No tag, no annotations, and a push secret for another registry.
     let output = json!({ "to": { "kind": "ImageStreamTag", "name": "web" }, "pushSecret": { "name": "builder-dockercfg-x" } });
     let created = world.create(&build("by-hand", &output));
     let pushed = json!({ "to": { "kind": "DockerImage", "name": image("web:latest") }, "pushSecret": { "name": "builder-quay-openshift" } });

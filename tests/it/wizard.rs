@@ -39,7 +39,7 @@ fn shop() -> World {
     world
 }
 
-/// A user who runs setup.
+/// Somebody who sets a world up.
 fn person(world: &World) -> Person<'_> {
     Person::begins(world, world.oc_quay(&["setup"]), 100)
 }
@@ -107,7 +107,7 @@ fn made(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn defaults_complete_the_setup() {
+fn enter_all_the_way_through_is_a_good_set_up() {
     let world = shop();
     let (left, asked) = person(&world).finishes(0);
     assert_eq!(asked, QUESTIONS);
@@ -121,7 +121,7 @@ fn defaults_complete_the_setup() {
 }
 
 #[test]
-fn second_setup_asks_only_for_namespaces() {
+fn the_second_time_only_the_namespaces_are_asked_for_and_nothing_is_written() {
     let world = shop();
     person(&world).finishes(0);
     world.forget_traffic();
@@ -132,7 +132,7 @@ fn second_setup_asks_only_for_namespaces() {
 }
 
 #[test]
-fn equivalent_command_reproduces_setup() {
+fn the_command_line_in_the_end_writes_nothing_here_and_makes_the_same_elsewhere() {
     let (screen, objects) = {
         let world = shop();
         let (left, _) = person(&world)

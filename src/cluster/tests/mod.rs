@@ -1,8 +1,8 @@
-//! Tests against the sandbox's API server over TLS.
+//! The cluster side against the sandbox's API server, over TLS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Expects Unix paths.
+// Paths are Unix'.
 #[cfg(unix)]
 mod clientcmd;
 mod connection;
@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::{BuildsMode, Cluster, NamespaceResources, Options, SecretsMode};
 use crate::domain::snapshot::Namespace;
 
-/// A sandbox with the namespace `myproj`, and a runtime.
+/// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.
 struct Stage {
     sandbox: Sandbox,
     runtime: tokio::runtime::Runtime,
@@ -32,10 +32,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self::with_cluster(sandbox::openshift::Cluster::default())
+        Self::of(sandbox::openshift::Cluster::default())
     }
 
-    fn with_cluster(mut cluster: sandbox::openshift::Cluster) -> Self {
+    fn of(mut cluster: sandbox::openshift::Cluster) -> Self {
         cluster.settle = Duration::ZERO;
         let internal_registry = cluster.internal_registry;
         let optional = ["build.openshift.io", "apps.openshift.io"];
@@ -81,14 +81,15 @@ impl Stage {
         }
     }
 
-    /// Clears the log of requests.
+    /// A client for one of the sandbox's users, the log of requests cleared.
     fn cluster(&self, user: &str) -> Cluster {
         let cluster = self.run(Cluster::connect(&self.options(user))).unwrap();
         self.openshift().traffic().clear();
         cluster
     }
 
-    fn namespace_resources(
+    /// The cluster's side of a namespace, its secrets completed.
+    fn parts(
         &self,
         cluster: &Cluster,
         name: &str,
@@ -97,9 +98,8 @@ impl Stage {
         secrets: SecretsMode,
     ) -> NamespaceResources {
         self.run(async {
-            let resources =
-                cluster.namespace_resources(name, known, secrets, BuildsMode::Leave).await;
-            cluster.complete_secrets(resources, secret_of).await
+            let parts = cluster.namespace_parts(name, known, secrets, BuildsMode::Leave).await;
+            cluster.complete_secrets(parts, secret_of).await
         })
     }
 
@@ -107,7 +107,7 @@ impl Stage {
         self.runtime.block_on(work)
     }
 
-    /// Sorted kinds of the requests in the log.
+    /// The kinds of the requests since the log was cleared.
     fn requests(&self) -> Vec<String> {
         let mut kinds: Vec<_> =
             self.openshift().traffic().entries().into_iter().map(|entry| entry.kind).collect();
@@ -115,6 +115,7 @@ impl Stage {
         kinds
     }
 
+    /// Changes an object behind the client's back.
     fn modify(
         openshift: &OpenShift,
         kind: &str,

@@ -11,22 +11,22 @@ const OPERATORS: &str = "openshift-operators";
 const CSV: &str = "quay-bridge-operator.v3.18.0";
 
 fn stage(olm: Olm, operator: bool) -> Stage {
-    Stage::with_cluster(SandboxCluster { olm, operator, ..SandboxCluster::default() })
+    Stage::of(SandboxCluster { olm, operator, ..SandboxCluster::default() })
 }
 
 fn groups(stage: &Stage) -> BTreeSet<String> {
     stage.run(stage.cluster("admin").platform()).unwrap().groups
 }
 
-fn read_operator(stage: &Stage) -> Operator {
+fn look(stage: &Stage) -> Operator {
     let groups = groups(stage);
     stage.run(stage.cluster("admin").operator(&groups)).unwrap()
 }
 
-/// Reads the operator until a condition holds.
-fn wait_until(stage: &Stage, wanted: impl Fn(&Operator) -> bool) -> Operator {
-    stage.eventually(|_| wanted(&read_operator(stage)));
-    read_operator(stage)
+/// Looks until what is wanted is seen, as a set-up does.
+fn until(stage: &Stage, wanted: impl Fn(&Operator) -> bool) -> Operator {
+    stage.eventually(|_| wanted(&look(stage)));
+    look(stage)
 }
 
 fn subscribe(stage: &Stage, approval: &str) {
@@ -35,6 +35,7 @@ fn subscribe(stage: &Stage, approval: &str) {
     stage.openshift().create(subscription);
 }
 
+/// The one problem of an operator.
 fn problem(operator: &Operator) -> String {
     let problems = operator.problems();
     let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
@@ -42,10 +43,10 @@ fn problem(operator: &Operator) -> String {
 }
 
 #[test]
-fn requests_each_part_once_without_operator() {
+fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
     for (olm, parts) in [(Olm::Both, 7), (Olm::V0, 5), (Olm::V1, 6), (Olm::None, 4)] {
         let stage = stage(olm, false);
-        let operator = read_operator(&stage);
+        let operator = look(&stage);
         assert_eq!(stage.requests().len(), parts, "{olm:?}: {:?}", stage.requests());
         assert!(
             !operator.is_installed() && !operator.is_healthy() && !operator.has_failed(),
@@ -60,7 +61,7 @@ fn requests_each_part_once_without_operator() {
 }
 
 #[test]
-fn transient_problems_are_no_failure() {
+fn what_may_pass_is_no_failure() {
     let table = [
         (
             Olm::V0,
@@ -73,15 +74,15 @@ fn transient_problems_are_no_failure() {
             Olm::V1,
             Trouble::PackageMissing,
             "Progressing (Retrying)",
-            "OLM failed to install it and will retry",
+            "OLM could not install it, and tries again",
         ),
     ];
-    for (olm, trouble, state, meaning) in table {
+    for (olm, trouble, said, meaning) in table {
         let stage = stage(olm, false);
         stage.openshift().trouble(Some(&trouble));
         install(&stage, olm);
-        let explains = |text: &String| text.contains(state) && text.contains(meaning);
-        let operator = wait_until(&stage, |operator| operator.problems().iter().any(explains));
+        let told = |text: &String| text.contains(said) && text.contains(meaning);
+        let operator = until(&stage, |operator| operator.problems().iter().any(told));
         assert!(!operator.is_healthy() && operator.is_installed(), "{trouble:?}");
         assert!(!operator.has_failed(), "{trouble:?}: {:#?}", operator.problems());
     }
@@ -100,13 +101,13 @@ fn install(stage: &Stage, olm: Olm) {
 }
 
 #[test]
-fn second_subscription_is_a_problem() {
+fn a_subscription_anywhere_counts_and_a_second_one_is_a_problem() {
     let stage = stage(Olm::V0, true);
     let mut second = olm::subscription();
     second["metadata"]["name"] = json!("again");
     second["metadata"]["namespace"] = json!("myproj");
     stage.openshift().put(second);
-    let operator = read_operator(&stage);
+    let operator = look(&stage);
     let subscription = operator.subscription.as_ref().unwrap();
     assert_eq!(
         (subscription.namespace.as_str(), subscription.others.as_slice()),
@@ -116,19 +117,19 @@ fn second_subscription_is_a_problem() {
         operator
             .problems()
             .iter()
-            .any(|text| text.ends_with("other Subscriptions to the package exist: myproj/again"))
+            .any(|text| text.ends_with("there are others for the same package: myproj/again"))
     );
 
     stage.openshift().delete("Subscription", OPERATORS, "quay-bridge-operator");
-    assert_eq!(read_operator(&stage).subscription.unwrap().namespace, "myproj");
+    assert_eq!(look(&stage).subscription.unwrap().namespace, "myproj");
 }
 
 #[test]
-fn finds_operator_without_subscription() {
+fn an_operator_outlives_its_subscription() {
     let stage = stage(Olm::V0, true);
-    wait_until(&stage, Operator::is_healthy);
+    until(&stage, Operator::is_healthy);
     stage.openshift().delete("Subscription", OPERATORS, "quay-bridge-operator");
-    let operator = read_operator(&stage);
+    let operator = look(&stage);
     assert_eq!(operator.subscription, None);
     assert_eq!(
         operator.csv.as_ref().map(|csv| csv.name.as_str()),
@@ -139,21 +140,21 @@ fn finds_operator_without_subscription() {
 }
 
 #[test]
-fn deleted_csv_is_a_lasting_problem() {
+fn an_operator_that_was_deleted_under_its_subscription_does_not_come_back() {
     let stage = stage(Olm::V0, true);
-    wait_until(&stage, Operator::is_healthy);
+    until(&stage, Operator::is_healthy);
     stage.openshift().delete("ClusterServiceVersion", OPERATORS, CSV);
-    let operator = wait_until(&stage, |operator| operator.csv.is_none());
+    let operator = until(&stage, |operator| operator.csv.is_none());
     assert!(operator.has_failed() && !operator.is_healthy() && operator.is_installed());
     assert!(
-        problem(&operator).contains(&format!("missing: {CSV} – it was deleted")),
+        problem(&operator).contains(&format!("gone: {CSV}. That is: somebody deleted it")),
         "{}",
         problem(&operator)
     );
 }
 
 #[test]
-fn lists_packages_of_serving_catalogs() {
+fn packages_come_from_the_catalogs_that_serve_the_operators_namespace() {
     let stage = stage(Olm::V0, false);
     let groups = groups(&stage);
     let cluster = stage.cluster("admin");
@@ -182,7 +183,7 @@ fn lists_packages_of_serving_catalogs() {
             },
         })
     };
-    // The sandbox's OLM removes packages without a catalog, and writes those of a new one.
+    // The sandbox's OLM takes away what no catalog holds, and writes what a new one has.
     for namespace in ["myproj", OPERATORS] {
         stage.openshift().put(json!({
             "apiVersion": "operators.coreos.com/v1alpha1", "kind": "CatalogSource",

@@ -1,8 +1,10 @@
-//! The admission webhook that rewrites the output of new builds.
+//! The admission webhook: what a build's output becomes is decided while the build is created.
 //!
-//! It answers from memory, so it works during outages of the cluster API and Quay. It does not
-//! authenticate callers: a review has no side effects, and the resources of each client are
-//! limited.
+//! It answers out of memory and never asks anybody, neither the cluster nor Quay, so it is as fast as it is small and works
+//! while they do not. What it needs to know it is told through a [`WebhookView`].
+//!
+//! Whoever reaches it may ask: it does not know the API server from others. So nothing comes of a review but its answer,
+//! and no client gets more of the process than its share. What is to become of a build is learnt from the cluster.
 
 mod admission;
 mod build_patch;
@@ -34,35 +36,35 @@ pub use admission::{InvalidReview, ReviewAnswer, ReviewOutcome, review};
 use certificates::Certificates;
 use tls_listener::TlsListener;
 
-/// Path of the webhook.
+/// The path that the API server calls.
 pub const PATH: &str = CONTROLLER_WEBHOOK_PATH;
 
-/// An object of 3 MiB, the API server's limit (`MaxRequestBodyBytes` in Kubernetes'
-/// `apiserver/pkg/server/config.go`), and its envelope.
+/// The largest review that is read: an object of 3 MiB, which is all that the API server takes
+/// (`MaxRequestBodyBytes` in Kubernetes' `apiserver/pkg/server/config.go`), and what stands around it.
 const MAX_REVIEW_BYTES: usize = 7 << 19;
 
+/// So many reviews are read at once.
 const MAX_CONCURRENT_REVIEWS: usize = 16;
 
-/// Reviews larger than this, which are rare, are read one at a time.
+/// The most bytes of a review that is read beside others; of those that are larger, one is read at a time. Most are smaller.
 const MAX_CONCURRENT_BODY_BYTES: usize = 256 << 10;
 
-/// Timeout for the request body; the API server's own (`timeoutSeconds` in the manifest) is the
-/// same.
+/// How long a review may take to arrive. The API server waits no longer for its answer (`timeoutSeconds` in the manifest).
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Data for reviews, in memory.
+/// What the webhook knows. Every answer comes from memory.
 pub trait WebhookView: Send + Sync {
-    /// The active integration.
+    /// The integration, if it can be worked with.
     fn integration(&self) -> Option<Arc<Integration>>;
 
-    /// The scope of a namespace; `None` if unknown.
+    /// The scope of a namespace, if it is known.
     fn scope(&self, namespace: &str) -> Option<Scope>;
 
-    /// Whether the service account has a secret to push to the namespace's organization.
-    fn has_push_secret(&self, namespace: &str, service_account: &str) -> bool;
+    /// Whether a build of that service account will find a login with which it may push to the namespace's organization.
+    fn can_push(&self, namespace: &str, service_account: &str) -> bool;
 }
 
-/// Events of the webhook.
+/// What the webhook has to tell.
 #[derive(Clone, Debug)]
 pub enum WebhookEvent {
     /// A build was reviewed.
@@ -71,23 +73,24 @@ pub enum WebhookEvent {
         namespace: String,
         /// The build.
         name: String,
-        /// The outcome.
+        /// What came of it.
         outcome: ReviewOutcome,
-        /// The warning in the response.
+        /// What somebody should know about it.
         warning: Option<String>,
-        /// Duration without the network.
+        /// From the request to the answer, without the network.
         took: Duration,
     },
-    /// Reading the serving certificate failed; the previous one is used.
+    /// The serving certificate's files cannot be used; what was read before is served with.
     CertificateUnusable {
-        /// The error.
+        /// What is wrong with them.
         reason: String,
     },
 }
 
-/// Receives the events; must not block.
+/// Gets what the webhook has to tell.
 pub type Observer = Arc<dyn Fn(&WebhookEvent) + Send + Sync>;
 
+/// The webhook with its certificate.
 pub struct Webhook {
     certificates: Arc<Certificates>,
     view: Arc<dyn WebhookView>,
@@ -98,16 +101,16 @@ pub struct Webhook {
 struct WebhookState {
     view: Arc<dyn WebhookView>,
     observer: Observer,
-    permits: Arc<Semaphore>,
-    /// Limits large reviews to one.
+    places: Arc<Semaphore>,
+    /// The place of the one large review.
     large: Arc<Semaphore>,
 }
 
 impl Webhook {
-    /// Reads `tls.crt` and `tls.key` in a directory.
+    /// A webhook that serves with `tls.crt` and `tls.key` out of a folder.
     ///
     /// # Errors
-    /// When the files are invalid; their content is never quoted.
+    /// What is wrong with the files, without quoting any of them.
     pub fn new(
         certificates: &Path,
         view: Arc<dyn WebhookView>,
@@ -116,43 +119,44 @@ impl Webhook {
         Ok(Self { certificates: Arc::new(Certificates::read(certificates)?), view, observer })
     }
 
-    /// Never ends. A failed connection does not affect others.
+    /// Answers the API server, for ever. A connection that fails is the end of that connection only.
     pub async fn serve(self, listener: TcpListener) {
         let Self { certificates, view, observer } = self;
         let listener = TlsListener::new(listener, certificates, Arc::clone(&observer));
-        // It never ends.
+        // It never ends, so there is no error.
         let _ = axum::serve(listener, router(view, observer)).await;
     }
 }
 
 fn router(view: Arc<dyn WebhookView>, observer: Observer) -> Router {
-    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS));
-    let state = WebhookState { view, observer, permits, large: Arc::new(Semaphore::new(1)) };
+    let places = Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS));
+    let state = WebhookState { view, observer, places, large: Arc::new(Semaphore::new(1)) };
     Router::new().route(PATH, post(handle)).with_state(state)
 }
 
 async fn handle(
-    State(WebhookState { view, observer, permits, large }): State<WebhookState>,
+    State(WebhookState { view, observer, places, large }): State<WebhookState>,
     body: Body,
 ) -> Response {
-    let reading = async {
-        let permit = permits.acquire().await;
-        (permit, read(body, &large).await)
+    let arriving = async {
+        let place = places.acquire().await;
+        (place, read(body, &large).await)
     };
-    let (_permit, (body, _large)) = match timeout(READ_TIMEOUT, reading).await {
-        Ok((permit, Some(read))) => (permit, read),
+    let (_place, (body, _large)) = match timeout(READ_TIMEOUT, arriving).await {
+        Ok((place, Some(read))) => (place, read),
         Ok((_, None)) => {
-            let message =
-                format!("request body is incomplete or exceeds {MAX_REVIEW_BYTES} bytes\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
+            let words =
+                format!("a review has to arrive whole, in no more than {MAX_REVIEW_BYTES} bytes\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
         }
         Err(_) => {
-            return (StatusCode::REQUEST_TIMEOUT, "request body timed out\n").into_response();
+            return (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n")
+                .into_response();
         }
     };
     let started = Instant::now();
     let Ok(answer) = review(&body, view.as_ref()) else {
-        return (StatusCode::BAD_REQUEST, "invalid AdmissionReview\n").into_response();
+        return (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response();
     };
     let ReviewAnswer { body, outcome, warning, namespace, name } = answer;
     observer(&WebhookEvent::Reviewed {
@@ -165,20 +169,20 @@ async fn handle(
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Reads a body, with a permit for a large one; `None` if it is too large or incomplete.
+/// Reads a body, with the place of a large one if it is; none if it is too large or breaks off.
 async fn read(body: Body, large: &Semaphore) -> Option<(Vec<u8>, Option<SemaphorePermit<'_>>)> {
     let mut chunks = body.into_data_stream();
-    let (mut bytes, mut permit) = (Vec::new(), None);
+    let (mut read, mut place) = (Vec::new(), None);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.ok()?;
-        if bytes.len() + chunk.len() > MAX_REVIEW_BYTES {
+        if read.len() + chunk.len() > MAX_REVIEW_BYTES {
             return None;
         }
-        if bytes.len() + chunk.len() > MAX_CONCURRENT_BODY_BYTES && permit.is_none() {
+        if read.len() + chunk.len() > MAX_CONCURRENT_BODY_BYTES && place.is_none() {
             // It is never closed.
-            permit = large.acquire().await.ok();
+            place = large.acquire().await.ok();
         }
-        bytes.extend_from_slice(&chunk);
+        read.extend_from_slice(&chunk);
     }
-    Some((bytes, permit))
+    Some((read, place))
 }

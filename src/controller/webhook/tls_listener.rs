@@ -1,4 +1,4 @@
-//! The TLS listener of the webhook, with limits for each client.
+//! TLS in front of the router.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,38 +20,39 @@ use tokio_rustls::server::TlsStream;
 use super::certificates::Certificates;
 use super::{Observer, WebhookEvent};
 
+/// How long a client may take to agree on TLS.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The API servers of a cluster need a few; other clients wait.
+/// So many connections there may be at once. The API servers of a cluster need a few; whoever else comes waits.
 const MAX_CONNECTIONS: usize = 256;
 
-/// Longer than the API server keeps idle connections, 90 s (`idleConnsPerHost` in Kubernetes'
-/// `client-go/transport/cache.go`).
+/// How long a client may take to its next request. The API server gives up connections that idle for 90 seconds
+/// (`idleConnsPerHost` in Kubernetes' `client-go/transport/cache.go`).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// Accepting fails when the process has too many open files.
+/// How long to wait when no connection can be accepted, which is when the process has too many files open.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Accepts connections, with concurrent TLS handshakes so that a slow client does not block others.
+/// Accepts connections and agrees on TLS with each of them by itself, so that one that says nothing holds up no other.
 pub(super) struct TlsListener {
-    accepted: Receiver<Connection>,
+    agreed: Receiver<Connection>,
     address: io::Result<SocketAddr>,
     _accepting: JoinSet<()>,
 }
 
 type Connection = (IdleTimeoutStream, SocketAddr);
 
-/// A connection that ends when it is idle.
+/// A connection, which ends when a client keeps it and asks nothing.
 pub(super) struct IdleTimeoutStream {
     stream: TlsStream<TcpStream>,
-    /// Reset by each answer.
+    /// When it ends unless something is answered.
     end: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
 impl IdleTimeoutStream {
-    fn new(stream: TlsStream<TcpStream>, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), _permit: permit }
+    fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), _place: place }
     }
 }
 
@@ -95,10 +96,10 @@ impl TlsListener {
         observer: Observer,
     ) -> Self {
         let address = listener.local_addr();
-        let (sender, accepted) = mpsc::channel(16);
+        let (agree, agreed) = mpsc::channel(16);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, certificates, observer, sender));
-        Self { accepted, address, _accepting: accepting }
+        accepting.spawn(accept(listener, certificates, observer, agree));
+        Self { agreed, address, _accepting: accepting }
     }
 }
 
@@ -106,14 +107,14 @@ async fn accept(
     listener: TcpListener,
     certificates: Arc<Certificates>,
     observer: Observer,
-    sender: Sender<Connection>,
+    agree: Sender<Connection>,
 ) {
-    // Owned here, so that handshakes end with the listener.
+    // Owned here, so that what is half agreed ends with the listener.
     let mut handshakes = JoinSet::new();
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // It is never closed.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((socket, peer)) = listener.accept().await else {
             sleep(ACCEPT_RETRY_DELAY).await;
             continue;
@@ -122,15 +123,15 @@ async fn accept(
         if let Err(reason) = outcome {
             observer(&WebhookEvent::CertificateUnusable { reason });
         }
-        let sender = sender.clone();
+        let agree = agree.clone();
         handshakes.spawn(async move {
             // Small answers must not wait for the client's delayed acknowledgement.
             let _ = socket.set_nodelay(true);
-            // A client that does not trust the certificate disconnects here.
+            // A client that does not trust us hangs up here; there is nobody to tell.
             if let Ok(Ok(stream)) =
                 timeout(TLS_HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(socket)).await
             {
-                let _ = sender.send((IdleTimeoutStream::new(stream, permit), peer)).await;
+                let _ = agree.send((IdleTimeoutStream::new(stream, place), peer)).await;
             }
         });
         while handshakes.try_join_next().is_some() {}
@@ -142,9 +143,9 @@ impl Listener for TlsListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> Connection {
-        match self.accepted.recv().await {
+        match self.agreed.recv().await {
             Some(connection) => connection,
-            // The accepting task ends only with this listener.
+            // The task that accepts ends only with this listener.
             None => std::future::pending().await,
         }
     }

@@ -1,7 +1,7 @@
-//! The output of builds, and the rule that redirects it to Quay.
+//! Builds: where they push to, and what becomes of that where images live in Quay.
 //!
-//! Builds and BuildConfigs share a part of their `spec`, so the admission webhook for builds and
-//! the command for BuildConfigs both use [`rewrite()`].
+//! A Build and the BuildConfig that it is made from have this part of their `spec` in common, so one rule
+//! ([`rewrite()`]) serves the admission webhook, which sees builds, and the command that writes BuildConfigs.
 
 mod image_stream_tag;
 mod push_target;
@@ -13,40 +13,39 @@ use serde::Deserialize;
 use super::integration::Integration;
 pub use image_stream_tag::Destination;
 pub use push_target::{
-    PushTarget, RejectReason, is_stuck, missing_push_secret, new_image, operator_rejection,
-    unresponsive_webhook,
+    PushTarget, RejectReason, is_stuck, lacks_secret, outdated, refusal, silent,
 };
 #[cfg(test)]
 pub(super) use rewrite::tests::integration;
 pub use rewrite::{RewriteOutcome, Rewritten, SkipReason, rewrite};
 
-/// Annotation on a rewritten build, with the value [`MANAGED`] (QBO `pkg/constants`).
+/// Annotation on a build whose output was rewritten; its value is [`MANAGED`] (QBO `pkg/constants`).
 pub const MANAGED_ANNOTATION: &str =
     "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
 
 /// Value of [`MANAGED_ANNOTATION`], and of [`IMPORTED_ANNOTATION`].
 pub const MANAGED: &str = "true";
 
-/// Annotation on a rewritten build: the [`Destination`] of its original output (QBO
-/// `pkg/constants`).
+/// Annotation on such a build: the [`Destination`] that its output named before (QBO `pkg/constants`).
 pub const DESTINATION_ANNOTATION: &str =
     "quay-registry-operator.quay.redhat.com/destination-imagestream";
 
-/// Annotation on a rewritten build whose image was imported (QBO `pkg/constants`).
+/// Annotation on such a build whose image was imported into that image stream tag (QBO `pkg/constants`).
 pub const IMPORTED_ANNOTATION: &str =
     "quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported";
 
-/// The default service account of builds (OpenShift `pkg/build/buildutil`).
+/// The service account of builds that name none (OpenShift `pkg/build/buildutil`).
 pub const BUILDER: &str = "builder";
 
-/// The part of `build.openshift.io/v1` `CommonSpec` that we need.
+/// What builds and BuildConfigs have in common (`build.openshift.io/v1`, `CommonSpec`), as far as we need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "raw::CommonSpec")]
 pub struct CommonSpec {
-    /// `None` for an unknown strategy.
+    /// How the image is built; `None` for a way that we do not know.
     pub strategy: Option<Strategy>,
+    /// Where it goes.
     pub output: Output,
-    /// `serviceAccount`, if not empty.
+    /// `serviceAccount`, where one is named.
     pub service_account: Option<String>,
 }
 
@@ -56,37 +55,40 @@ impl CommonSpec {
         self.service_account.as_deref().unwrap_or(BUILDER)
     }
 
-    /// The image stream tag in the output, or the one whose image in Quay is in the output. `None`
-    /// for other registries, and for pipelines, which do not push.
+    /// The image stream tag that the image is for, of a build or a BuildConfig in `namespace`: the one that is written, or
+    /// the one whose image lives where it is written. None has what goes to another registry, or a pipeline, which pushes
+    /// nothing itself.
     pub fn destination(&self, namespace: &str, integration: &Integration) -> Option<Destination> {
         let to =
             self.output.to.as_ref().filter(|_| self.strategy != Some(Strategy::JenkinsPipeline))?;
         match to.kind.as_str() {
             _ if to.is_stream_tag() => Some(to.stream_tag(namespace)),
-            "DockerImage" => Destination::from_image(&to.name, integration),
+            "DockerImage" => Destination::of_image(&to.name, integration),
             _ => None,
         }
     }
 }
 
-/// The build strategy.
+/// How an image is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
+    /// From a Dockerfile.
     Docker,
     /// Source to image.
     Source,
-    /// A custom builder image, which gets the output in its environment.
+    /// By an image of one's own, which is told where to push.
     Custom,
-    /// Jenkins, which starts other builds and does not push.
+    /// By Jenkins, which starts other builds and pushes nothing itself.
     JenkinsPipeline,
 }
 
-/// `output` of a build.
+/// Where a build pushes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// `None` if nothing is pushed.
+    /// The image; `None`: nothing is pushed.
     pub to: Option<Target>,
-    /// If empty, OpenShift uses the service account's secret for the image's registry.
+    /// The secret with the login. Where none is named, OpenShift takes the one for the image's registry out of the service
+    /// account's `secrets`.
     pub push_secret: Option<String>,
 }
 
@@ -96,20 +98,20 @@ pub struct Output {
 pub struct Target {
     /// `ImageStreamTag` or `DockerImage`.
     pub kind: String,
-    /// The image stream's namespace; by default the build's.
+    /// The image stream's namespace; the build's own where it is missing.
     pub namespace: Option<String>,
     /// `stream:tag`, or an image.
     pub name: String,
 }
 
 impl Target {
-    /// Includes two older spellings that the API server accepts
+    /// Whether it is an image stream tag. The API server takes two older spellings for that
     /// (`pkg/build/apis/build/v1/conversion.go`).
     fn is_stream_tag(&self) -> bool {
         ["ImageStreamTag", "ImageStream", ""].contains(&self.kind.as_str())
     }
 
-    /// The image stream tag; `namespace` is the build's.
+    /// The image stream tag, of a build in `namespace`.
     fn stream_tag(&self, namespace: &str) -> Destination {
         Destination::new(self.namespace.as_deref().unwrap_or(namespace), &self.name)
     }

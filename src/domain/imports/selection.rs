@@ -1,18 +1,19 @@
-//! The selection of tags to import.
+//! Which tags an import takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use super::tag_status::{TagStatus, follows, tag_status};
+use super::tag_status::{TagStatus, follows, standing};
 use crate::domain::names;
 use crate::domain::snapshot::{ImageStream, RepositoryTag, StreamTag};
 
-/// A command-line argument `STREAM[:TAG]`.
+/// An image stream, or one of its tags, as a person names it: `STREAM[:TAG]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTag {
+    /// The image stream.
     pub stream: String,
-    /// `None` for all tags in Quay.
+    /// The tag; without one all that Quay has.
     pub tag: Option<String>,
 }
 
@@ -25,59 +26,66 @@ impl fmt::Display for NamedTag {
     }
 }
 
-/// The tags that the user requests.
+/// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportRequest<'a> {
-    /// Empty for all image streams.
+    /// What was named; nothing for every image stream.
     pub named: &'a [NamedTag],
-    /// Only tags that are absent from the image stream or have another image in Quay.
+    /// Only tags that the image stream has not, or of which Quay has another image.
     pub missing: bool,
-    /// The images in Quay that builds of the namespace pushed, with the Unix time when the latest
-    /// build of each ended. They replace images that were pushed to the internal registry before.
+    /// The images in Quay that builds of the namespace pushed, with when the newest build of each ended, in seconds since
+    /// 1970. What was pushed to OpenShift's own registry before that gives way to it, for it is newer.
     pub built: &'a BTreeMap<String, i64>,
 }
 
-/// A tag to import.
+/// A tag that is to be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectedTag {
+    /// The image stream.
     pub stream: String,
+    /// The tag.
     pub tag: String,
-    /// The current tag of the image stream.
+    /// What the image stream has there so far.
     pub seen: Option<StreamTag>,
-    /// Its current source, if that is another one.
+    /// What it follows so far, where that is something else.
     pub instead_of: Option<String>,
 }
 
-/// A tag in Quay that is imported only if it is named.
+/// A tag that is not imported, although Quay has it, unless it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedTag {
+    /// The image stream.
     pub stream: String,
+    /// The tag.
     pub tag: String,
+    /// What decides over it instead.
     pub why: String,
 }
 
-/// The result of [`ImportRequest::select`].
+/// What an import takes and what it leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportSelection {
-    /// Grouped by image stream, without duplicates.
-    pub selected: Vec<SelectedTag>,
-    pub skipped: Vec<SkippedTag>,
+    /// The tags to import; those of one image stream in one piece, none twice.
+    pub chosen: Vec<SelectedTag>,
+    /// The tags that are left alone.
+    pub left_alone: Vec<SkippedTag>,
 }
 
-/// The change of a tag between its selection and its import.
+/// What became of a tag between its choice and its import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
+    /// It still is what it was.
     Unchanged,
-    /// It was imported, by another client or by a request of ours without a response.
+    /// It was imported: by somebody else, or by a request of ours whose answer was lost.
     Imported,
-    /// It has another image or source.
+    /// It has another image, or follows something else.
     Changed,
 }
 
 impl SelectedTag {
-    /// Compares the tag with its current state. `image` is the image in Quay to import.
+    /// What became of the tag, by what it is now. `image` is the one in Quay that it is to follow.
     pub fn since(&self, now: Option<&StreamTag>, image: &str) -> Since {
-        let state = |tag: &StreamTag| (tag.from.clone(), tag.reference, tag.image.clone());
+        let what = |tag: &StreamTag| (tag.from.clone(), tag.reference, tag.image.clone());
         let is_imported = |now: &StreamTag| {
             follows(now, image)
                 && now.image.is_some()
@@ -85,7 +93,7 @@ impl SelectedTag {
                 && now.pushed_over().is_none()
         };
         match now {
-            now if self.seen.as_ref().map(state) == now.map(state) => Since::Unchanged,
+            now if self.seen.as_ref().map(what) == now.map(what) => Since::Unchanged,
             Some(now)
                 if is_imported(now)
                     && self.seen.as_ref().is_none_or(|seen| seen.image != now.image) =>
@@ -105,15 +113,15 @@ impl FromStr for NamedTag {
             Some((stream, tag)) => (stream, Some(tag)),
             None => (text, None),
         };
-        names::validate_repository(stream)?;
-        tag.map_or(Ok(()), names::validate_tag)?;
+        names::repository(stream)?;
+        tag.map_or(Ok(()), names::tag)?;
         Ok(Self { stream: stream.to_owned(), tag: tag.map(str::to_owned) })
     }
 }
 
 impl ImportRequest<'_> {
-    /// The repositories whose tags must be read; `all` are those in Quay. A named tag is imported
-    /// without a check: the import itself reports a missing one.
+    /// The image streams whose tags in Quay have to be known; `all` are those that have a repository. A tag that is named
+    /// is imported whether Quay has it or not: the import says so.
     pub fn repositories_to_read(&self, all: &BTreeSet<String>) -> BTreeSet<String> {
         if self.named.is_empty() {
             return all.clone();
@@ -122,15 +130,15 @@ impl ImportRequest<'_> {
         wanted.map(|named| named.stream.clone()).collect()
     }
 
-    /// Selects the tags to import. `tags` are those in Quay by repository; `image` returns the name
-    /// of a tag in Quay.
-    pub fn select(
+    /// The tags to import. `tags` are those that Quay has in each repository that was looked up; `image` is the name under
+    /// which it serves a tag of one.
+    pub fn choose(
         &self,
         streams: &[ImageStream],
         tags: &BTreeMap<String, Vec<RepositoryTag>>,
         image: impl Fn(&str, &str) -> String,
     ) -> ImportSelection {
-        let mut selection = ImportSelection::default();
+        let mut choice = ImportSelection::default();
         let names: BTreeSet<&str> = match self.named {
             [] => tags.keys().map(String::as_str).collect(),
             named => named.iter().map(|named| named.stream.as_str()).collect(),
@@ -143,18 +151,16 @@ impl ImportRequest<'_> {
                 let image = image(stream, &tag);
                 let now = all.iter().find(|now| now.name == tag);
                 let is_reference = known.is_some_and(|known| known.reference);
-                match now.map(|now| tag_status(known, &image, now)) {
+                match now.map(|now| standing(known, &image, now)) {
                     Some(TagStatus::Current) if self.missing || (is_reference && !by_name) => {}
                     Some(TagStatus::Elsewhere(why)) if !by_name => {
-                        selection.skipped.push(SkippedTag { stream: stream.to_owned(), tag, why });
+                        choice.left_alone.push(SkippedTag { stream: stream.to_owned(), tag, why });
                     }
-                    Some(TagStatus::Pushed)
-                        if !by_name && !self.is_older_than_build(known, &image) =>
-                    {
-                        let why = "it was pushed to the internal registry".to_owned();
-                        selection.skipped.push(SkippedTag { stream: stream.to_owned(), tag, why });
+                    Some(TagStatus::Pushed) if !by_name && !self.is_overtaken(known, &image) => {
+                        let why = "it was pushed to OpenShift's own registry".to_owned();
+                        choice.left_alone.push(SkippedTag { stream: stream.to_owned(), tag, why });
                     }
-                    _ => selection.selected.push(SelectedTag {
+                    _ => choice.chosen.push(SelectedTag {
                         stream: stream.to_owned(),
                         instead_of: known.and_then(|known| instead_of(known, &image)),
                         seen: known.cloned(),
@@ -163,16 +169,16 @@ impl ImportRequest<'_> {
                 }
             }
         }
-        selection
+        choice
     }
 
-    /// Whether a build pushed `image` to Quay after the tag got its current image.
-    fn is_older_than_build(&self, tag: Option<&StreamTag>, image: &str) -> bool {
+    /// Whether a build pushed this image to Quay after the tag got the one that it has.
+    fn is_overtaken(&self, tag: Option<&StreamTag>, image: &str) -> bool {
         let came = tag.and_then(|tag| tag.image.as_ref()).and_then(|image| image.created);
         came.is_some_and(|came| self.built.get(image).is_some_and(|built| *built > came))
     }
 
-    /// The candidate tags of an image stream, and whether each was named.
+    /// The tags of an image stream that come into question, and whether each was named.
     fn tags_of(&self, stream: &str, in_quay: &[RepositoryTag]) -> BTreeMap<String, bool> {
         let mut tags = BTreeMap::new();
         let named = self.named.iter().filter(|named| named.stream == stream);
@@ -199,9 +205,9 @@ mod tests {
         format!("q/openshift_shop/{stream}:{tag}")
     }
 
-    /// `app` has `current` and `stale`, which follow Quay, and `foreign`, which does not; Quay also
-    /// has `new`. `web` is only in Quay.
-    fn select(named: &[&str], missing: bool) -> (Vec<String>, Vec<String>) {
+    /// `app` follows Quay with `current`, `stale` and `foreign`, which follows another registry; Quay has `new` besides.
+    /// `web` is not in the cluster.
+    fn choose(named: &[&str], missing: bool) -> (Vec<String>, Vec<String>) {
         let stream = ImageStream {
             name: "app".into(),
             tags: vec![
@@ -218,87 +224,84 @@ mod tests {
             ("web".to_owned(), vec![in_quay("1", "sha256:1")]),
         ]);
         let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
-        let selection = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.select(
+        let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.choose(
             &[stream],
             &tags,
             image,
         );
-        let selected = selection
-            .selected
+        let chosen = choice
+            .chosen
             .iter()
-            .map(|selected| format!("{}:{}", selected.stream, selected.tag))
+            .map(|chosen| format!("{}:{}", chosen.stream, chosen.tag))
             .collect();
         (
-            selected,
-            selection.skipped.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect(),
+            chosen,
+            choice.left_alone.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect(),
         )
     }
 
     #[test]
-    fn selects_all_tags_except_foreign_ones() {
+    fn all_tags_of_quay_are_taken_but_those_that_something_else_decides_over() {
         let foreign = vec!["app:foreign".to_owned()];
         let all = ["app:current", "app:new", "app:stale", "web:1"].map(str::to_owned);
-        assert_eq!(select(&[], false), (all.to_vec(), foreign.clone()));
-        assert_eq!(select(&["app"], false), (all[..3].to_vec(), foreign.clone()));
+        assert_eq!(choose(&[], false), (all.to_vec(), foreign.clone()));
+        assert_eq!(choose(&["app"], false), (all[..3].to_vec(), foreign.clone()));
         assert_eq!(
-            select(&[], true),
+            choose(&[], true),
             (["app:new", "app:stale", "web:1"].map(str::to_owned).to_vec(), foreign)
         );
     }
 
     #[test]
-    fn selects_every_named_tag() {
-        let selected = |named: &[&str], missing| select(named, missing).0;
+    fn what_is_named_is_taken_whatever_it_follows_and_whether_or_not_quay_has_it() {
+        let chosen = |named: &[&str], missing| choose(named, missing).0;
         assert_eq!(
-            selected(&["app:foreign", "app:absent", "app:current"], false),
+            chosen(&["app:foreign", "app:absent", "app:current"], false),
             ["app:absent", "app:current", "app:foreign"]
         );
         assert_eq!(
-            selected(&["app:foreign", "app:absent", "app:current"], true),
+            chosen(&["app:foreign", "app:absent", "app:current"], true),
             ["app:absent", "app:foreign"]
         );
-        assert_eq!(selected(&["web:1", "web:1", "web"], false), ["web:1"]);
+        assert_eq!(chosen(&["web:1", "web:1", "web"], false), ["web:1"]);
     }
 
     #[test]
-    fn reads_tags_that_are_not_named() {
+    fn quay_is_asked_for_tags_that_are_not_named() {
         let all = BTreeSet::from(["app".to_owned(), "base".to_owned()]);
-        let to_read = |named: &[&str], missing| {
+        let looked_up = |named: &[&str], missing| {
             let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
             ImportRequest { named: &named, missing, built: &BTreeMap::new() }
                 .repositories_to_read(&all)
                 .into_iter()
                 .collect::<Vec<_>>()
         };
-        assert_eq!(to_read(&[], false), ["app", "base"]);
-        assert_eq!(to_read(&["app:1", "web"], false), ["web"]);
-        assert_eq!(to_read(&["app:1"], false), Vec::<String>::new());
-        assert_eq!(to_read(&["app:1"], true), ["app"]);
+        assert_eq!(looked_up(&[], false), ["app", "base"]);
+        assert_eq!(looked_up(&["app:1", "web"], false), ["web"]);
+        assert_eq!(looked_up(&["app:1"], false), Vec::<String>::new());
+        assert_eq!(looked_up(&["app:1"], true), ["app"]);
     }
 
     #[test]
-    fn later_build_replaces_pushed_image() {
-        // The tag got its image at second 100.
+    fn what_was_pushed_to_the_own_registry_gives_way_to_a_later_build() {
+        // It has had its image since 100.
         let streams = [ImageStream {
             name: "app".into(),
             tags: vec![stream_tag("1", None, Some("sha256:0"))],
             ..Default::default()
         }];
         let tags = BTreeMap::from([("app".to_owned(), vec![in_quay("1", "sha256:1")])]);
-        let selected = |built: Option<i64>| {
+        let chosen = |built: Option<i64>| {
             let built = built.map(|ended| (image("app", "1"), ended)).into_iter().collect();
-            let selection = ImportRequest { named: &[], missing: true, built: &built }
-                .select(&streams, &tags, image);
-            (selection.selected.len(), selection.skipped.len())
+            let choice = ImportRequest { named: &[], missing: true, built: &built }
+                .choose(&streams, &tags, image);
+            (choice.chosen.len(), choice.left_alone.len())
         };
-        assert_eq!(
-            [selected(None), selected(Some(100)), selected(Some(101))],
-            [(0, 1), (0, 1), (1, 0)]
-        );
+        assert_eq!([chosen(None), chosen(Some(100)), chosen(Some(101))], [(0, 1), (0, 1), (1, 0)]);
     }
 
     #[test]
-    fn selects_pushed_and_reference_tags_only_by_name() {
+    fn what_was_pushed_over_or_only_points_at_quay_is_taken_by_name_alone() {
         let follower = |tag: &str| stream_tag(tag, Some(&image("app", tag)), Some("sha256:0"));
         let pushed = pushed_over(follower("pushed"), "sha256:2");
         let reference = StreamTag { reference: true, image: None, ..follower("reference") };
@@ -311,33 +314,33 @@ mod tests {
             "app".to_owned(),
             ["pushed", "reference"].map(|tag| in_quay(tag, "sha256:1")).to_vec(),
         )]);
-        let select = |named: &[&str], missing| {
+        let choose = |named: &[&str], missing| {
             let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
-            let selection = ImportRequest { named: &named, missing, built: &BTreeMap::new() }
-                .select(&streams, &tags, image);
-            let left: Vec<_> = selection.skipped.into_iter().map(|left| left.tag).collect();
-            (selection.selected.into_iter().map(|selected| selected.tag).collect::<Vec<_>>(), left)
+            let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }
+                .choose(&streams, &tags, image);
+            let left: Vec<_> = choice.left_alone.into_iter().map(|left| left.tag).collect();
+            (choice.chosen.into_iter().map(|chosen| chosen.tag).collect::<Vec<_>>(), left)
         };
         for missing in [true, false] {
-            assert_eq!(select(&[], missing), (vec![], vec!["pushed".to_owned()]), "{missing}");
+            assert_eq!(choose(&[], missing), (vec![], vec!["pushed".to_owned()]), "{missing}");
         }
         assert_eq!(
-            select(&["app:pushed", "app:reference"], false),
+            choose(&["app:pushed", "app:reference"], false),
             (vec!["pushed".to_owned(), "reference".to_owned()], vec![])
         );
     }
 
     #[test]
-    fn detects_changes_since_selection() {
+    fn what_changed_since_it_was_chosen_is_seen() {
         let seen = stream_tag("1", Some("q/a/app:1"), Some("sha256:1"));
-        let selected = |seen: Option<&StreamTag>| SelectedTag {
+        let chosen = |seen: Option<&StreamTag>| SelectedTag {
             stream: "app".into(),
             tag: "1".into(),
             seen: seen.cloned(),
             instead_of: None,
         };
         let since = |seen: Option<&StreamTag>, now: Option<&StreamTag>| {
-            selected(seen).since(now, "q/a/app:1")
+            chosen(seen).since(now, "q/a/app:1")
         };
         assert_eq!(
             (since(None, None), since(Some(&seen), Some(&seen))),
@@ -347,10 +350,9 @@ mod tests {
             since(Some(&seen), Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })),
             Since::Unchanged
         );
-        let reference = StreamTag { reference: true, ..seen.clone() };
+        let told = StreamTag { reference: true, ..seen.clone() };
         let moved = stream_tag("1", Some("q/a/app:2"), Some("sha256:1"));
-        for other in
-            [None, Some(&pushed_over(seen.clone(), "sha256:2")), Some(&reference), Some(&moved)]
+        for other in [None, Some(&pushed_over(seen.clone(), "sha256:2")), Some(&told), Some(&moved)]
         {
             assert_eq!(since(Some(&seen), other), Since::Changed, "{other:?}");
         }
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_invalid_tag_names() {
+    fn names_are_checked() {
         for text in ["app", "app:1.0", "app:Latest_x"] {
             assert!(text.parse::<NamedTag>().is_ok(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Simulates changes on a snapshot.
+//! What changes do, on a snapshot instead of on servers.
 
 use secrecy::ExposeSecret;
 
@@ -8,6 +8,7 @@ use crate::domain::change::Change;
 use crate::domain::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::domain::snapshot::*;
 
+/// What a change does, on a snapshot instead of on servers.
 pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
     use Change::*;
     let organization =
@@ -70,11 +71,11 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
         _ => {}
     }
     let mut edited = Some(organization(snapshot));
-    let new_token = match change {
+    let made = match change {
         CreateRobot { robot, .. } => Some(token(robot, 7).into()),
         RotateRobot { robot, .. } => Some(token(robot, 8).into()),
         _ => None,
     };
-    apply_to_snapshot(&mut edited, change, new_token);
+    apply_to_snapshot(&mut edited, change, made);
     snapshot.organization = Ok(edited);
 }

@@ -1,4 +1,4 @@
-//! Builds, BuildConfigs and the webhooks that rewrite the output of builds.
+//! Builds, what makes them, and who rewrites their output on the way.
 
 use std::fmt;
 
@@ -10,69 +10,73 @@ use super::Observed;
 use crate::domain::builds::CommonSpec;
 use crate::domain::names::{CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
 
-/// The fields of a BuildConfig that are used.
+/// What we need of a BuildConfig.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildConfig {
+    /// Its name.
     pub name: String,
-    /// Precondition of every write.
+    /// Guards every write.
     pub resource_version: String,
-    /// The spec of its builds.
+    /// What its builds are made to be.
     pub spec: CommonSpec,
-    /// `spec.output`, unchanged.
+    /// Where they push, as it is written.
     pub output: RawOutput,
-    /// The output that `builds rewrite` saved, or why the saved one is invalid.
+    /// What `builds rewrite` kept of it, or why that cannot be understood.
     pub former: Option<Result<OriginalOutput, String>>,
-    /// The tool or object that would undo a change to it: `Argo CD`, `Deployer shop`.
+    /// Who would undo a change to it: `Argo CD`, `Deployer shop`.
     pub owner: Option<String>,
 }
 
-/// The fields of `spec.output` that are rewritten; null where they are missing.
+/// The parts of `spec.output` that are rewritten, as they are written; null where they are not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RawOutput {
+    /// `to`.
     pub to: Value,
+    /// `pushSecret`.
     pub push_secret: Value,
 }
 
-/// The output of a BuildConfig before it was rewritten, for `builds restore`; the value of
+/// The output of a BuildConfig before it was rewritten, to be put back as it was; the value of
 /// [`crate::domain::names::ORIGINAL_OUTPUT_ANNOTATION`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OriginalOutput {
+    /// What was there.
     #[serde(flatten)]
     pub output: RawOutput,
-    /// The image that replaced it. If the output is another image now, someone else changed it.
+    /// The image that took its place. Another one there now is somebody else's work.
     pub image: String,
-    /// The push secret that was set with the image; empty where none was saved.
+    /// The push secret that came with it; empty where it was not kept, as it once was not.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub secret: String,
 }
 
 impl BuildConfig {
-    /// The saved output, if the image and the push secret of the rewriting are still set.
+    /// What was kept of its output, if it still pushes to the image that took its place, with the secret that came with it.
     pub fn still_rewritten(&self) -> Option<&OriginalOutput> {
-        let former = self.saved_output()?;
+        let former = self.kept()?;
         let has_secret = former.secret.is_empty()
             || self.spec.output.push_secret.as_ref() == Some(&former.secret);
         (self.pushes_to(&former.image) && has_secret).then_some(former)
     }
 
-    /// The push secret of a rewriting that remains after the other fields were restored from a file: `oc apply` keeps a field
-    /// that was never in the file. None while the output is an image, which may need the secret. `is_ours` recognizes our
-    /// secrets by name.
+    /// The push secret of a rewriting that is left after somebody put the rest back, as `oc apply` of the file that the
+    /// BuildConfig came from does: a field that was never in the file stays. Who names an image, wherever, may mean the secret
+    /// for it. `is_ours` knows the secrets of our making by their names.
     pub fn stale_original_output(&self, is_ours: impl Fn(&str) -> bool) -> Option<&str> {
-        let former = self.saved_output()?;
+        let former = self.kept()?;
         if self.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage") {
             return None;
         }
         let secret = self.spec.output.push_secret.as_deref()?;
-        let is_original = former.output.push_secret["name"] == secret;
-        (!is_original && (secret == former.secret || is_ours(secret))).then_some(secret)
+        let was_there = former.output.push_secret["name"] == secret;
+        (!was_there && (secret == former.secret || is_ours(secret))).then_some(secret)
     }
 
-    /// Its output without the fields that a rewriting set.
+    /// Its output without what a rewriting made of it.
     pub fn original_output(&self, is_ours: impl Fn(&str) -> bool) -> RawOutput {
-        match (self.saved_output(), self.still_rewritten()) {
+        match (self.kept(), self.still_rewritten()) {
             (_, Some(former)) => former.output.clone(),
             (Some(former), None) if self.stale_original_output(is_ours).is_some() => {
                 RawOutput { push_secret: former.output.push_secret.clone(), ..self.output.clone() }
@@ -81,7 +85,7 @@ impl BuildConfig {
         }
     }
 
-    fn saved_output(&self) -> Option<&OriginalOutput> {
+    fn kept(&self) -> Option<&OriginalOutput> {
         self.former.as_ref()?.as_ref().ok()
     }
 
@@ -90,7 +94,7 @@ impl BuildConfig {
     }
 }
 
-/// `ImageStreamTag shop/app:latest`.
+/// The image stream tag or image in words: `ImageStreamTag shop/app:latest`.
 impl fmt::Display for RawOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| self.to[key].as_str().unwrap_or_default();
@@ -104,23 +108,25 @@ impl fmt::Display for RawOutput {
 }
 
 impl RawOutput {
-    /// `now` with this output in it.
+    /// The spec with this output in it.
     pub fn spec(&self, now: &CommonSpec) -> CommonSpec {
         let this = CommonSpec::deserialize(&json!({ "output": self })).unwrap_or_default();
         CommonSpec { output: this.output, ..now.clone() }
     }
 }
 
-/// The fields of a Build that are used.
+/// What we need of a Build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
+    /// Its name.
     pub name: String,
-    /// Distinguishes builds of the same name.
+    /// Its uid: a name may be used again.
     pub uid: String,
-    /// Precondition of every write.
+    /// Guards every write.
     pub resource_version: String,
-    /// The BuildConfig that it was created from; none if it was created directly.
+    /// The BuildConfig that it was made from; none if it was made by hand.
     pub config: Option<String>,
+    /// How it builds, and where it pushes.
     pub spec: CommonSpec,
     /// `status.phase`.
     pub phase: Phase,
@@ -128,43 +134,44 @@ pub struct Build {
     pub reason: String,
     /// `status.message`.
     pub message: String,
+    /// When it was made.
     pub created: Option<Timestamp>,
+    /// When it ended.
     pub completed: Option<Timestamp>,
-    /// The digest of the pushed image, `sha256:…` (`status.output.to.imageDigest`).
+    /// The digest of what it pushed, `sha256:…` (`status.output.to.imageDigest`).
     pub digest: Option<String>,
     /// A webhook rewrote it: [`crate::domain::builds::MANAGED_ANNOTATION`].
     pub managed: bool,
     /// Its image was imported: [`crate::domain::builds::IMPORTED_ANNOTATION`].
     pub imported: bool,
-    /// The state of the import before that.
+    /// What the controller noted about the import before that.
     pub import_note: ImportNote,
 }
 
-/// The state of the import of a build's image, as the controller records it on the build
-/// ([`crate::domain::names::IMPORT_ANNOTATION`]).
+/// What the controller notes on a build about the import of its image ([`crate::domain::names::IMPORT_ANNOTATION`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImportNote {
-    /// Not recorded.
+    /// Nothing.
     #[default]
     Nothing,
-    /// An import was started. Without a later record its outcome is unknown.
+    /// An import was begun. Without a later note it is not known whether it was done.
     Begun,
-    /// The tag is not imported automatically, and this was reported.
+    /// Its tag is left to a person, which was told.
     Left,
 }
 
 impl ImportNote {
-    /// Parses the annotation of the build with this uid.
+    /// Reads the note of the build with this uid.
     pub fn parse(text: &str, uid: &str) -> Self {
         match text.split_once(' ') {
-            Some(("begun", owner)) if owner == uid => Self::Begun,
-            Some(("left", owner)) if owner == uid => Self::Left,
+            Some(("begun", of)) if of == uid => Self::Begun,
+            Some(("left", of)) if of == uid => Self::Left,
             _ => Self::Nothing,
         }
     }
 
-    /// The value of the annotation; none where there is nothing to record.
-    pub fn to_annotation(self, uid: &str) -> Option<String> {
+    /// The note as it is written; none where nothing is to be noted.
+    pub fn written(self, uid: &str) -> Option<String> {
         match self {
             Self::Nothing => None,
             Self::Begun => Some(format!("begun {uid}")),
@@ -176,19 +183,22 @@ impl ImportNote {
 /// The phases of a Build (openshift/api `build/v1/types.go`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// Queued, or waiting for something it references.
+    /// It waits for its turn, or for what it lacks.
     #[default]
     New,
+    /// Its pod is about to start.
     Pending,
+    /// It is under way.
     Running,
-    /// The image is pushed.
+    /// It ended, and its image is pushed.
     Complete,
-    /// The build failed.
+    /// It ended in vain.
     Failed,
-    /// The build could not run.
+    /// It could not be tried.
     Error,
+    /// Somebody stopped it.
     Cancelled,
-    /// A phase that this program does not know.
+    /// One that this plugin does not know.
     #[serde(other)]
     Unknown,
 }
@@ -208,16 +218,18 @@ impl Phase {
         }
     }
 
-    /// Whether the build is finished, with or without success.
+    /// Whether nothing becomes of the build any more.
     pub fn is_over(self) -> bool {
         matches!(self, Phase::Complete | Phase::Failed | Phase::Error | Phase::Cancelled)
     }
 }
 
-/// The fields of a Shipwright Build (`shipwright.io/v1beta1`) that are used.
+/// What we need of a Build of Shipwright (`shipwright.io/v1beta1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShipwrightBuild {
+    /// Its namespace.
     pub namespace: String,
+    /// Its name.
     pub name: String,
     /// `spec.output.image`.
     pub image: String,
@@ -225,83 +237,90 @@ pub struct ShipwrightBuild {
     pub push_secret: Option<String>,
 }
 
-/// The webhooks that rewrite the output of builds, and the outcome of a dry-run Build.
+/// Who rewrites the output of builds, as far as can be seen.
 #[derive(Clone, Debug)]
 pub struct BuildWebhookOwners {
+    /// The webhooks that do.
     pub webhooks: Observed<Vec<BuildWebhook>>,
-    /// None if there was no dry run, or its outcome is inconclusive.
+    /// What became of a build that was tried; none if none was, or nothing can be told from it.
     pub trial: Option<DryRunBuild>,
 }
 
 impl BuildWebhookOwners {
-    /// The outcome of the dry run, if it was in this namespace.
+    /// What became of a build that was tried in a namespace.
     pub fn trial_in(&self, namespace: &str) -> Option<&DryRunOutcome> {
         self.trial.as_ref().filter(|trial| trial.namespace == namespace).map(|trial| &trial.outcome)
     }
 }
 
-/// A Build that was created with `dryRun=All`, for which the API server calls every webhook.
+/// A build that the API server was asked to try and not to make (`dryRun=All`), as it has every webhook called for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRunBuild {
+    /// Where.
     pub namespace: String,
+    /// What became of it.
     pub outcome: DryRunOutcome,
 }
 
 /// Outcome of a [`DryRunBuild`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DryRunOutcome {
-    /// A webhook set its output to Quay.
+    /// A webhook had it push to Quay.
     Rewritten,
-    /// No webhook changed it.
+    /// It came back as it was.
     Unchanged,
-    /// A webhook rejected it, with the API server's message.
-    Rejected(String),
-    /// A webhook that fails closed could not be called, with the API server's message.
-    Unreachable(String),
+    /// A webhook refused it, in these words of the API server's.
+    Refused(String),
+    /// A webhook could not be called, which refused it.
+    OutOfReach(String),
 }
 
-/// A webhook that rewrites the output of builds.
+/// A webhook that the API server calls for builds, and that rewrites their output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildWebhook {
     /// Its MutatingWebhookConfiguration.
     pub configuration: String,
+    /// Whose it is.
     pub rewriter: BuildWebhookOwner,
-    /// Builds are rejected while the webhook cannot be called (`failurePolicy: Fail`).
+    /// A build is refused when the webhook cannot be called (`failurePolicy: Fail`).
     pub fails_closed: bool,
-    /// It is called for updates of builds too, whose spec is immutable.
+    /// It is called for changes to builds too, whose spec cannot be changed.
     pub on_update: bool,
-    /// `service NAMESPACE/NAME`, or a URL.
+    /// Where it is: `service openshift-operators/quay-bridge-operator-service`, or a URL.
     pub address: String,
-    /// Why the API server cannot trust its certificate, judging by its `caBundle`.
+    /// Why the API server cannot trust it, as far as its `caBundle` tells.
     pub untrusted: Option<&'static str>,
-    /// Its Deployment, if no pod is available; none also where the Deployment could not be read.
+    /// The Deployment behind it, if none of its pods is available; none also where it could not be read.
     pub idle_deployment: Option<IdleDeployment>,
 }
 
 /// A Deployment without an available pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleDeployment {
+    /// Its namespace.
     pub namespace: String,
+    /// Its name.
     pub name: String,
-    /// `spec.replicas`.
+    /// How many pods it is to have.
     pub wanted: i64,
 }
 
-/// The controller that a build webhook belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Who rewrites the output of builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BuildWebhookOwner {
-    /// Red Hat's operator.
+    /// The operator.
     Operator,
     /// `oc quay run`.
-    Controller,
+    Bridge,
 }
 
 impl BuildWebhookOwner {
-    /// The webhook's name inside the MutatingWebhookConfiguration.
+    /// The name of its webhook inside the MutatingWebhookConfiguration.
     pub fn webhook(self) -> &'static str {
         match self {
             BuildWebhookOwner::Operator => OPERATOR_WEBHOOK,
-            BuildWebhookOwner::Controller => CONTROLLER_WEBHOOK,
+            BuildWebhookOwner::Bridge => CONTROLLER_WEBHOOK,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Changes, by namespace, and then by Quay and cluster.
+//! Changes: by namespace, and within one by side, as they are planned or as they went.
 
 use std::collections::HashMap;
 
@@ -11,24 +11,20 @@ use crate::report::change::{ChangeEntry, ChangeReport, ChangeState};
 use crate::report::count;
 use crate::report::text_layout::{Style, TextPage, paint, plain};
 
-/// With more changes than this, only a summary per namespace is shown, with its failed and deleting changes.
+/// Beyond this many changes, namespaces are summed up; what fails or deletes is still shown.
 const MAX_CHANGES: usize = 100;
 
 pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);
     let groups = groups(&report.changes);
-    let is_summary = !wide && report.changes.len() > MAX_CHANGES && groups.len() > 1;
+    let summed_up = !wide && report.changes.len() > MAX_CHANGES && groups.len() > 1;
     let name_width = groups.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
 
     for (name, changes) in groups {
-        if is_summary {
-            page.line(&format!(
-                "{}  {}",
-                format!("{name:<name_width$}").bold(),
-                summarize(&changes)
-            ));
-            let shown = changes.into_iter().filter(|change| is_shown_in_summary(change));
-            shown.for_each(|change| entry(&mut page, style, 2, change, wide));
+        if summed_up {
+            page.line(&format!("{}  {}", format!("{name:<name_width$}").bold(), sum(&changes)));
+            let telling = changes.into_iter().filter(|change| is_informative(change));
+            telling.for_each(|change| entry(&mut page, style, 2, change, wide));
         } else {
             page.gap();
             page.line(&name.bold().to_string());
@@ -49,17 +45,17 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
     page.finish()
 }
 
-/// By namespace, in the order of the plan.
+/// The changes by namespace, in the order of the plan.
 fn groups(changes: &[ChangeEntry]) -> Vec<(&str, Vec<&ChangeEntry>)> {
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
-    let mut indexes = HashMap::new();
+    let mut places = HashMap::new();
     for change in changes {
         let name = change.namespace.as_deref().unwrap_or("Integration");
-        let index = *indexes.entry(name).or_insert_with(|| {
+        let place = *places.entry(name).or_insert_with(|| {
             groups.push((name, Vec::new()));
             groups.len() - 1
         });
-        groups[index].1.push(change);
+        groups[place].1.push(change);
     }
     groups
 }
@@ -87,29 +83,25 @@ pub(super) fn entry(
     };
     let lead = format!("{:indent$}{} ", "", style.mark(&symbol));
     if change.state == ChangeState::Skipped {
-        page.paragraph(&lead, &format!("{} (skipped)", change.summary), |text| {
+        page.prose(&lead, &format!("{} (not tried)", change.summary), |text| {
             text.dimmed().to_string()
         });
     } else {
-        page.paragraph(&lead, &change.summary, plain);
+        page.prose(&lead, &change.summary, plain);
     }
     let below = indent + 4;
     if let Some(error) = &change.error {
-        page.paragraph(
-            &format!("{:below$}{} ", "", paint(Severity::Error, "failed:")),
-            error,
-            plain,
-        );
+        page.prose(&format!("{:below$}{} ", "", paint(Severity::Error, "failed:")), error, plain);
     }
     if let Some(undo) = change.undo.as_ref().filter(|_| wide) {
-        page.paragraph(&format!("{:below$}", ""), &format!("inverse: {undo}"), |text| {
+        page.prose(&format!("{:below$}", ""), &format!("undone by: {undo}"), |text| {
             text.dimmed().to_string()
         });
     }
 }
 
 /// `16 changes: 12 create, 4 update`
-fn summarize(changes: &[&ChangeEntry]) -> String {
+fn sum(changes: &[&ChangeEntry]) -> String {
     let number = |verb, word| {
         let number = changes.iter().filter(|change| change.verb == verb).count();
         (number > 0).then(|| format!("{number} {word}"))
@@ -123,20 +115,20 @@ fn summarize(changes: &[&ChangeEntry]) -> String {
     format!("{}: {}", count(changes.len(), "change"), parts.join(", "))
 }
 
-fn is_shown_in_summary(change: &ChangeEntry) -> bool {
+fn is_informative(change: &ChangeEntry) -> bool {
     change.verb == Verb::Delete || change.state == ChangeState::Failed
 }
 
-/// Findings that the changes do not resolve, with their commands.
+/// What no change here mends. Each with its command: nothing else names one.
 fn remaining(page: &mut TextPage, findings: &[Finding], wide: bool) {
-    let finding_list = FindingList::new(None, wide);
+    let listing = FindingList::new(None, wide);
     for group in findings.chunk_by(|a, b| a.namespace == b.namespace) {
         if let Some(first) = group.first() {
             page.line(&format!(
                 "Remaining in {}",
                 first.namespace.as_deref().unwrap_or("the integration").bold()
             ));
-            finding_list.show(page, 2, &group.iter().collect::<Vec<_>>(), usize::MAX);
+            listing.show(page, 2, &group.iter().collect::<Vec<_>>(), usize::MAX);
             page.gap();
         }
     }

@@ -1,4 +1,4 @@
-//! `-o text` and `-o wide`. A single namespace is shown with its checks, several as a table.
+//! Text to read. One namespace is shown check by check, several as a table; changes by namespace and by side.
 
 mod builds;
 mod changes;
@@ -17,37 +17,37 @@ use super::text_layout::{Style, TextPage, paint};
 pub(super) use builds::builds;
 pub(super) use changes::change;
 use findings::FindingList;
-pub(super) use setup::{setup, setup_changes, step};
+pub(super) use setup::{made, setup, step};
 
 pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);
     settings(&mut page, &report.integration);
-    let relevant: Vec<_> = report
+    let concerning: Vec<_> = report
         .integration
         .checks
         .iter()
         .filter(|check| wide || check.severity != Severity::Ok)
         .collect();
-    if !relevant.is_empty() {
+    if !concerning.is_empty() {
         page.gap();
     }
-    let finding_list = FindingList::new(report.next.as_deref(), wide);
+    let listing = FindingList::new(report.next.as_deref(), wide);
     namespace::checks(
         &mut page,
         style,
         &report.integration.checks,
         report.integration_findings(),
-        &finding_list,
+        &listing,
         wide,
     );
     page.gap();
     match report.namespaces.as_slice() {
         [] => {}
-        [one] => namespace::show(&mut page, style, report, one, &finding_list),
-        _ => table::show(&mut page, style, report, &finding_list, wide),
+        [one] => namespace::show(&mut page, style, report, one, &listing),
+        _ => table::show(&mut page, style, report, &listing, wide),
     }
     page.gap();
-    summary_line(&mut page, &report.summary_line, report.max_severity());
+    summary_line(&mut page, &report.summary_line, report.worst());
     page.finish()
 }
 
@@ -55,12 +55,10 @@ fn settings(page: &mut TextPage, integration: &IntegrationReport) {
     let mut row = |label: &str, setting: &Option<SettingReport>| {
         let lead = format!("{label:<13}");
         match setting {
-            None => page.paragraph(&lead, "unknown", |text| text.dimmed().to_string()),
-            Some(SettingReport { value: None, source }) => {
-                page.paragraph(&lead, source, str::to_owned)
-            }
+            None => page.prose(&lead, "not known", |text| text.dimmed().to_string()),
+            Some(SettingReport { value: None, source }) => page.prose(&lead, source, str::to_owned),
             Some(SettingReport { value: Some(value), source }) => {
-                page.paragraph(&lead, &format!("{value} ({source})"), str::to_owned)
+                page.prose(&lead, &format!("{value} ({source})"), str::to_owned)
             }
         }
     };
@@ -70,7 +68,7 @@ fn settings(page: &mut TextPage, integration: &IntegrationReport) {
     row("Token", &integration.token);
 }
 
-/// Does not break the command, so that it can be copied.
+/// The last line. A command in it is never broken, so that it can be copied.
 fn summary_line(page: &mut TextPage, summary_line: &str, severity: Severity) {
     let severity = if severity == Severity::Info { Severity::Ok } else { severity };
     let bold = |text: &str| paint(severity, text).bold().to_string();
@@ -78,12 +76,12 @@ fn summary_line(page: &mut TextPage, summary_line: &str, severity: Severity) {
         .into_iter()
         .find_map(|separator| Some((separator, summary_line.rsplit_once(separator)?)))
     else {
-        return page.paragraph("", summary_line, bold);
+        return page.prose("", summary_line, bold);
     };
     if page.fits(summary_line) {
         page.line(&format!("{}{separator}{}", bold(answer), command.cyan()));
     } else {
-        page.paragraph("", answer, bold);
+        page.prose("", answer, bold);
         page.line(&format!("{}{}", separator.trim_start_matches(". "), command.cyan()));
     }
 }

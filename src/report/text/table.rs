@@ -1,4 +1,4 @@
-//! A table of several namespaces, their findings, and counts.
+//! Several namespaces: a line each, problems first; then what is wrong; then counts.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,43 +10,39 @@ use crate::domain::finding::{Finding, Severity};
 use crate::report::status::{NamespaceReport, StatusReport};
 use crate::report::text_layout::{Style, TextPage, columns, paint, plain};
 
-/// The maximum number of rows for namespaces with problems. Namespaces without problems are only counted if either kind
-/// has more.
+/// So many namespaces with problems have a row. Where there are more of them, or of those without problems, the latter are
+/// only counted.
 const MAX_ROWS: usize = 20;
-/// The maximum number of namespaces with findings shown.
+/// The findings of this many namespaces are shown.
 const MAX_DETAILED: usize = 10;
-/// The maximum number of findings per namespace.
+/// This many findings of each.
 const MAX_FINDINGS: usize = 3;
 
+/// What stands between two columns.
 const GUTTER: &str = "   ";
 
 pub(super) fn show(
     page: &mut TextPage,
     style: &Style,
     report: &StatusReport,
-    finding_list: &FindingList,
+    listing: &FindingList,
     wide: bool,
 ) {
     let groups = group(report);
-    let (problematic, healthy): (Vec<_>, Vec<_>) = groups
-        .iter()
-        .partition(|(_, findings)| relevant_findings(findings, false).next().is_some());
-    let max_problematic = if wide { usize::MAX } else { MAX_ROWS };
-    let max_healthy =
-        if wide || problematic.len().max(healthy.len()) <= MAX_ROWS { usize::MAX } else { 0 };
-    let shown: Vec<_> = problematic
-        .iter()
-        .take(max_problematic)
-        .chain(healthy.iter().take(max_healthy))
-        .copied()
-        .collect();
+    let (telling, quiet): (Vec<_>, Vec<_>) =
+        groups.iter().partition(|(_, findings)| concerning(findings, false).next().is_some());
+    let most_telling = if wide { usize::MAX } else { MAX_ROWS };
+    let most_quiet =
+        if wide || telling.len().max(quiet.len()) <= MAX_ROWS { usize::MAX } else { 0 };
+    let shown: Vec<_> =
+        telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
 
     if !shown.is_empty() {
         rows(page, style, &shown, wide);
     }
     let hidden = [
-        (problematic.len().saturating_sub(max_problematic), "more with problems"),
-        (healthy.len().saturating_sub(max_healthy), "without problems"),
+        (telling.len().saturating_sub(most_telling), "more with problems"),
+        (quiet.len().saturating_sub(most_quiet), "without problems"),
     ];
     let hidden: Vec<_> = hidden
         .iter()
@@ -57,13 +53,13 @@ pub(super) fn show(
         page.line(&format!("  {}, shown by -o wide", hidden.join(", ")).dimmed().to_string());
     }
     page.gap();
-    details(page, &groups, finding_list, wide);
-    page.paragraph("", &counts(report), plain);
+    details(page, &groups, listing, wide);
+    page.prose("", &counts(report), plain);
 }
 
 type Group<'a> = (&'a NamespaceReport, &'a [Finding]);
 
-/// Namespaces with their findings, in the order of the report.
+/// The namespaces with their findings, which come in the same order.
 fn group(report: &StatusReport) -> Vec<Group<'_>> {
     let mut rest = report.namespace_findings();
     let mut groups = Vec::with_capacity(report.namespaces.len());
@@ -79,6 +75,7 @@ fn group(report: &StatusReport) -> Vec<Group<'_>> {
     groups
 }
 
+/// A column, as wide as its widest cell.
 struct Column {
     title: &'static str,
     width: usize,
@@ -95,14 +92,14 @@ impl Column {
         format!("{text:<width$}{GUTTER}", width = self.width)
     }
 
-    fn total_width(all: &[Column], style: &Style) -> usize {
+    fn taken(all: &[Column], style: &Style) -> usize {
         all.iter().map(|column| column.width + GUTTER.len()).sum::<usize>()
             + style.mark_width()
             + " ".len()
     }
 }
 
-/// The index of the colored column.
+/// The place of the column that says how a namespace is, in its color.
 const STATE: usize = 1;
 
 fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
@@ -125,11 +122,11 @@ fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
         .unwrap_or_default()
         .max("FINDINGS".len());
     let room = style.width.filter(|_| !wide).unwrap_or(usize::MAX);
-    // Drop the organization first, since the name implies it.
-    if Column::total_width(&all, style) + widest > room {
+    // The organization can be told from the name; the codes cannot.
+    if Column::taken(&all, style) + widest > room {
         all.truncate(STATE + 1);
     }
-    let room = room.saturating_sub(Column::total_width(&all, style));
+    let room = room.saturating_sub(Column::taken(&all, style));
 
     let titles: String = all.iter().map(|column| column.pad(column.title)).collect();
     page.line(&format!("{} {titles}FINDINGS", style.mark("")).dimmed().to_string());
@@ -143,14 +140,14 @@ fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
     }
 }
 
-/// At least one code, and the number of the others: `OQ101 OQ102 +3`.
+/// As many codes as there is room for, at least one; how many are left out is said.
 fn fit(codes: &[&str], room: usize) -> String {
     for shown in (1..=codes.len()).rev() {
-        let suffix = match codes.len() - shown {
+        let left_out = match codes.len() - shown {
             0 => String::new(),
             some => format!(" +{some}"),
         };
-        let text = format!("{}{suffix}", codes[..shown].join(" "));
+        let text = format!("{}{left_out}", codes[..shown].join(" "));
         if text.len() <= room || shown == 1 {
             return text;
         }
@@ -174,10 +171,10 @@ fn paint_state(namespace: &NamespaceReport, text: &str) -> String {
     }
 }
 
-/// Without duplicates.
+/// The codes of findings, each once.
 fn codes(findings: &[Finding], all: bool) -> Vec<&'static str> {
     let mut codes = Vec::new();
-    for finding in relevant_findings(findings, all) {
+    for finding in concerning(findings, all) {
         if !codes.contains(&finding.code.as_str()) {
             codes.push(finding.code.as_str());
         }
@@ -185,22 +182,22 @@ fn codes(findings: &[Finding], all: bool) -> Vec<&'static str> {
     codes
 }
 
-/// Skips informational findings unless `all`.
-fn relevant_findings(findings: &[Finding], all: bool) -> impl Iterator<Item = &Finding> {
+/// What is only worth knowing is left out unless `all`: every namespace may have it.
+fn concerning(findings: &[Finding], all: bool) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(move |finding| all || finding.severity > Severity::Info)
 }
 
-fn details(page: &mut TextPage, groups: &[Group], finding_list: &FindingList, wide: bool) {
+fn details(page: &mut TextPage, groups: &[Group], listing: &FindingList, wide: bool) {
     let limit = if wide { usize::MAX } else { MAX_DETAILED };
     let with_findings = || {
         groups.iter().filter_map(|(namespace, findings)| {
-            let findings: Vec<_> = relevant_findings(findings, wide).collect();
+            let findings: Vec<_> = concerning(findings, wide).collect();
             (!findings.is_empty()).then_some((*namespace, findings))
         })
     };
     for (namespace, findings) in with_findings().take(limit) {
         page.line(&namespace.name.bold().to_string());
-        finding_list.show(page, 2, &findings, MAX_FINDINGS);
+        listing.show(page, 2, &findings, MAX_FINDINGS);
         page.gap();
     }
     let codes =
@@ -213,7 +210,7 @@ fn details(page: &mut TextPage, groups: &[Group], finding_list: &FindingList, wi
         let more: Vec<_> =
             more.iter().map(|(code, number)| format!("{code} in {number}")).collect();
         let text = format!("In more namespaces, shown by -o wide: {}", more.join(", "));
-        page.paragraph("", &text, |text| text.dimmed().to_string());
+        page.prose("", &text, |text| text.dimmed().to_string());
         page.gap();
     }
 }

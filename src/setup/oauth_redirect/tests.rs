@@ -10,7 +10,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-async fn listen() -> RedirectListener {
+async fn waiting() -> RedirectListener {
     let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
     RedirectListener::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin])
         .await
@@ -22,7 +22,7 @@ fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-async fn send(port: u16, request: &str) -> String {
+async fn ask(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
@@ -31,31 +31,29 @@ async fn send(port: u16, request: &str) -> String {
 }
 
 #[test]
-fn authorize_url_requests_token_for_our_port() {
-    let listener = runtime().block_on(listen());
-    let fields: Vec<(String, String)> = listener.authorize_url.query_pairs().into_owned().collect();
+fn the_address_asks_for_a_token_at_our_port() {
+    let waiting = runtime().block_on(waiting());
+    let fields: Vec<(String, String)> = waiting.address.query_pairs().into_owned().collect();
     let expected = [
         ("response_type", "token"),
         ("client_id", "CLIENT"),
-        ("redirect_uri", &redirect_uri_for(listener.validator.port)),
+        ("redirect_uri", &redirect_to(waiting.gate.port)),
         ("scope", "org:admin user:admin"),
-        ("state", &listener.validator.state),
+        ("state", &waiting.gate.state),
     ];
     assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert!(
-        listener.authorize_url.as_str().starts_with("https://quay.example.com/oauth/authorize?")
-    );
-    assert_eq!(listener.validator.state.len(), 32);
-    assert_ne!(listener.validator.state, random_state().unwrap());
+    assert!(waiting.address.as_str().starts_with("https://quay.example.com/oauth/authorize?"));
+    assert_eq!(waiting.gate.state.len(), 32);
+    assert_ne!(waiting.gate.state, random().unwrap());
     assert_eq!(redirect_uri(), "http://localhost:17895/");
 }
 
 #[test]
-fn rejects_other_requests_and_keeps_waiting() {
+fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
     runtime().block_on(async {
-        let listener = listen().await;
-        let (port, state) = (listener.validator.port, listener.validator.state.clone());
-        let token = tokio::spawn(listener.token(Duration::from_secs(20)));
+        let waiting = waiting().await;
+        let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
+        let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
         let host = format!("Host: localhost:{port}");
         let origin = format!("Origin: http://localhost:{port}");
         let good =
@@ -101,7 +99,7 @@ fn rejects_other_requests_and_keeps_waiting() {
             ),
         ];
         for (status, request) in table {
-            let answer = send(port, &request).await;
+            let answer = ask(port, &request).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}\n{answer}");
             assert!(!answer.contains(TOKEN));
         }
@@ -111,27 +109,25 @@ fn rejects_other_requests_and_keeps_waiting() {
             &"x".repeat(http::LIMIT * 2),
             "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
         ] {
-            assert_eq!(send(port, hopeless).await, "");
+            assert_eq!(ask(port, hopeless).await, "");
         }
-        let page = send(
-            port,
-            &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], ""),
-        )
-        .await;
+        let page =
+            ask(port, &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], ""))
+                .await;
         assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<script>"), "{page}");
         assert!(!page.contains(&state) && !page.contains("://"), "{page}");
-        let thanks = send(port, &request("POST", "/token", &[&host, &origin], &good)).await;
+        let thanks = ask(port, &request("POST", "/token", &[&host, &origin], &good)).await;
         assert!(thanks.starts_with("HTTP/1.1 200 "), "{thanks}");
         assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
     });
 }
 
 #[test]
-fn idle_connections_do_not_block_the_redirect() {
+fn silent_connections_keep_nobody_out() {
     runtime().block_on(async {
-        let listener = listen().await;
-        let (port, state) = (listener.validator.port, listener.validator.state.clone());
-        let token = tokio::spawn(listener.token(Duration::from_secs(20)));
+        let waiting = waiting().await;
+        let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
+        let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
         let mut silent = Vec::new();
         for _ in 0..MAX_CONNECTIONS - 1 {
             silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
@@ -139,40 +135,37 @@ fn idle_connections_do_not_block_the_redirect() {
         let headers =
             [format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}")];
         let body = format!("access_token={TOKEN}&state={state}");
-        send(port, &request("POST", "/token", &headers.each_ref().map(String::as_str), &body))
-            .await;
+        ask(port, &request("POST", "/token", &headers.each_ref().map(String::as_str), &body)).await;
         assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
     });
 }
 
 #[test]
-fn denied_authorization_ends_the_wait_with_its_reason() {
+fn a_refusal_in_the_browser_ends_the_waiting_with_the_reason() {
     let table = [
         ("error=authorization_denied", "the application was not authorized in the browser"),
         ("error=access_denied&state=STATE", "the application was not authorized in the browser"),
-        ("error=invalid_scope", "Quay returned an error to the browser: `invalid_scope`"),
-        ("error=%1b%5B31mred", "Quay returned an error to the browser: `31mred`"),
+        ("error=invalid_scope", "Quay sent the browser back with the error `invalid_scope`"),
+        ("error=%1b%5B31mred", "Quay sent the browser back with the error `31mred`"),
     ];
     runtime().block_on(async {
         for (query, reason) in table {
-            let listener = listen().await;
-            let (port, state) = (listener.validator.port, listener.validator.state.clone());
-            let token = tokio::spawn(listener.token(Duration::from_secs(20)));
+            let waiting = waiting().await;
+            let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
+            let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
             let target = format!("/?{}", query.replace("STATE", &state));
-            send(port, &request("GET", &target, &[&format!("Host: localhost:{port}")], "")).await;
+            ask(port, &request("GET", &target, &[&format!("Host: localhost:{port}")], "")).await;
             assert_eq!(token.await.unwrap().unwrap_err().to_string(), reason);
         }
     });
 }
 
 #[test]
-fn accepts_only_the_expected_pasted_url() {
-    let listener = runtime().block_on(listen());
+fn an_address_that_was_pasted_counts_only_if_it_is_the_one_asked_for() {
+    let waiting = runtime().block_on(waiting());
     let pasted = |text: &str| {
-        let text = text.replace("STATE", &listener.validator.state);
-        listener
-            .token_from_url(&SecretString::from(text))
-            .map(|token| token.expose_secret().to_owned())
+        let text = text.replace("STATE", &waiting.gate.state);
+        waiting.pasted(&SecretString::from(text)).map(|token| token.expose_secret().to_owned())
     };
     for good in [
         format!(
@@ -195,18 +188,14 @@ fn accepts_only_the_expected_pasted_url() {
 }
 
 #[test]
-fn times_out_and_names_a_port_in_use() {
+fn the_waiting_ends_in_time_and_a_taken_port_is_named() {
     runtime().block_on(async {
-        let listener = listen().await;
+        let waiting = waiting().await;
         let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
-        let error = RedirectListener::listen_on(listener.validator.port, &quay, "CLIENT", &[])
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains(&format!("port {}", listener.validator.port)),
-            "{error}"
-        );
-        let error = listener.token(Duration::from_millis(50)).await.unwrap_err();
-        assert_eq!(error.to_string(), "no token received from the browser within 0 s");
+        let error =
+            RedirectListener::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("port {}", waiting.gate.port)), "{error}");
+        let error = waiting.token(Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the browser did not bring a token within 0 s");
     });
 }

@@ -1,4 +1,4 @@
-//! The in-cluster controller: `oc quay run` as a Deployment, instead of the operator.
+//! Our own bridge in the operator's place: `oc quay run` in the cluster.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::operator::plan_crd;
 use crate::backoff;
-use crate::cluster::{ObjectKind, Operator, ResourceAttributes, is_superset};
+use crate::cluster::{ObjectKind, Operator, ResourceAttributes, holds};
 use crate::domain::finding::Severity;
 use crate::domain::names::CONTROLLER_NAME;
 use crate::domain::snapshot::{Observed, ReadErrorKind};
@@ -19,10 +19,11 @@ use crate::setup::{
 };
 use crate::ui::Ui;
 
+/// How often it is looked whether something has come or gone.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Asks for the controller. Choosing an operator that is unavailable checks again.
-pub(super) async fn ask(
+/// Asks who keeps namespaces linked. Where the operator cannot be installed now, choosing it all the same means to look again.
+pub(super) async fn choose(
     setup: &mut SetupSession,
     ui: &Ui,
     has_operator: bool,
@@ -30,30 +31,26 @@ pub(super) async fn ask(
     let operator = if has_operator {
         "the Quay Bridge Operator, installed through OLM"
     } else {
-        "check again whether the operator is available"
+        "look again whether it can be had"
     };
     let options = [
         (ControllerKind::Operator, ("Operator", operator)),
         (
             ControllerKind::InCluster,
-            ("In-cluster controller", "this program, as a Deployment in the cluster"),
+            ("Built-in bridge", "this program, as a Deployment in the cluster"),
         ),
-        (ControllerKind::None, ("None", "manage namespaces with oc quay link and repair")),
+        (ControllerKind::None, ("Nobody", "namespaces are linked and repaired by command")),
     ];
-    // A cluster without the operator's catalog might not be able to pull our image either.
+    // A cluster that has no catalog with the operator may be one that cannot pull this version's image either.
     let usual = match has_operator {
-        _ if setup.options.controller_image.is_some() => ControllerKind::InCluster,
+        _ if setup.answers.controller_image.is_some() => ControllerKind::InCluster,
         true => ControllerKind::Operator,
         false => ControllerKind::None,
     };
-    let default =
-        options.iter().position(|(controller, _)| *controller == usual).unwrap_or_default();
-    let chosen = ui.select(
-        "Which controller should manage linked namespaces?",
-        &options.map(|(_, words)| words),
-        default,
-    )?;
-    setup.options.controller = options.get(chosen).map(|(controller, _)| *controller);
+    let default = options.iter().position(|(bridge, _)| *bridge == usual).unwrap_or_default();
+    let chosen =
+        ui.select("Who keeps namespaces linked?", &options.map(|(_, words)| words), default)?;
+    setup.answers.controller = options.get(chosen).map(|(bridge, _)| *bridge);
     if setup.wants_in_cluster() {
         setup.discover_controller().await;
         report_missing_permissions(setup, ui).await;
@@ -61,72 +58,70 @@ pub(super) async fn ask(
     Ok(())
 }
 
-/// The first step did not check these permissions, as the choice was unknown then.
+/// What the built-in bridge takes was not asked for in the first step: nobody knew that it would be wanted.
 async fn report_missing_permissions(setup: &mut SetupSession, ui: &Ui) {
-    let lacking = setup.cluster.missing_permissions(&required_permissions(setup)).await;
+    let lacking = setup.cluster.lacking(&rights(setup)).await;
     let user =
         setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
     for right in lacking.iter().flatten() {
-        ui.warn(&format!("{user} is not allowed to {right}"));
+        ui.warn(&format!("{user} may not {right}"));
     }
 }
 
 pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepPlan {
-    let found = match &setup.found.controller {
+    let found = match &setup.found.bridge {
         Ok(found) => found,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    if setup.options.replace_operator && operator.extension.is_some() {
-        // OLM v1 removes its objects together (operator-framework/operator-controller,
-        // `docs/concepts`).
+    if setup.answers.replace_operator && operator.extension.is_some() {
+        // What OLM v1 installed goes as a whole (operator-framework/operator-controller, `docs/concepts`).
         return plan
-            .blocked("OLM v1 removes the QuayIntegration together with the operator, so the operator cannot be replaced in one step")
-            .hint("save it (oc get quayintegration -o yaml), run oc quay teardown, then run this command again");
+            .blocked("OLM v1 would remove the QuayIntegration together with the operator, so it cannot be taken over in one step")
+            .hint("save it (oc get quayintegration -o yaml), run oc quay teardown, and then this again");
     }
-    if let Some(object) = found.unmanaged().filter(|_| !setup.options.adopt) {
+    if let Some(object) = found.foreign().filter(|_| !setup.answers.adopt) {
         let within =
             object.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         let (kind, name) = (object.kind.as_str(), object.name());
         return plan
-            .blocked(format!("{kind} {name}{within} already exists without the label of oc quay"))
-            .hint("use --adopt to adopt it; its other fields are kept");
+            .blocked(format!(
+                "there is a {kind} {name}{within} already that does not carry our label"
+            ))
+            .hint("--adopt takes it over; what it holds beyond what the bridge needs stays");
     }
     if let Err(reason) = plan_crd(operator, &mut plan) {
-        return plan.blocked(reason).hint("run the command again when it is deleted");
+        return plan.blocked(reason).hint("run it again when that is over");
     }
     plan.changes
         .extend(found.objects.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
     match found.pods() {
-        Some((ready, wanted)) if found.is_ready() => {
-            let ControllerManifests { namespace, image } = &found.manifests;
-            plan.note(
+        Some((ready, wanted)) if found.runs() => {
+            let ControllerManifests { namespace, image } = &found.bridge;
+            plan.fact(
                 Severity::Ok,
-                format!("the controller is running in namespace {namespace} ({ready} of {wanted} pods, image {image})"),
+                format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"),
             );
         }
-        _ => plan.changes.push(SetupChange::Await(WaitCondition::Controller)),
+        _ => plan.changes.push(SetupChange::Await(WaitCondition::Bridge)),
     }
-    if setup.options.replace_operator {
+    if setup.answers.replace_operator {
         replace_operator(setup, operator, &mut plan);
     } else if operator.stopped().is_some() {
-        plan.note(
+        plan.fact(
             Severity::Info,
-            "the Quay Bridge Operator is also installed, but scaled to 0: the controller is active",
+            "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it",
         );
     } else if operator.is_installed() {
-        plan.note(
+        plan.fact(
             Severity::Warning,
-            "the Quay Bridge Operator is also installed: the controller is passive until it is removed",
+            "the Quay Bridge Operator is installed too: the bridge stands by until it is gone",
         );
-        plan.note(
-            Severity::Info,
-            "--replace-operator removes the operator and keeps linked namespaces",
-        );
+        plan.fact(Severity::Info, "--replace-operator removes the operator, and leaves everything that it has linked as it is");
     }
     plan
 }
 
-/// Plans the creation or the edit of an object; none if it is up to date.
+/// What makes an object as it is to be; none if it is.
 pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<SetupChange> {
     let write = match found {
         None => ObjectWrite::Create(wanted.value.clone()),
@@ -144,11 +139,12 @@ pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<SetupChan
     }))
 }
 
-/// Keeps fields that administrators may set. In addition, a merge patch keeps all fields that the
-/// manifests omit, such as tolerations, and resets the others.
+/// The object with what people set in it and is theirs to set. Beside this, the merge patch keeps every field that the manifests
+/// leave out, such as tolerations, and resets those that they set.
 ///
-/// Server-side apply does not fit: edited `args` and `minAvailable` would be conflicts that have to
-/// be resolved here anyway, and each plan would need a dry run of every object.
+/// Server-side apply draws that line elsewhere: `args` and `minAvailable` would be conflicts once somebody edited them, to stop
+/// at or to overwrite, so the same fields would have to be read and decided on here. And it takes a dry run of every object to
+/// show a plan.
 fn with_edits(wanted: &Object, found: &Value) -> Object {
     let mut wanted = wanted.clone();
     match wanted.kind {
@@ -158,7 +154,7 @@ fn with_edits(wanted: &Object, found: &Value) -> Object {
                 &found["spec"]["template"]["spec"],
             );
         }
-        // The API server accepts only one of the two.
+        // The API server takes one of the two.
         ObjectKind::PodDisruptionBudget
             if ["minAvailable", "maxUnavailable"]
                 .iter()
@@ -171,8 +167,8 @@ fn with_edits(wanted: &Object, found: &Value) -> Object {
     wanted
 }
 
-/// Keeps the containers, volumes, mounts, environment variables and flags that others added to the
-/// pod, and the resources of our container.
+/// Keeps what others added to the pod: containers, volumes and their mounts, environment variables, flags of `run` beside
+/// ours; and the resources of our container.
 fn keep_in_pod(pod: &mut Value, found: &Value) {
     let containers = found["containers"].as_array();
     if let Some(found) =
@@ -190,7 +186,7 @@ fn keep_in_pod(pod: &mut Value, found: &Value) {
     keep_entries(&mut pod["volumes"], &found["volumes"], "name");
 }
 
-/// Adds the entries of others to our list, matched by `key`, in the order of the existing list.
+/// Adds what others have in a list to our entries, which `key` tells apart. The order is that of the list that is there.
 fn keep_entries(list: &mut Value, found: &Value, key: &str) {
     let Some(ours) = list.as_array_mut() else { return };
     let mut all = Vec::new();
@@ -210,7 +206,7 @@ fn keep_flags(arguments: &mut Value, found: &Value) {
     let known: BTreeSet<String> = arguments.iter().map(flag).collect();
     let mut is_theirs = false;
     for argument in found.as_array().into_iter().flatten() {
-        // An argument without dashes is the value of the flag before it.
+        // A value of its own belongs to the flag before it.
         if argument.as_str().is_some_and(|text| text.starts_with('-')) {
             is_theirs = !known.contains(&flag(argument));
         }
@@ -220,10 +216,10 @@ fn keep_flags(arguments: &mut Value, found: &Value) {
     }
 }
 
-/// The merge patch from the existing object; none without a difference.
+/// The merge patch from what is there; none if it holds all that is wanted.
 fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     let wanted = wanted.value.as_object()?;
-    let is_different = |(key, value): &(&String, &Value)| !is_superset(&found[key.as_str()], value);
+    let is_different = |(key, value): &(&String, &Value)| !holds(&found[key.as_str()], value);
     let mut patch: Map<_, _> = wanted
         .iter()
         .filter(is_different)
@@ -232,7 +228,7 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     if patch.is_empty() {
         return None;
     }
-    // OpenShift sets it again, but until then builds would not be rewritten.
+    // OpenShift's, who would put it there again; but builds go by meanwhile.
     if let Some(webhooks) = patch.get_mut("webhooks").and_then(Value::as_array_mut) {
         for (webhook, found) in
             webhooks.iter_mut().zip(found["webhooks"].as_array().into_iter().flatten())
@@ -249,8 +245,8 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     Some(patch)
 }
 
-/// Plans the replacement of the operator. Until it has stopped, both rewrite builds in the same
-/// way. Finalizers are removed last, as the operator would add them again.
+/// Moves everything from the operator to the bridge, which is at work as soon as the operator is gone. Until then builds
+/// are rewritten by both, to the same. The finalizers go last, as the operator would put them back.
 fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPlan) {
     let mut remove =
         |kind: ObjectKind, namespace: Option<&str>, name: &str, write, summary: String| {
@@ -293,7 +289,7 @@ fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPl
             json!({ "metadata": { "uid": deployment.uid }, "spec": { "replicas": 0 } }),
         );
         let summary = format!(
-            "stop the operator: scale Deployment {} in {} to 0",
+            "stop the operator: no pods for Deployment {} in {}",
             deployment.name, deployment.namespace
         );
         if deployment.wanted > 0 {
@@ -306,7 +302,9 @@ fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPl
             );
         }
         if let Ok(Some(webhook)) = &operator.webhook {
-            let summary = format!("delete orphaned MutatingWebhookConfiguration {webhook}");
+            let summary = format!(
+                "delete MutatingWebhookConfiguration {webhook}, which nobody answers any more"
+            );
             remove(
                 ObjectKind::MutatingWebhookConfiguration,
                 None,
@@ -320,14 +318,13 @@ fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPl
         plan.changes.push(SetupChange::Await(WaitCondition::OperatorGone));
     }
     let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
-    plan.changes.extend(FinalizerOwner::Operator.releases(namespaces));
+    plan.changes.extend(FinalizerOwner::Operator.held(namespaces));
 }
 
-/// Permissions to create the missing objects. RBAC allows granting only permissions that the user
-/// has.
-pub(super) fn required_permissions(setup: &SetupSession) -> Vec<ResourceAttributes> {
+/// What it takes to make those of its objects that are missing. Kubernetes lets nobody grant rights that they do not have.
+pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
     let objects =
-        setup.found.controller.as_ref().map(|found| found.objects.as_slice()).unwrap_or_default();
+        setup.found.bridge.as_ref().map(|found| found.objects.as_slice()).unwrap_or_default();
     let missing =
         |kind| objects.iter().any(|(object, found)| object.kind == kind && found.is_none());
     let kinds = [
@@ -353,38 +350,35 @@ pub(super) fn required_permissions(setup: &SetupSession) -> Vec<ResourceAttribut
         .collect()
 }
 
-/// Waits until the plan is complete.
-pub(in crate::setup) async fn wait_until_ready(
-    setup: &mut SetupSession,
-    ui: &Ui,
-) -> Result<(), Error> {
-    let deadline = Instant::now() + setup.options.operator_timeout;
-    let waiting = ui.waiting("Waiting for the controller");
+/// Looks until all of it is as planned.
+pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
+    let deadline = Instant::now() + setup.answers.operator_timeout;
+    let waiting = ui.waiting("Waiting for the bridge");
     loop {
         setup.discover_operator().await;
         setup.discover_controller().await;
-        if setup.options.replace_operator {
+        if setup.answers.replace_operator {
             setup.discover_integration().await;
         }
         if let Some(unread) =
-            transient_read_error(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline)
+            unread_state(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline)
         {
             waiting.say(&unread);
             backoff::sleep(POLL_INTERVAL).await;
             continue;
         }
         let plan = setup.plan(SetupStep::Operator);
-        match (plan.blocker, plan.changes.first()) {
+        match (plan.obstacle, plan.changes.first()) {
             (Some(Blocker::Blocked { reason, hints }), _) => {
                 return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
             }
             (_, None) => return Ok(()),
             (_, Some(left)) if Instant::now() + POLL_INTERVAL > deadline => {
                 return Err(Error::new(format!(
-                    "the change was applied but has not taken effect: {}",
+                    "it was done, but is still to be done: {}",
                     left.summary()
                 ))
-                .hint("another process may be changing the same objects; try again"));
+                .hint("somebody else may be at the same work; run it again"));
             }
             (_, Some(left)) => waiting.say(&left.summary()),
         }
@@ -392,62 +386,64 @@ pub(in crate::setup) async fn wait_until_ready(
     }
 }
 
-/// A read error that is worth a retry. A missing permission is not.
-fn transient_read_error(setup: &SetupSession) -> Option<String> {
+/// What could not be read just now. One answer that is missing among hundreds is no reason to give up; a right that lacks
+/// does not come by itself.
+fn unread_state(setup: &SetupSession) -> Option<String> {
     let found = &setup.found;
-    let mut unread =
-        found.operator.as_ref().err().into_iter().chain(found.controller.as_ref().err());
+    let mut unread = found.operator.as_ref().err().into_iter().chain(found.bridge.as_ref().err());
     unread
         .find(|unread| unread.kind != ReadErrorKind::Forbidden)
         .map(|unread| unread.reason.clone())
 }
 
-pub(in crate::setup) async fn wait_for(
+/// Waits for what others do.
+pub(in crate::setup) async fn wait(
     setup: &mut SetupSession,
     ui: &Ui,
     awaited: WaitCondition,
 ) -> Result<(), Error> {
-    let deadline = Instant::now() + setup.options.operator_timeout;
+    let deadline = Instant::now() + setup.answers.operator_timeout;
     let waiting = ui.waiting(match awaited {
-        WaitCondition::Controller => "Waiting for the controller",
-        WaitCondition::OperatorGone => "Waiting for the operator to stop",
+        WaitCondition::Bridge => "Waiting for the bridge",
+        WaitCondition::OperatorGone => "Waiting for the operator to go",
     });
     loop {
         setup.discover_operator().await;
         setup.discover_controller().await;
         let state = match awaited {
-            WaitCondition::Controller => controller_state(&setup.found.controller),
+            WaitCondition::Bridge => controller_state(&setup.found.bridge),
             WaitCondition::OperatorGone => operator_state(&setup.found.operator),
         };
         let Some(state) = state else { return Ok(()) };
         if Instant::now() + POLL_INTERVAL > deadline {
-            return Err(Error::new(state)
-                .hint("run the same command again to resume, or increase --operator-timeout"));
+            return Err(Error::new(state).hint(
+                "the same command goes on where it stopped; --operator-timeout waits longer",
+            ));
         }
         waiting.say(&state);
         backoff::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Progress of the rollout; none if it is complete.
+/// How far the bridge has come; none if it runs.
 fn controller_state(found: &Observed<InstalledController>) -> Option<String> {
     match found {
-        Ok(found) if found.is_ready() => None,
+        Ok(found) if found.runs() => None,
         Ok(found) => {
             let (ready, wanted) = found.pods().unwrap_or_default();
-            let namespace = &found.manifests.namespace;
+            let namespace = &found.bridge.namespace;
             Some(format!(
-                "the controller is not running yet: {ready} of {wanted} pods are ready (oc describe pods -n {namespace})"
+                "the bridge is not running yet: {ready} of {wanted} pods are ready (oc describe pods -n {namespace})"
             ))
         }
         Err(unread) => Some(unread.to_string()),
     }
 }
 
-/// Reason to wait for the operator; none if it has stopped.
+/// What there still is of the operator; none if it does not run any more.
 fn operator_state(found: &Observed<Operator>) -> Option<String> {
     match found {
-        Ok(operator) if operator.is_running() => Some("the operator is still running".into()),
+        Ok(operator) if operator.is_running() => Some("the operator still runs".into()),
         Ok(_) => None,
         Err(unread) => Some(unread.to_string()),
     }

@@ -1,5 +1,5 @@
-//! Functions of OpenShift's API server beyond CustomResourceDefinitions: instantiation of
-//! BuildConfigs, and imports, with the sandbox's rules.
+//! What OpenShift's own API server does and a definition cannot: Builds made of BuildConfigs, and imports. The rules are
+//! the sandbox's.
 
 use std::sync::Arc;
 
@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::proxy::{Answer, Upstream, forward, json_response};
 
-/// For `oc start-build`. kube-apiserver does not serve this subresource, but it checks the
-/// permission.
+/// What `oc start-build` asks for. The server knows no such subresource, but whether the caller may use it.
 pub(crate) async fn instantiate(
     State(upstream): State<Arc<Upstream>>,
     Path((namespace, name)): Path<(String, String)>,
@@ -45,7 +44,7 @@ pub(crate) async fn instantiate(
     Ok(json_response(status, &build))
 }
 
-/// An ImageStreamImport. A dry run on kube-apiserver checks permissions and validity first.
+/// An ImageStreamImport. Tried on the server first, which knows who may import and what is well-formed.
 pub(crate) async fn import(
     State(upstream): State<Arc<Upstream>>,
     Path(namespace): Path<String>,
@@ -103,7 +102,7 @@ pub(crate) async fn import(
     Ok(json_response(201, &request))
 }
 
-/// By registry.
+/// The certificate authorities that the image configuration names, by registry.
 async fn authorities(api: &Api) -> Result<Value> {
     let configuration =
         api.get("/apis/config.openshift.io/v1/images/cluster").await?.unwrap_or_default();
@@ -117,7 +116,7 @@ async fn authorities(api: &Api) -> Result<Value> {
     Ok(map.map_or(Value::Null, |mut map| map["data"].take()))
 }
 
-/// Updates spec and status, each if changed.
+/// Stores a stream's new spec and status, each where it differs.
 async fn write(api: &Api, path: &str, stream: &Value, updated: Value) -> Result<Value> {
     let mut stored = stream.clone();
     if updated["spec"] != stream["spec"] {

@@ -1,7 +1,7 @@
-//! A real etcd and kube-apiserver for the integration suite, with the kinds of OpenShift and OLM,
-//! users with roles, and simulated controllers.
+//! A real etcd and kube-apiserver for the integration suite, dressed up as OpenShift as far as the suite looks:
+//! the kinds of OpenShift and OLM, users with their roles, and somebody who plays the controllers.
 //!
-//! `tests/envtest/build` builds the servers; `KUBEBUILDER_ASSETS` is their folder.
+//! `tests/envtest/build` makes the servers; `KUBEBUILDER_ASSETS` names the folder they are in.
 
 mod aggregated;
 mod api;
@@ -31,33 +31,36 @@ pub use proxy::Proxy;
 use sandbox::openshift::{definitions, olm};
 use sandbox::quay::Quay;
 
-/// The folder of the servers, as in controller-runtime's envtest.
+/// Names the folder with the servers, as for every program that tests against a real API server.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// The users and their groups. `dev` has the permissions of grants; `guest` has none.
+/// The users and their groups. What `dev` may do is a matter of grants; `nobody` may do nothing.
 const USERS: [(&str, &str); 3] =
-    [("admin", "system:masters"), ("dev", "developers"), ("guest", "developers")];
+    [("admin", "system:masters"), ("dev", "developers"), ("nobody", "developers")];
 
-/// The initial grant, as in the sandbox.
+/// The user and namespace of the one grant that holds from the start, as in the sandbox.
 const FIRST_GRANT: (&str, &str) = ("dev", "myproj");
 
+/// Namespaces that the API server makes itself.
 const BUILT_IN: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// Where the CustomResourceDefinitions are.
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// Generous, as the machine may be busy with other tests.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long to wait for anything. Far more than it takes, as the machine may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An API server with its etcd, which are killed on drop and when the process ends. Its methods
-/// block: not for async code.
+/// A running API server with its etcd. Both are killed when this is dropped, and when the process ends in any other
+/// way. Not for use inside an async runtime: its methods block.
 pub struct Envtest {
-    // Dropped in this order: clients before servers.
+    // Fields are dropped in this order: who talks to a server goes before the server.
     runtime: Runtime,
     api: Api,
     shared: Shared,
     url: String,
     ca_pem: String,
     etcd_url: String,
+    /// Whether the kinds of OpenShift and OLM are there.
     is_openshift: bool,
     api_server: Mutex<Server>,
     _etcd: Server,
@@ -65,7 +68,7 @@ pub struct Envtest {
 }
 
 impl Envtest {
-    /// Starts the servers in `KUBEBUILDER_ASSETS`; `None` if unset or empty.
+    /// Starts the servers in the folder that `KUBEBUILDER_ASSETS` names; `None` when it is unset or empty.
     ///
     /// # Errors
     /// As [`Envtest::start`].
@@ -73,7 +76,8 @@ impl Envtest {
         assets().map(|assets| Envtest::start(&assets)).transpose()
     }
 
-    /// Like [`Envtest::from_env`], but plain Kubernetes: without OpenShift's kinds and controllers.
+    /// Starts the servers in the folder that `KUBEBUILDER_ASSETS` names without OpenShift's kinds and controllers: what
+    /// answers is Kubernetes alone. `None` when the variable is unset or empty.
     ///
     /// # Errors
     /// As [`Envtest::start`].
@@ -81,10 +85,10 @@ impl Envtest {
         assets().map(|assets| Envtest::launch(&assets)).transpose()
     }
 
-    /// Also installs the initial state of the cluster.
+    /// Starts the servers in `assets` and brings the cluster into its initial state.
     ///
     /// # Errors
-    /// If a server is missing, ends or does not become ready; quotes its log.
+    /// When a server is missing, ends or does not become ready; the message quotes its log.
     pub fn start(assets: &Path) -> Result<Envtest> {
         let envtest = Envtest { is_openshift: true, ..Envtest::launch(assets)? };
         let (api, shared) = (&envtest.api, &envtest.shared);
@@ -100,6 +104,7 @@ impl Envtest {
         Ok(envtest)
     }
 
+    /// Starts the servers and waits until they are ready.
     fn launch(assets: &Path) -> Result<Envtest> {
         let dir = tempfile::Builder::new().prefix("envtest-").tempdir()?;
         let [port, etcd_port, peer_port] = process::free_ports()?;
@@ -132,45 +137,46 @@ impl Envtest {
         })
     }
 
-    /// Not the proxy's address.
+    /// The API server's own address, past any proxy.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// PEM.
+    /// The certificates to trust at [`Envtest::url`], PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// Plain HTTP.
+    /// Where etcd is served, over plain HTTP.
     #[must_use]
     pub fn etcd_url(&self) -> &str {
         &self.etcd_url
     }
 
-    /// The bearer token of `admin` (everything), `dev` (project administrator where granted) or `guest` (nothing).
+    /// The bearer token of `admin` (everything), `dev` (project administrator where granted) or `nobody` (nothing).
     /// Any other user's is refused by the server.
     #[must_use]
     pub fn token(&self, user: &str) -> String {
         token(user)
     }
 
-    /// Starts a proxy that logs, counts, delays and fails requests, and writes its kubeconfig to
-    /// `dir`. It implements OpenShift's own API functions; imports read from `quay`.
+    /// Starts a proxy in front of the API server that logs, counts, delays and faults requests, and writes a
+    /// kubeconfig for it to `dir`. What OpenShift's own API server would do it does itself: imports find their images in
+    /// `quay`.
     ///
     /// # Errors
-    /// If no port is free or `dir` is not writable.
+    /// When no port can be had or `dir` cannot be written.
     pub fn proxy(&self, dir: &Path, quay: Option<&Quay>) -> Result<Proxy> {
         self.runtime.block_on(Proxy::start(&self.url, &self.ca_pem, &self.api, quay, dir))
     }
 
-    /// Restarts the API server on the stored data. It forgets earlier events: existing watches
-    /// receive 410.
+    /// Kills the API server and starts it again on what it had stored. It knows nothing of what happened before: whoever
+    /// watches from back then is told that it is gone.
     ///
     /// # Errors
-    /// If it does not become ready.
+    /// When it does not become ready again.
     pub fn restart_api_server(&self) -> Result<()> {
         self.api_server.lock().unwrap_or_else(PoisonError::into_inner).restart()?;
         let is_ready = || async { Ok(self.api.is_ready().await) };
@@ -183,11 +189,11 @@ impl Envtest {
         })
     }
 
-    /// Makes `user` project administrator of `namespace` until the next reset, even if the
-    /// namespace is created later.
+    /// Makes `user` project administrator of `namespace` until the next reset: now, when it exists, and whenever it
+    /// is created.
     ///
     /// # Errors
-    /// If the permission does not become effective.
+    /// When the right does not come into force.
     pub fn grant(&self, user: &str, namespace: &str) -> Result<()> {
         self.shared.grants().insert((user.to_owned(), namespace.to_owned()));
         let review = json!({
@@ -197,8 +203,8 @@ impl Envtest {
             if self.api.get(&format!("/api/v1/namespaces/{namespace}")).await?.is_none() {
                 return Ok(());
             }
-            // RoleBindings become effective with a delay.
-            eventually(&format!("{user}'s permission in {namespace}"), &self.shared, || async {
+            // The authorizer learns of a RoleBinding a moment after it is stored.
+            eventually(&format!("{user}'s right in {namespace}"), &self.shared, || async {
                 let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
                 Ok(self.api.create(path, &review).await?["status"]["allowed"] == true)
             })
@@ -206,11 +212,11 @@ impl Envtest {
         })
     }
 
-    /// Restores the initial state: removes QuayIntegrations, the operator, webhooks, namespaces,
-    /// other grants, and objects in `default` and `openshift*`. Removes finalizers of namespaces.
+    /// Back to the initial state: no QuayIntegration, no operator, no webhook, no namespace that a test made, no grant but the
+    /// first, nothing left behind in `default` and `openshift*`. Finalizers of namespaces are cut off.
     ///
     /// # Errors
-    /// If a namespace is not deleted, for example because of a finalizer on its content.
+    /// When a namespace does not go, e.g. because something in it has a finalizer.
     pub fn reset(&self) -> Result<()> {
         self.shared
             .grants()
@@ -241,7 +247,7 @@ impl Envtest {
         })
     }
 
-    /// Restores the QuayIntegration's definition if it was replaced.
+    /// Brings back the QuayIntegration's definition where it is not the one from the start.
     async fn restore_definition(&self) -> Result<()> {
         let path = format!("{DEFINITIONS}/{}", definitions::QUAY_INTEGRATIONS);
         let is_ours = |definition: Value| {
@@ -267,6 +273,7 @@ impl Envtest {
     }
 }
 
+/// The folder with the servers, if one is named.
 fn assets() -> Option<PathBuf> {
     env::var_os(ASSETS).filter(|assets| !assets.is_empty()).map(PathBuf::from)
 }
@@ -277,7 +284,7 @@ fn etcd_arguments(dir: &Path, client_url: &str, peer_url: &str) -> Vec<String> {
         format!("--metrics-bind-address-client-urls={client_url}"),
         format!("--advertise-client-urls={client_url}"),
         format!("--metrics-bind-address-peer-urls={peer_url}"),
-        // Data is temporary, so durability is not required.
+        // Nothing is kept, so nothing need survive a power cut.
         "--unsafe-no-fsync".to_owned(),
     ]
 }
@@ -296,7 +303,7 @@ fn api_server_arguments(dir: &Path, etcd_url: &str, port: u16) -> Result<Vec<Str
         "--bind-address=127.0.0.1".to_owned(),
         "--advertise-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
-        // The server generates its certificate there.
+        // The server makes its own certificate there.
         format!("--cert-dir={}", dir.display()),
         format!("--token-auth-file={}", dir.join("users.csv").display()),
         "--authorization-mode=RBAC".to_owned(),
@@ -307,28 +314,28 @@ fn api_server_arguments(dir: &Path, etcd_url: &str, port: u16) -> Result<Vec<Str
             dir.join("service-accounts.key").display()
         ),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        // The endpoint is unused, and rejects a loopback address.
+        // Nothing looks for the API server inside the cluster, and a loopback address is refused there.
         "--endpoint-reconciler-type=none".to_owned(),
     ])
 }
 
-/// Fixed, so that tests can search output for them.
+/// Tokens only guard a server on loopback that ends with the test; being fixed, they are easy to look for in output.
 fn token(user: &str) -> String {
     format!("envtest-token-of-{user}")
 }
 
-/// Returns a client and the server's certificates.
+/// Waits until the API server is ready; returns a client of it and the certificates it made.
 async fn ready(
     url: &str,
     dir: &Path,
     etcd: &mut Server,
     api_server: &mut Server,
 ) -> Result<(Api, String)> {
-    let deadline = Instant::now() + WAIT_TIMEOUT;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         etcd.check()?;
         api_server.check()?;
-        // Missing or incomplete at first.
+        // Absent at first, and half written for a moment.
         let ca_pem = fs::read_to_string(dir.join("apiserver.crt")).unwrap_or_default();
         if let Ok(api) = Api::new(url, &ca_pem, &token("admin"))
             && api.is_ready().await
@@ -336,32 +343,30 @@ async fn ready(
             return Ok((api, ca_pem));
         }
         if Instant::now() > deadline {
-            bail!(
-                "kube-apiserver is not ready after {WAIT_TIMEOUT:?}:\n{}",
-                api_server.end_of_log()
-            );
+            bail!("kube-apiserver is not ready after {PATIENCE:?}:\n{}", api_server.end_of_log());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Creates the definitions and waits until they are served.
+/// Makes the server know the kinds of OpenShift and OLM, and waits until it serves them.
 async fn install_kinds(api: &Api, shared: &Shared) -> Result<()> {
     let created: Vec<Value> = kinds::KINDS.iter().map(kinds::Kind::definition).collect();
     try_join_all(created.iter().map(|definition| api.create(DEFINITIONS, definition))).await?;
     served(api, shared).await
 }
 
+/// Waits until all kinds of OpenShift and OLM are served.
 async fn served(api: &Api, shared: &Shared) -> Result<()> {
     for kind in &kinds::KINDS {
-        // 404 until it is served, then 429 while its storage is initialized.
+        // 404 until it is served, then 429 while its storage is made.
         eventually(&kind.path(), shared, || async { Ok(api.list(&kind.path()).await.is_ok()) })
             .await?;
     }
     Ok(())
 }
 
-/// Waits for the default objects of all namespaces and for the catalog's package.
+/// Waits until every namespace has what the controllers give it, and the catalog's package is to be had.
 async fn settled(api: &Api, shared: &Shared) -> Result<()> {
     let packages =
         "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests";
@@ -369,27 +374,25 @@ async fn settled(api: &Api, shared: &Shared) -> Result<()> {
         Ok(api.get(&format!("{packages}/{}", olm::PACKAGE)).await?.is_some())
     })
     .await?;
-    eventually("the default objects of the namespaces", shared, || async {
+    eventually("the namespaces to be furnished", shared, || async {
         let namespaces = api.list("/api/v1/namespaces").await?;
         let accounts = api.list("/api/v1/serviceaccounts").await?;
-        Ok(namespaces
-            .iter()
-            .all(|namespace| controllers::has_default_objects(namespace, &accounts)))
+        Ok(namespaces.iter().all(|namespace| controllers::is_furnished(namespace, &accounts)))
     })
     .await
 }
 
-/// Polls `holds`.
+/// Asks `holds` until it says yes.
 async fn eventually<F: Future<Output = Result<bool>>>(
     what: &str,
     shared: &Shared,
     holds: impl Fn() -> F,
 ) -> Result<()> {
-    let deadline = Instant::now() + WAIT_TIMEOUT;
+    let deadline = Instant::now() + PATIENCE;
     while !holds().await.with_context(|| format!("waiting for {what}"))? {
         if Instant::now() > deadline {
-            let last_error = shared.last_error().unwrap_or_else(|| "no error known".to_owned());
-            bail!("waited {WAIT_TIMEOUT:?} for {what}: {last_error}");
+            let trouble = shared.trouble().unwrap_or_else(|| "no trouble known".to_owned());
+            bail!("waited {PATIENCE:?} for {what}: {trouble}");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,4 +1,4 @@
-//! A proxy with the sandbox's log and fault rules in front of the real API server.
+//! The sandbox's log and fault rules in front of the real API server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,13 +25,14 @@ use crate::aggregated::{import, instantiate};
 use crate::api::{Api, http_client};
 use crate::{USERS, token};
 
-/// A TLS server that forwards and logs requests. Stops on drop, and with its [`crate::Envtest`].
+/// A TLS server that passes requests on to the API server and keeps a log of them. It ends when dropped, and with the
+/// [`crate::Envtest`] it belongs to.
 pub struct Proxy {
     /// `https://127.0.0.1:<port>`
     pub url: String,
-    /// Log, fault rules and latency.
+    /// The log, the fault rules and the latency.
     pub traffic: Traffic,
-    /// The kubeconfig with the contexts `admin` (current), `dev` and `guest`, as the sandbox's.
+    /// The kubeconfig with the contexts `admin` (current), `dev` and `nobody`, as the sandbox's.
     pub kubeconfig: PathBuf,
     _server: Server,
 }
@@ -73,7 +74,7 @@ impl Proxy {
     }
 }
 
-/// JSON is valid YAML.
+/// JSON, which every reader of YAML reads.
 fn kubeconfig_for(url: &str, ca_pem: &str) -> Value {
     let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
     let users = USERS.map(|(user, _)| json!({ "name": user, "user": { "token": token(user) } }));
@@ -91,18 +92,18 @@ fn kubeconfig_for(url: &str, ca_pem: &str) -> Value {
     })
 }
 
-/// Connections of the handlers.
+/// What the handlers reach the API server with.
 pub(crate) struct Upstream {
     http: Client,
     url: String,
-    /// Administrator's client.
+    /// The administrator, who sees all namespaces.
     pub(crate) api: Api,
-    /// Source of imports.
+    /// Where imports find images.
     pub(crate) quay: Option<Quay>,
 }
 
 impl Upstream {
-    /// Sends a request with the caller's headers and identity.
+    /// Sends a request as `headers` say, so with the caller's identity.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -122,8 +123,8 @@ impl Upstream {
             .await
     }
 
-    /// OpenShift shows a project to users who can read its namespace.
-    async fn can_see(&self, namespace: &Value, headers: &HeaderMap) -> bool {
+    /// Whether the caller may read a namespace; OpenShift shows them its project then.
+    async fn may_see(&self, namespace: &Value, headers: &HeaderMap) -> bool {
         let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
         let answer = self
             .send(Method::GET, &format!("/api/v1/namespaces/{name}"), headers, Bytes::new())
@@ -134,7 +135,7 @@ impl Upstream {
 
 pub(crate) type Answer = std::result::Result<Response<Body>, BadGateway>;
 
-/// Forwards a request and streams the response, which a watch requires.
+/// Passes a request on as it is and the answer back as it comes, so a watch streams.
 pub(crate) async fn forward(
     State(upstream): State<Arc<Upstream>>,
     method: Method,
@@ -154,14 +155,15 @@ pub(crate) async fn forward(
     Ok(response)
 }
 
-/// Lists the projects that are visible to the caller, which a CRD cannot do.
+/// The projects the caller can see. This is more than the CRD can do: on OpenShift the answer to a list depends on
+/// who asks.
 async fn projects(
     upstream: State<Arc<Upstream>>,
     RawQuery(query): RawQuery,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    // kube-apiserver checks authentication and permission.
+    // The server decides whether the caller is anybody and may ask at all.
     let answer = forward(upstream.clone(), Method::GET, uri, headers.clone(), Bytes::new()).await?;
     if answer.status() != StatusCode::OK {
         return Ok(answer);
@@ -171,7 +173,7 @@ async fn projects(
     let namespaces = list["items"].take();
     let namespaces = namespaces.as_array().map(Vec::as_slice).unwrap_or_default();
     let visible =
-        join_all(namespaces.iter().map(|namespace| upstream.can_see(namespace, &headers))).await;
+        join_all(namespaces.iter().map(|namespace| upstream.may_see(namespace, &headers))).await;
     let items = namespaces
         .iter()
         .zip(visible)
@@ -183,7 +185,7 @@ async fn projects(
     Ok(json_response(200, &list))
 }
 
-/// Returns kube-apiserver's rejection if the project is not visible.
+/// One project; where the caller cannot see it, the server's own refusal.
 async fn project(
     upstream: State<Arc<Upstream>>,
     PathOf(name): PathOf<String>,
@@ -191,7 +193,7 @@ async fn project(
     headers: HeaderMap,
 ) -> Answer {
     match upstream.api.get(&format!("/api/v1/namespaces/{name}")).await? {
-        Some(namespace) if upstream.can_see(&namespace, &headers).await => {
+        Some(namespace) if upstream.may_see(&namespace, &headers).await => {
             Ok(json_response(200, &as_project(&namespace)))
         }
         _ => forward(upstream, Method::GET, uri, headers, Bytes::new()).await,
@@ -210,7 +212,7 @@ pub(crate) fn json_response(status: u16, body: &Value) -> Response<Body> {
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// The API server was unreachable, or rejected the administrator.
+/// The API server could not be reached, or did not answer as the administrator may expect.
 pub(crate) struct BadGateway(String);
 
 impl<E: Into<anyhow::Error>> From<E> for BadGateway {

@@ -1,4 +1,4 @@
-//! Runs the examples of the help.
+//! The examples of the help, run as they stand.
 
 use clap::{Command, CommandFactory as _};
 use oc_quay::cli::Cli;
@@ -9,7 +9,7 @@ use super::markdown::commands;
 use super::reference;
 use crate::support::World;
 
-/// The `oc quay` command lines among the examples of a command.
+/// The command lines of ours among the examples of a command.
 fn examples(command: &Command) -> Vec<Vec<String>> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let lines =
@@ -17,8 +17,8 @@ fn examples(command: &Command) -> Vec<Vec<String>> {
     lines.filter_map(|words| super::commands::arguments(&words).map(<[String]>::to_vec)).collect()
 }
 
-/// A cluster with the objects of the examples.
-fn world_of_examples() -> Option<World> {
+/// A cluster with everything that the examples name.
+fn furnished() -> Option<World> {
     let world = World::stand_in_bare(Options::default(), "the examples are run once")?;
     world.namespace("shop");
     world.image_stream("shop", "app");
@@ -37,7 +37,7 @@ fn world_of_examples() -> Option<World> {
     Some(world)
 }
 
-/// Runs an example with all answers as flags.
+/// Runs an example as somebody who said beforehand what it would ask for.
 fn run(world: &World, arguments: &[String]) {
     let quay = &world.sandbox.quay;
     let arguments: Vec<_> =
@@ -56,7 +56,7 @@ fn run(world: &World, arguments: &[String]) {
 }
 
 #[test]
-fn every_command_has_working_examples() {
+fn every_command_has_examples_and_they_work() {
     let of: Vec<_> = reference::commands("oc quay", &Cli::command())
         .iter()
         .map(|command| {
@@ -69,16 +69,16 @@ fn every_command_has_working_examples() {
             examples
         })
         .collect();
-    let Some(world) = world_of_examples() else { return };
+    let Some(world) = furnished() else { return };
     world.integration();
-    // Commands that do not end have their own tests.
+    // What runs for ever has tests of its own.
     let ends = |example: &Vec<String>| {
         example[0] != "run" || example.iter().any(|word| word == "--manifests")
     };
     for example in of.into_iter().flatten().filter(ends) {
         if example[0] == "setup" {
-            // Each has a new world.
-            let Some(world) = world_of_examples() else { return };
+            // Each begins anew.
+            let Some(world) = furnished() else { return };
             run(&world, &example);
         } else {
             run(&world, &example);

@@ -17,21 +17,22 @@ use super::markdown::commands;
 use super::{assert_fresh, pages};
 use crate::support::{Command, World};
 
-/// A page with this line starts without the integration and the operator's definitions.
+/// On a page with this line nothing is set up at first, not even the operator's resources.
 const BARE: &str = "<!-- a cluster without the integration -->";
 
 /// The width of the terminal, in columns, and a height at which nothing of a session scrolls away, in rows.
 const WINDOW: (u16, u16) = (100, 500);
 
-/// Concurrent pages; a session mostly waits.
+/// So many pages at once; a session waits more than it works.
 const AT_ONCE: usize = 6;
 
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long is waited for a question.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The namespaces besides `shop`, with the one image stream of each.
 const MORE_NAMESPACES: [(&str, &str); 2] = [("billing", "api"), ("intranet", "wiki")];
 
-/// The page with the real output of its sessions.
+/// The page with what its sessions really print.
 fn replayed(page: &str, shell: &mut Shell) -> String {
     let (mut fresh, mut in_session) = (String::new(), false);
     for line in page.lines() {
@@ -63,7 +64,7 @@ fn replayed(page: &str, shell: &mut Shell) -> String {
     fresh
 }
 
-/// A user at a terminal, with a cluster and a Quay.
+/// Somebody at a terminal, with a cluster and a Quay.
 struct Shell {
     world: World,
     is_bare: bool,
@@ -87,7 +88,7 @@ impl Shell {
         Some(Self { world, is_bare, last_code: 0, answers: vec![] })
     }
 
-    /// Runs a line and returns the terminal's content.
+    /// Runs a line and returns what a terminal shows.
     fn run(&mut self, line: &str) -> String {
         let commands = commands(line);
         let words: Vec<_> = commands.iter().flatten().map(String::as_str).collect();
@@ -155,7 +156,7 @@ impl Shell {
         let answers = std::mem::take(&mut self.answers);
         let (shown, code) = if answers.is_empty() {
             let run = command.env("COLUMNS", WINDOW.0.to_string()).run();
-            // The report is last: until then only stderr is written.
+            // The report comes last: while it is put together, only stderr is written to.
             (run.stderr + &run.stdout, run.code.unwrap())
         } else {
             (self.converse(command, answers), 0)
@@ -165,7 +166,7 @@ impl Shell {
         let openshift = sandbox.openshift.url().trim_start_matches("https://").to_owned();
         let dir = format!("{}/", self.world.dir().display());
         let host = sandbox.quay.host();
-        // A host as a key has dots instead of its colon.
+        // As a key, a host has dots for its colon.
         let shown = shown
             .replace(&host, "quay.example.com")
             .replace(&host.replace(':', ".."), "quay.example.com");
@@ -174,20 +175,20 @@ impl Shell {
         ))
     }
 
-    /// Runs the program at a terminal and answers its questions, with Enter by default, until all
-    /// answers are used.
+    /// Runs the program at a terminal and answers its questions, with the Enter key where no answer is given, until all
+    /// answers are.
     fn converse(&self, command: Command<'_>, mut answers: Vec<(String, String)>) -> String {
         let terminal = command.in_window(WINDOW.0, WINDOW.1);
         let mut row = 0;
         while !answers.is_empty() {
-            let deadline = Instant::now() + QUESTION_TIMEOUT;
+            let deadline = Instant::now() + PATIENCE;
             let question = loop {
                 let screen = terminal.screen();
                 if let Some((asked, question)) = question_below(&screen, row) {
                     row = asked;
                     break question;
                 }
-                assert!(Instant::now() < deadline, "no question for {answers:?}:\n{screen}");
+                assert!(Instant::now() < deadline, "nobody asks {answers:?}:\n{screen}");
                 std::thread::sleep(Duration::from_millis(10));
             };
             let given = answers
@@ -205,7 +206,7 @@ impl Shell {
         terminal.ends_with(0).screen + "\n"
     }
 
-    /// The value of an argument: a file in the world's folder, or an address of our Quay.
+    /// What a word stands for: a file in the world's folder, or an address of our Quay.
     fn real(&self, word: &str) -> String {
         let file = self.world.dir().join(word);
         if !word.is_empty() && file.is_file() {
@@ -221,7 +222,7 @@ fn question_below(screen: &str, row: usize) -> Option<(usize, String)> {
     below.find_map(|(row, line)| Some((row, line.strip_prefix("? ")?.to_owned())))
 }
 
-/// A cluster without the integration, with namespace `shop` and its image streams.
+/// A cluster as it comes, with namespace `shop` and its image streams.
 fn bare(why: &str) -> Option<World> {
     let cluster = Cluster { without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let world = World::stand_in_bare(Options { cluster, ..Options::default() }, why)?;
@@ -232,7 +233,7 @@ fn bare(why: &str) -> Option<World> {
     Some(world)
 }
 
-/// Replaces the digests of builds, which differ in each run.
+/// The digest of what is built is another one each time.
 fn same_digests(shown: &str) -> String {
     let mut parts = shown.split("sha256:");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -243,7 +244,7 @@ fn same_digests(shown: &str) -> String {
     })
 }
 
-/// Replaces the time of a JSON report.
+/// The time of a report in JSON is another one each time.
 fn same_times(shown: &str) -> String {
     let line = |line: &str| match line.trim_start() {
         field if field.starts_with("\"time\": ") => {
@@ -274,7 +275,7 @@ fn sessions_end_as_shown() {
 }
 
 #[test]
-fn detects_sessions_that_differ() {
+fn what_is_shown_and_is_not_so_is_noticed() {
     let Some(mut shell) = Shell::new("") else { return };
     let page = "Text\n```console\n$ oc quay version --client\noc-quay 0.0.0\n$ echo $?\n1\n```\n```sh\n$ untouched\n```\n";
     let version = env!("CARGO_PKG_VERSION");

@@ -1,16 +1,16 @@
-//! Objects without read permission are unknown: never missing, and never repaired.
+//! What may not be read is unknown: never missing, and never repaired.
 
 use sandbox::traffic::Fault;
 
 use super::{expected, found};
 use crate::support::World;
 
-/// A rejection as the API server answers it.
+/// A refusal as the API server words it.
 const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
     "message":"User \"admin\" cannot do that"}"#;
 
 #[test]
-fn unreadable_objects_are_unknown_and_not_repaired() {
+fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let in_cluster = [
@@ -33,7 +33,7 @@ fn unreadable_objects_are_unknown_and_not_repaired() {
         ("v1/repository?", "OQ901 Repository"),
     ];
     for (path, finding) in in_quay {
-        // Not 403, which Quay answers for missing objects too.
+        // Not 403: Quay says that of what is not there, too.
         world
             .quay_traffic()
             .fault(Fault::on("GET", path).status(400).body(r#"{"message":"Not today"}"#));
@@ -58,7 +58,7 @@ fn assert_unknown(world: &World, path: &str, findings: &[&str]) {
 }
 
 #[test]
-fn hints_flags_and_administrator_without_read_permission() {
+fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways_out() {
     let world = World::new();
     world.grant("dev", "shop");
     for user in ["dev", "nobody"] {
@@ -72,7 +72,7 @@ fn hints_flags_and_administrator_without_read_permission() {
             );
             let is_asked_to_run_it =
                 run.stderr.contains(&format!("administrator to run: oc quay {command} -n shop\n"));
-            // `status` needs no token.
+            // A status needs no token.
             assert_eq!(is_asked_to_run_it, command != "status", "{}", run.stderr);
         }
     }
@@ -80,7 +80,7 @@ fn hints_flags_and_administrator_without_read_permission() {
 }
 
 #[test]
-fn infers_quay_from_pull_secrets_without_permissions() {
+fn works_from_own_pull_secrets_without_any_cluster_right() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -95,7 +95,7 @@ fn infers_quay_from_pull_secrets_without_permissions() {
     }
     assert!(world.quay_traffic().entries().is_empty(), "there is no token");
     let probe = world.oc_quay(&["status", "-n", "shop", "--probe"]).user("dev").succeeds();
-    assert!(probe.stdout.contains("3 of 3 credentials accepted"), "{}", probe.stdout);
+    assert!(probe.stdout.contains("3 of 3 logins accepted"), "{}", probe.stdout);
     world.remove_from_list("shop", "default", "imagePullSecrets", "default-quay-openshift");
     let status = world.oc_quay(&["status", "-n", "shop"]).user("dev").ends_with(1);
     assert!(
@@ -106,7 +106,7 @@ fn infers_quay_from_pull_secrets_without_permissions() {
 }
 
 #[test]
-fn names_unread_object_and_command_for_administrators() {
+fn names_the_unread_object_and_the_administrators_command() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -172,10 +172,10 @@ fn version_takes_quay_from_own_pull_secrets() {
 }
 
 #[test]
-fn sends_no_token_to_quay_of_pull_secret() {
+fn sends_no_token_where_a_pull_secret_says() {
     let world = World::new();
     world.grant("dev", "shop");
-    // A user with the role `edit` in the project can write this.
+    // Whoever has the role `edit` in a project can write this.
     world.create_login("shop", "builder-quay-openshift", "openshift_shop+builder:password");
     let token = world.sandbox.quay.admin_token();
     let run = world
@@ -188,7 +188,7 @@ fn sends_no_token_to_quay_of_pull_secret() {
 }
 
 #[test]
-fn user_without_permissions_sees_only_unknown() {
+fn somebody_with_no_rights_at_all_sees_only_unknowns() {
     let world = World::new();
     let status = world
         .oc_quay(&["status", "-n", "shop", "-o", "json", "--cluster-id", "openshift", "--quay-url"])

@@ -1,4 +1,4 @@
-//! Runs the hint of each finding, as the user or as the administrator it is for, and asserts that the finding is resolved.
+//! The command of each finding is run as the person who saw it, or as the administrator it asks, and then the finding is gone.
 
 use std::collections::BTreeSet;
 
@@ -12,30 +12,30 @@ use serde_json::{Value, json};
 use super::{integration, namespaces};
 use crate::support::{Command, Run, STREAMS, World, shell_words};
 
-/// The expected effect of a hint.
+/// What follows the command of a hint.
 #[derive(Clone, Copy)]
 pub(super) enum Then {
-    /// The command resolves the finding.
-    Resolved,
-    /// The command shows or opens the object that the user then changes, in the namespace of the finding.
+    /// Nothing: the command mends what was found.
+    Gone,
+    /// The command shows or opens what the person then changes, in the namespace of the finding.
     Person(fn(&World, &str)),
-    /// The command prints this text. Only an administrator can change the cause.
+    /// The command says what the finding leaves open, in these words. Only an administrator can change the cause.
     Shows(&'static str),
 }
 
-/// A finding, and the context to check for it again.
+/// A finding, and what it takes to look again.
 pub(super) struct Seen<'a> {
     pub(super) world: &'a World,
     pub(super) finding: &'a Value,
-    /// The user that saw it.
+    /// Who saw it.
     pub(super) user: &'a str,
-    /// Flags and environment of the command.
+    /// The environment that it was seen in.
     pub(super) given: &'a dyn Fn(Command) -> Command,
-    /// Lists all findings again.
+    /// Looks again for all findings.
     pub(super) again: &'a dyn Fn() -> Vec<Value>,
 }
 
-/// Identifies a finding: code and object.
+/// What tells a finding from others: code and object.
 fn key(finding: &Value) -> String {
     format!("{} {}", finding["code"].as_str().unwrap(), finding["object"])
 }
@@ -45,34 +45,33 @@ pub(super) fn findings(run: &Run) -> Vec<Value> {
 }
 
 impl Seen<'_> {
-    /// Runs the hint, and the action that follows.
+    /// Runs the command of its hint, and whatever else it takes.
     ///
     /// # Errors
-    /// The missing effect of the command.
+    /// What the command does not do, in words.
     pub(super) fn follow(&self, then: Then) -> Result<(), String> {
         let Self { world, finding, .. } = self;
         let hint = finding["hint"].as_str().unwrap_or_default();
         let problem = |what: String| format!("{}: `{hint}` {what}", key(finding));
-        let (output, findings) = self.run(hint).map_err(problem)?;
+        let (said, findings) = self.run(hint).map_err(problem)?;
         let namespace = finding["namespace"].as_str().unwrap_or_default();
         let findings = match then {
-            Then::Shows(words) if output.contains(words) => return Ok(()),
-            Then::Shows(words) => {
-                return Err(problem(format!("does not print `{words}`: {output}")));
-            }
+            Then::Shows(words) if said.contains(words) => return Ok(()),
+            Then::Shows(words) => return Err(problem(format!("does not say `{words}`: {said}"))),
             Then::Person(act) => {
                 act(world, namespace);
                 (self.again)()
             }
-            Then::Resolved => findings.unwrap_or_else(|| (self.again)()),
+            // A status with another flag is an answer of its own.
+            Then::Gone => findings.unwrap_or_else(|| (self.again)()),
         };
         match findings.iter().find(|left| key(left) == key(finding)) {
-            Some(left) => Err(problem(format!("leaves {left}: {output}"))),
+            Some(left) => Err(problem(format!("leaves {left}: {said}"))),
             None => Ok(()),
         }
     }
 
-    /// Runs a command. Returns its output, and the findings if it is a status.
+    /// Runs a command. Answers what it says, and the findings if it is a status.
     fn run(&self, hint: &str) -> Result<(String, Option<Vec<Value>>), String> {
         let world = self.world;
         let words: Vec<_> =
@@ -83,7 +82,7 @@ impl Seen<'_> {
         match words.as_slice() {
             ["oc", "quay", arguments @ ..] => {
                 let mut command = match arguments {
-                    // Setup gets its answers as flags, with another token.
+                    // The questions of the set-up are answered, with another token.
                     ["setup"] => world
                         .setup(&["--controller=none", "--replace-token"])
                         .token_of("quayadmin", &SCOPES),
@@ -107,7 +106,7 @@ impl Seen<'_> {
                 let shown = world.oc(user, arguments)?;
                 let object = &self.finding["object"];
                 let is_read = ["get", "describe"].contains(&arguments[0]);
-                // Missing objects, and a namespace with too many objects, are not in the output.
+                // What is missing, and a namespace that has too many objects, are not among what is shown.
                 let is_shown = is_read
                     && !["OQ121", "OQ311", "OQ316", "OQ407"]
                         .contains(&self.finding["code"].as_str().unwrap());
@@ -122,11 +121,11 @@ impl Seen<'_> {
                 }
                 Ok((String::new(), None))
             }
-            _ => Err("is not an oc command".to_owned()),
+            _ => Err("is no command of oc".to_owned()),
         }
     }
 
-    /// Replaces a placeholder as the user would.
+    /// The word with what the person puts in the place of a placeholder.
     fn filled_in(&self, word: String) -> String {
         match word.as_str() {
             "CA.crt" => self.world.sandbox.ca_file().to_str().unwrap().to_owned(),
@@ -144,7 +143,7 @@ fn finding_asks(finding: &Value) -> bool {
     finding["ask"] == "cluster"
 }
 
-/// The user's action in a namespace after the hint; none for codes whose hint resolves the finding.
+/// What a person does in a namespace after the command that shows more; none for codes whose command mends.
 fn then_in_namespace(code: &str) -> Then {
     match code {
         "OQ308" => Then::Person(|world, namespace| world.delete("Secret", namespace, "a-rival")),
@@ -172,11 +171,11 @@ fn then_in_namespace(code: &str) -> Then {
         "OQ523" => Then::Person(|world, namespace| {
             world.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": null } }));
         }),
-        _ => Then::Resolved,
+        _ => Then::Gone,
     }
 }
 
-/// The user's action on the integration.
+/// What a person does about the integration.
 pub(super) fn then_in_integration(code: &str) -> Then {
     fn address(world: &World, _: &str) {
         let url = world.sandbox.quay.url();
@@ -193,16 +192,16 @@ pub(super) fn then_in_integration(code: &str) -> Then {
                 &json!({ "spec": { "clusterID": "openshift" } }),
             );
         }),
-        // The hint explains the given token, which is then omitted.
+        // The token that was given is explained, and given no more.
         "OQ109" => Then::Person(|_, _| ()),
         "OQ113" => {
             Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
         }
-        _ => Then::Resolved,
+        _ => Then::Gone,
     }
 }
 
-/// Runs the hints of all findings of a namespace, one after another, until each finding is resolved.
+/// Runs the commands of all findings of a namespace, one after another, until each has changed what it is about.
 pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
     let again =
         || findings(&world.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
@@ -221,19 +220,20 @@ pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
     }
 }
 
-/// A finding that is in neither of the two tables, or has another hint there.
+/// A finding that is in neither of the two tables, or whose hint is another one there.
 struct Case {
     code: &'static str,
-    /// Creates the world; none if only the stand-in supports it.
+    /// Makes the world; none where only the stand-in can play it.
     make: fn() -> Option<World>,
-    /// The command that reports it.
+    /// The command that finds it.
     line: &'static [&'static str],
+    /// Who runs it, and with what.
     user: &'static str,
     given: fn(Command) -> Command,
     then: Then,
 }
 
-/// The scopes of a token for setup.
+/// What a token for the set-up can do.
 const SCOPES: [&str; 6] =
     ["org:admin", "repo:admin", "repo:create", "super:user", "user:admin", "user:read"];
 
@@ -243,7 +243,7 @@ const fn case(code: &'static str, make: fn() -> Option<World>, then: Then) -> Ca
     Case { code, make, line: STATUS, user: "admin", given: |command| command, then }
 }
 
-/// Reported by another command.
+/// Found by another command.
 const fn found_by(line: &'static [&'static str], case: Case) -> Case {
     Case { line, ..case }
 }
@@ -252,9 +252,9 @@ static CASES: &[Case] = &[
     case(
         "OQ108",
         || linked(|world| refuse(world, "secrets/quay-integration")),
-        Then::Shows("3 of 3 credentials accepted"),
+        Then::Shows("3 of 3 logins accepted"),
     ),
-    case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Resolved),
+    case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Gone),
     case(
         "OQ118",
         || {
@@ -296,7 +296,7 @@ static CASES: &[Case] = &[
             );
         }),
     ),
-    case("OQ123", || linked(delete_with_finalizer), Then::Resolved),
+    case("OQ123", || linked(hang), Then::Gone),
     case(
         "OQ128",
         || stand_in(idle_operator),
@@ -325,7 +325,7 @@ static CASES: &[Case] = &[
                 );
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
     case(
         "OQ207",
@@ -339,12 +339,12 @@ static CASES: &[Case] = &[
                 account(world, "pipeline", "read");
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
-    case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 credentials accepted")),
+    case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 logins accepted")),
     found_by(
         &["repair", "--rotate", "-n", "shop", "--yes"],
-        case("OQ309", || linked(deny_once), Then::Resolved),
+        case("OQ309", || linked(deny_once), Then::Gone),
     ),
     case(
         "OQ311",
@@ -389,7 +389,7 @@ static CASES: &[Case] = &[
         &["unlink", "-n", "shop", "--yes"],
         case(
             "OQ318",
-            || linked(|world| add_credentials(world, "builder-quay-openshift")),
+            || linked(|world| add_login(world, "builder-quay-openshift")),
             Then::Person(|world, namespace| {
                 world.delete("Secret", namespace, "builder-quay-openshift");
             }),
@@ -426,10 +426,10 @@ static CASES: &[Case] = &[
         || {
             stand_in(|world| {
                 webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
-                webhook(world, "controller", "builds.bridge.oc-quay", "Ignore");
+                webhook(world, "bridge", "builds.bridge.oc-quay", "Ignore");
             })
         },
-        Then::Person(|world, _| world.delete("MutatingWebhookConfiguration", "", "controller")),
+        Then::Person(|world, _| world.delete("MutatingWebhookConfiguration", "", "bridge")),
     ),
     case(
         "OQ502",
@@ -441,7 +441,7 @@ static CASES: &[Case] = &[
         given: |command| command.guest("dev"),
         ..case(
             "OQ502",
-            || linked(unreachable_webhook),
+            || linked(out_of_reach),
             Then::Person(|world, _| {
                 world.delete("MutatingWebhookConfiguration", "", "bridge");
             }),
@@ -450,12 +450,12 @@ static CASES: &[Case] = &[
     case(
         "OQ505",
         || stand_in(|world| world.build_config("shop", "app", &to_tag("app:latest"))),
-        Then::Resolved,
+        Then::Gone,
     ),
     case(
         "OQ506",
         || stand_in(|world| world.build_config("shop", "lost", &to_tag("unknown:latest"))),
-        Then::Resolved,
+        Then::Gone,
     ),
     case(
         "OQ507",
@@ -466,7 +466,7 @@ static CASES: &[Case] = &[
                 webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
     case(
         "OQ507",
@@ -493,14 +493,14 @@ static CASES: &[Case] = &[
                 webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
     case(
         "OQ506",
         || {
             stand_in(|world| {
                 waiting_build(world);
-                // Changing the BuildConfig does not change the build.
+                // What its BuildConfig says from now on does not change the build.
                 world.merge(
                     "BuildConfig",
                     "shop",
@@ -509,7 +509,7 @@ static CASES: &[Case] = &[
                 );
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
     case(
         "OQ509",
@@ -544,7 +544,7 @@ static CASES: &[Case] = &[
                 world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
     found_by(
         &["builds", "rewrite", "-n", "shop", "--yes"],
@@ -568,21 +568,21 @@ static CASES: &[Case] = &[
                 world.delete("Secret", "shop", "builder-quay-openshift");
             })
         },
-        Then::Resolved,
+        Then::Gone,
     ),
     Case {
         user: "nobody",
         given: |command| command.guest("nobody"),
-        ..case("OQ901", || linked(|_| ()), Then::Resolved)
+        ..case("OQ901", || linked(|_| ()), Then::Gone)
     },
 ];
 
-/// A world with the linked namespace `shop`, arranged after the link.
+/// A world whose namespace `shop` is linked, and in which something is arranged then.
 fn linked(arrange: fn(&World)) -> Option<World> {
     arranged(World::new(), arrange)
 }
 
-/// Like [`linked`], if only the stand-in supports it.
+/// The same where only the stand-in can play it.
 fn stand_in(arrange: fn(&World)) -> Option<World> {
     arranged(World::stand_in("its webhooks, builds and names are arranged")?, arrange)
 }
@@ -627,7 +627,7 @@ fn without_builds() -> Option<World> {
     Some(world)
 }
 
-fn delete_with_finalizer(world: &World) {
+fn hang(world: &World) {
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
     world.delete("Namespace", "", "shop");
@@ -697,7 +697,7 @@ fn waiting_pod(world: &World) {
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
 }
 
-fn add_credentials(world: &World, secret: &str) {
+fn add_login(world: &World, secret: &str) {
     let mut content = world.content("shop", secret);
     content["auths"]["registry.example.com"] = json!({ "auth": "bWU6cGFzc3dvcmQ=" });
     world.set_content("shop", secret, &content);
@@ -717,11 +717,11 @@ fn track(world: &World, id: Value) {
     );
 }
 
-/// A build whose output OpenShift reports as invalid.
+/// A build that OpenShift has told that it has no place to push to.
 fn waiting_build(world: &World) {
     world.build_config("shop", "lost", &to_tag("unknown:latest"));
     let build = world.start_build("shop", "lost");
-    world.wait_for("the build's InvalidOutputReference", || {
+    world.wait_for("the build to be told", || {
         world.get("Build", "shop", &build).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
 }
@@ -731,7 +731,7 @@ fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": name },
         "webhooks": [{
             "name": hook, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": policy,
-            "clientConfig": { "service": { "namespace": "openshift-operators", "name": "controller" } },
+            "clientConfig": { "service": { "namespace": "openshift-operators", "name": "bridge" } },
             "rules": [{
                 "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
                 "resources": ["builds"],
@@ -740,15 +740,15 @@ fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
     }));
 }
 
-/// Users without permission to read webhooks detect this one by a dry-run Build.
-fn unreachable_webhook(world: &World) {
+/// Whoever is not allowed to read webhooks learns of this one by a build that is tried.
+fn out_of_reach(world: &World) {
     world.grant("dev", "shop");
     world.build_config("shop", "app", &to_tag("app:latest"));
     world.webhook("https://127.0.0.1:1/", &sandbox::tls::Authority::new().unwrap());
 }
 
 #[test]
-fn runs_the_hint_of_every_code() {
+fn every_command_of_a_hint_is_run() {
     let in_tables = namespaces::CASES
         .iter()
         .map(|case| case.found)
@@ -763,7 +763,7 @@ fn runs_the_hint_of_every_code() {
 }
 
 #[test]
-fn hints_of_other_findings_resolve_them() {
+fn the_command_of_each_other_finding_does_what_it_says() {
     let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(case).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
@@ -789,11 +789,11 @@ fn try_case(case: &Case) -> Result<(), String> {
 }
 
 #[test]
-fn refers_project_user_to_administrator() {
+fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    // Users of a project know the Quay, but not the token.
+    // Whoever is in a project may see which Quay is meant, and not the token.
     let flags = ["--cluster-id", "openshift", "--quay-url", &world.sandbox.quay.url()];
     let status = |more: &[&str]| {
         let line = [&["status", "-n", "shop", "-o", "json"], &flags[..], more].concat();
@@ -847,7 +847,7 @@ fn refers_project_user_to_administrator() {
         "{}",
         broken["summaryLine"]
     );
-    // The administrator can run it.
+    // As the administrator, it helps.
     let arguments: Vec<_> =
         hint.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect();
     world.oc_quay(&arguments).succeeds();
@@ -887,7 +887,7 @@ fn repeats_connection_flags_in_hints() {
 }
 
 #[test]
-fn does_not_hint_setup_for_a_given_token() {
+fn leads_from_a_given_token_to_no_set_up() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let file = world.dir().join("token.txt");
@@ -900,7 +900,7 @@ fn does_not_hint_setup_for_a_given_token() {
 }
 
 #[test]
-fn setup_resolves_the_findings_that_hint_it() {
+fn sets_up_what_a_set_up_is_hinted_for() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let damages = [

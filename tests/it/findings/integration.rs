@@ -1,4 +1,4 @@
-//! Findings about the integration.
+//! What can be wrong with the integration as a whole.
 
 use sandbox::manifests;
 use sandbox::quay::Flags;
@@ -8,23 +8,23 @@ use super::hints::{self, Seen};
 use super::{expected, found, lines};
 use crate::support::{Command, World};
 
-/// One problem.
+/// One thing that is wrong.
 pub(super) struct Case {
-    /// For messages of the test.
+    /// What is wrong, for messages.
     name: &'static str,
-    /// `shop` is linked and healthy, `fresh` is not linked.
+    /// The namespace to look at: `shop` is linked and healthy, `fresh` is not linked.
     namespace: &'static str,
-    /// Creates the problem.
+    /// Makes it wrong.
     arrange: fn(&World),
     /// Changes to the command.
     given: fn(Command) -> Command,
-    /// All findings about the integration.
+    /// Every finding about the integration there is then.
     pub(super) found: &'static [&'static str],
     /// The exit codes of status and of `repair --dry-run`.
     codes: [i32; 2],
 }
 
-/// A problem in the cluster or in Quay.
+/// Wrong in the cluster or in Quay.
 const fn arranged(
     name: &'static str,
     found: &'static [&'static str],
@@ -34,7 +34,7 @@ const fn arranged(
     Case { name, namespace: "shop", arrange, given: |command| command, found, codes }
 }
 
-/// A problem in flags or environment variables.
+/// Wrong in what the person gave.
 const fn given(
     name: &'static str,
     found: &'static [&'static str],
@@ -44,7 +44,7 @@ const fn given(
     Case { name, namespace: "shop", arrange: |_| (), given, found, codes }
 }
 
-/// In a namespace without an organization, where Quay is queried for the reason.
+/// The same in a namespace without an organization, where Quay is asked why.
 const fn in_fresh(case: Case) -> Case {
     Case { namespace: "fresh", ..case }
 }
@@ -77,7 +77,7 @@ pub(super) static CASES: &[Case] = &[
             |world| set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host())),
         )
     },
-    arranged("plain http without consent", &["OQ125 QuayIntegration/quay"], [1, 2], |world| {
+    arranged("plain http that nothing allows", &["OQ125 QuayIntegration/quay"], [1, 2], |world| {
         set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
     }),
     arranged("a capital", &["OQ106 QuayIntegration/quay"], [1, 2], |world| {
@@ -123,7 +123,7 @@ pub(super) static CASES: &[Case] = &[
                 &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"],
             )
         },
-        ..arranged("a user without permission", &["OQ110 {token}"], [1, 1], |world| {
+        ..arranged("a user without the right", &["OQ110 {token}"], [1, 1], |world| {
             world.sandbox.quay.set_flags(|flags| flags.org_creation_only = true);
         })
     }),
@@ -133,7 +133,7 @@ pub(super) static CASES: &[Case] = &[
     in_fresh(given("no scope user:admin", &["OQ111 {token}"], [1, 1], |command| {
         command.token_of("quayadmin", &["org:admin", "repo:admin", "repo:create", "user:read"])
     })),
-    given("connection refused", &["OQ112 Quay/https://127.0.0.1:1"], [1, 1], |command| {
+    given("nobody listens", &["OQ112 Quay/https://127.0.0.1:1"], [1, 1], |command| {
         command.env("OC_QUAY_URL", "https://127.0.0.1:1").env("OC_QUAY_TOKEN", "a-token")
     }),
     given("no such name", &["OQ112 Quay/https://quay.invalid"], [1, 1], |command| {
@@ -145,7 +145,7 @@ pub(super) static CASES: &[Case] = &[
     in_fresh(arranged("read-only", &["OQ113 Quay/https://{host}"], [1, 1], |world| {
         world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     })),
-    given("an untrusted authority", &["OQ114 Quay/https://{host}"], [1, 1], |command| {
+    given("an authority nobody trusts", &["OQ114 Quay/https://{host}"], [1, 1], |command| {
         command.without_env("OC_QUAY_CA_FILE")
     }),
     arranged("an insecure registry", &["OQ115 QuayIntegration/quay"], [0, 0], |world| {
@@ -163,7 +163,7 @@ pub(super) static CASES: &[Case] = &[
 ];
 
 #[test]
-fn finds_problems_of_the_integration() {
+fn what_is_wrong_with_the_integration_is_found_and_no_repair_pretends_to_be_done() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.namespace("fresh");
@@ -184,7 +184,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
         .iter()
         .filter(|finding| finding["namespace"].is_null());
     let found = lines(about_the_whole);
-    // With a given token, findings about it name the QuayIntegration.
+    // With a token of one's own it is the QuayIntegration that a finding about the token names.
     let should: Vec<_> = expected(case.found, "")
         .iter()
         .map(|line| {
@@ -220,7 +220,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-/// Restores the integration.
+/// Puts the integration right again.
 fn restore(world: &World) {
     for name in ["quay", "second"] {
         world.delete("QuayIntegration", "", name);
@@ -239,7 +239,7 @@ fn set_token(world: &World, data: serde_json::Value) {
 }
 
 #[test]
-fn reports_expired_token_in_every_command() {
+fn a_token_that_expires_is_refused_everywhere() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.sandbox.quay.expire_tokens();
@@ -254,7 +254,7 @@ fn reports_expired_token_in_every_command() {
 }
 
 #[test]
-fn reports_disallowed_robot_accounts_on_creation() {
+fn a_quay_without_robot_accounts_is_told_when_one_is_to_be_made() {
     let world = World::new();
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
@@ -274,7 +274,7 @@ fn reports_disallowed_robot_accounts_on_creation() {
 }
 
 #[test]
-fn rejects_plain_http_without_insecure() {
+fn plain_http_is_refused_unless_the_person_insists() {
     let world = World::new();
     set(&world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);

@@ -1,4 +1,4 @@
-//! Findings about a namespace.
+//! What can be wrong in a namespace.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use serde_json::{Value, json};
 use super::{expected, found, has_error, hints};
 use crate::support::{ACCOUNTS, World};
 
-/// One problem.
+/// One thing that is wrong.
 pub(super) struct Case {
-    /// Named after the problem.
+    /// The namespace, named after what is wrong in it.
     namespace: &'static str,
-    /// Whether it is linked first.
+    /// Whether it is linked before.
     linked: bool,
-    /// Creates the problem.
+    /// Makes it wrong.
     arrange: fn(&World, &str),
     /// Flags of `status` and `repair`.
     flags: &'static [&'static str],
-    /// All findings before a repair.
+    /// Every finding there is then.
     pub(super) found: &'static [&'static str],
-    /// All findings after a repair.
+    /// Every finding there is after a repair.
     left: &'static [&'static str],
 }
 
-/// Linked, then damaged; repair fixes it.
-const fn repaired(
+/// Linked, then damaged, and repair mends it.
+const fn mended(
     namespace: &'static str,
     found: &'static [&'static str],
     arrange: fn(&World, &str),
@@ -36,7 +36,7 @@ const fn repaired(
     Case { namespace, linked: true, arrange, flags: &[], found, left: &[] }
 }
 
-/// Linked, then damaged; repair does not fix it.
+/// The same, and repair leaves it.
 const fn left(
     namespace: &'static str,
     found: &'static [&'static str],
@@ -45,12 +45,12 @@ const fn left(
     Case { namespace, linked: true, arrange, flags: &[], found, left: found }
 }
 
-/// Found only with `--probe`.
+/// Seen only by asking the registry.
 const fn probed(case: Case) -> Case {
     Case { flags: &["--probe"], ..case }
 }
 
-/// Not linked first.
+/// Not linked before.
 const fn fresh(case: Case) -> Case {
     Case { linked: false, ..case }
 }
@@ -59,51 +59,51 @@ const SECRETS: [&str; 3] =
     ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
 pub(super) static CASES: &[Case] = &[
-    repaired("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| {
+    mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
     }),
-    probed(repaired(
+    probed(mended(
         "refused",
         &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"],
         |world, ns| regenerate(world, ns, "builder"),
     )),
-    repaired("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
+    mended("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
         world.delete("Secret", ns, "default-quay-openshift");
     }),
-    repaired("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
+    mended("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
         opaque(world, ns, json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     }),
     left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
         opaque(world, ns, json!({}))
     }),
-    repaired("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_content(ns, "builder-quay-openshift", &json!({ "other": {} }));
+    mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_content(ns, "builder-quay-openshift", &json!({ "logins": {} }));
     }),
     left("undecodable", &["OQ315 Secret/builder-quay-openshift"], |world, ns| {
         let mut content = world.content(ns, "builder-quay-openshift");
         content["auths"]["quay.example.com"] = json!({ "auth": "!" });
         world.set_content(ns, "builder-quay-openshift", &content);
     }),
-    repaired("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
+    mended("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
         world.set_content(
             ns,
             "builder-quay-openshift",
             &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }),
         );
     }),
-    repaired("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_login(ns, "builder-quay-openshift", "someone+else:password");
+    mended("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_login(ns, "builder-quay-openshift", "somebody+else:password");
     }),
     left("rival", &["OQ308 Secret/a-rival"], |world, ns| {
-        world.create_login(ns, "a-rival", "someone:password")
+        world.create_login(ns, "a-rival", "somebody:password")
     }),
-    repaired("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
+    mended("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
         world.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
     }),
-    repaired("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
+    mended("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
         world.remove_from_list(ns, "default", "imagePullSecrets", "default-quay-openshift");
     }),
-    repaired(
+    mended(
         "kept-elsewhere",
         &["OQ312 ServiceAccount/default", "OQ319 ServiceAccount/default"],
         |world, ns| {
@@ -127,18 +127,18 @@ pub(super) static CASES: &[Case] = &[
         world
             .create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
     }),
-    repaired("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| {
+    mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| {
         world.image_stream(ns, "late")
     }),
-    repaired("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
+    mended("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
         let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
         world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
     }),
-    repaired("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
-        set_permission(world, ns, "deployer", None)
+    mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
+        set_right(world, ns, "deployer", None)
     }),
-    probed(repaired("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
-        set_permission(world, ns, "builder", Some(RepoRole::Read));
+    probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
+        set_right(world, ns, "builder", Some(RepoRole::Read));
     })),
     left("extra-repository", &["OQ405 Repository/openshift_{ns}/extra"], |world, ns| {
         world.sandbox.quay.add_repository(&format!("openshift_{ns}"), "extra", "quayadmin");
@@ -161,7 +161,7 @@ pub(super) static CASES: &[Case] = &[
         follow(world, ns, "latest");
         world.push_inside(ns, "app", "latest");
     }),
-    repaired("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
+    mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
         let organization = format!("openshift_{ns}");
         world.sandbox.quay.add_prototype(
             &organization,
@@ -182,8 +182,8 @@ pub(super) static CASES: &[Case] = &[
             &json!({ "spec": { "denylistNamespaces": [ns] } }),
         );
     }),
-    fresh(repaired("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
-    fresh(repaired(
+    fresh(mended("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
+    fresh(mended(
         "no-robots",
         &[
             "OQ211 RobotAccount/openshift_{ns}+*",
@@ -194,7 +194,7 @@ pub(super) static CASES: &[Case] = &[
         ],
         |world, ns| world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "quayadmin"),
     )),
-    fresh(repaired(
+    fresh(mended(
         "no-default-permissions",
         &[
             "OQ221 DefaultPermission/openshift_{ns}+*",
@@ -205,7 +205,7 @@ pub(super) static CASES: &[Case] = &[
         ],
         |world, ns| world.marked_robots_by_hand(ns),
     )),
-    fresh(repaired(
+    fresh(mended(
         "wrong-roles",
         &[
             "OQ222 DefaultPermission/openshift_{ns}+*",
@@ -267,11 +267,11 @@ pub(super) static CASES: &[Case] = &[
         &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
         |_, _| (),
     )),
-    repaired("healthy", &[], |_, _| ()),
+    mended("healthy", &[], |_, _| ()),
 ];
 
 #[test]
-fn finds_and_repairs_problems_of_a_namespace() {
+fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired() {
     let world = World::bare();
     world.integration();
     world.trust_quay();
@@ -286,7 +286,7 @@ fn finds_and_repairs_problems_of_a_namespace() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Runs status, repair, status and a second repair; the error is the first difference.
+/// Takes a row through status, repair, status and a second repair; what is not as it says, in words.
 fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let namespace = case.namespace;
     let run = |command: &[&str]| {
@@ -298,7 +298,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
             .collect();
         world.oc_quay(&line).run()
     };
-    let expect = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
+    let insist = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
         let (is, should) = (format!("{is:#?}"), format!("{should:#?}"));
         if is == should {
             Ok(())
@@ -310,14 +310,14 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let (before, after) = (expected(case.found, namespace), expected(case.left, namespace));
 
     let status = run(&["status"]);
-    expect("findings of status", &found(&status), &before)?;
-    expect("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
+    insist("what status finds", &found(&status), &before)?;
+    insist("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
 
     let repair = run(&["repair", "--yes"]);
-    expect("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
+    insist("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
     let status = run(&["status"]);
-    expect("findings of status after the repair", &found(&status), &after)?;
-    expect(
+    insist("what status finds after the repair", &found(&status), &after)?;
+    insist(
         "the exit code of status after the repair",
         &status.code,
         &Some(i32::from(has_error(&after))),
@@ -325,13 +325,13 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
 
     world.forget_traffic();
     let again = run(&["repair", "--yes"]);
-    expect("changes of a second repair", &again.json()["changes"], &Value::Array(vec![]))?;
+    insist("what a second repair changes", &again.json()["changes"], &Value::Array(vec![]))?;
     world.assert_nothing_written();
     hints::run_all(world, namespace)
 }
 
 #[test]
-fn missing_namespace_is_a_finding_and_not_linked() {
+fn a_namespace_that_is_not_there_is_a_finding_and_cannot_be_linked() {
     let world = World::new();
     let status = world.oc_quay(&["status", "-n", "nowhere", "-o", "json"]).ends_with(1);
     assert_eq!(found(&status), ["OQ121 Namespace/nowhere"]);
@@ -340,7 +340,7 @@ fn missing_namespace_is_a_finding_and_not_linked() {
 }
 
 #[test]
-fn reports_project_without_scc_annotations() {
+fn a_project_that_openshift_still_prepares_is_waited_for() {
     let cluster = Cluster { settle: Duration::from_secs(3600), ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "its controllers do not take their time")
@@ -357,7 +357,7 @@ fn reports_project_without_scc_annotations() {
 }
 
 #[test]
-fn reports_image_stream_with_invalid_repository_name() {
+fn an_image_stream_whose_name_no_repository_can_have_is_told() {
     let Some(world) = World::stand_in("its API server stores no such name") else { return };
     world.sandbox.openshift.put(json!({
         "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": { "name": "_App", "namespace": "shop" },
@@ -369,7 +369,7 @@ fn reports_image_stream_with_invalid_repository_name() {
 }
 
 #[test]
-fn keeps_secret_if_robot_token_is_not_readable() {
+fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let before = world.login("shop", "builder-quay-openshift");
@@ -390,26 +390,24 @@ fn keeps_secret_if_robot_token_is_not_readable() {
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.assert_nothing_written();
 
-    // The registry's answer shows it.
+    // What the registry says shows it.
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
     assert!(
-        status.json()["namespaces"][0]["checks"]
-            .to_string()
-            .contains("3 of 3 credentials accepted"),
+        status.json()["namespaces"][0]["checks"].to_string().contains("3 of 3 logins accepted"),
         "{}",
         status.stdout
     );
 
-    // A wrong secret cannot be repaired without the token, and is not changed.
-    world.set_login("shop", "builder-quay-openshift", "someone+else:password");
+    // A wrong secret cannot be repaired without the token; it is not made any worse.
+    world.set_login("shop", "builder-quay-openshift", "somebody+else:password");
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
     assert!(repair.stdout.contains("--rotate makes a new one"), "{}", repair.stdout);
-    assert_eq!(world.login("shop", "builder-quay-openshift").0, "someone+else");
+    assert_eq!(world.login("shop", "builder-quay-openshift").0, "somebody+else");
     world.set_login("shop", "builder-quay-openshift", &format!("{}:{}", before.0, before.1));
 }
 
 fn regenerate(world: &World, namespace: &str, account: &str) {
-    // The stale token must not be printed either.
+    // The old token must not be printed either.
     world.secrets();
     world.sandbox.quay.regenerate(&format!("openshift_{namespace}"), account).unwrap();
 }
@@ -432,7 +430,7 @@ fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
     );
 }
 
-fn set_permission(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
+fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
     let organization = format!("openshift_{namespace}");
     world.sandbox.quay.set_permission(
         &organization,
@@ -442,7 +440,7 @@ fn set_permission(world: &World, namespace: &str, account: &str, role: Option<Re
     );
 }
 
-/// Makes a tag of the image stream `app` track Quay, with an outdated image.
+/// A tag of the image stream `app` follows Quay and has an image from long ago.
 fn follow(world: &World, namespace: &str, tag: &str) {
     let path = format!("{}/openshift_{namespace}/app", world.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:{tag}") });

@@ -1,4 +1,4 @@
-//! Builds and BuildConfigs, created as users create them.
+//! Builds, made as people make them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::World;
 
 impl World {
+    /// Makes a BuildConfig of the docker strategy with this `output`.
     pub(crate) fn build_config(&self, namespace: &str, name: &str, output: &Value) {
         self.create(&json!({
             "apiVersion": "build.openshift.io/v1",
@@ -18,8 +19,8 @@ impl World {
         }));
     }
 
-    /// Registers a webhook for new and changed builds, as the operator does; ours ignores failures.
-    /// It rejects requests that the webhook does not answer.
+    /// Has the API server call a webhook for new builds, and for changed ones, as the operator has it; ours lets these pass.
+    /// It fails what the webhook does not answer.
     pub(crate) fn webhook(&self, url: &str, authority: &Authority) {
         self.create(&json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -53,6 +54,7 @@ impl World {
         build["metadata"]["name"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until a build is in a phase, and returns it.
     #[track_caller]
     pub(crate) fn wait_for_build(&self, namespace: &str, name: &str, phase: &str) -> Value {
         let build = || self.get("Build", namespace, name).unwrap();
@@ -62,6 +64,7 @@ impl World {
         build()
     }
 
+    /// The digest that a tag of a repository has in Quay, if it is there.
     pub(crate) fn quay_digest(
         &self,
         organization: &str,
@@ -76,8 +79,8 @@ impl World {
         pulled.ok().map(|pulled| pulled.digest)
     }
 
-    /// Gives a tag an image as a push to the internal registry does, which keeps what the tag
-    /// follows. Returns the digest.
+    /// Has a tag of an image stream an image that was pushed to OpenShift's own registry, as that registry does it: what the
+    /// tag follows stays. Returns its digest.
     pub(crate) fn push_inside(&self, namespace: &str, stream: &str, tag: &str) -> String {
         let digest = format!("sha256:{}", "1".repeat(64));
         let reference = format!(
@@ -106,6 +109,7 @@ impl World {
         digest
     }
 
+    /// The newest item that a tag has in an image stream, if there is one.
     pub(crate) fn newest_item(&self, namespace: &str, stream: &str, tag: &str) -> Option<Value> {
         let stream = self.get("ImageStream", namespace, stream)?;
         let tag =

@@ -1,4 +1,4 @@
-//! Runs the cases of a test, each in a namespace of its own.
+//! Many cases of one test, each in a namespace of its own.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;
@@ -8,13 +8,17 @@ use sandbox::traffic::Traffic;
 use super::World;
 use super::envtest;
 
+/// One of the two servers that the program talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
+    /// The cluster's API server.
     Cluster,
+    /// Quay.
     Quay,
 }
 
 impl Side {
+    /// What that side was asked.
     pub(crate) fn traffic(self, world: &World) -> &Traffic {
         match self {
             Side::Cluster => world.cluster_traffic(),
@@ -23,23 +27,26 @@ impl Side {
     }
 }
 
-/// Concurrent worlds of one test, which mostly wait.
-const MAX_WORLDS: usize = 4;
+/// So many worlds at once in one test; most of the time each of them waits.
+const WORLDS: usize = 4;
 
-/// Concurrent cases of all tests: with more, responses would miss their deadlines.
-const MAX_CASES: usize = 8;
+/// So many cases at once, of all tests together: where more compete, what is meant to come in time comes late.
+const TURNS: usize = 8;
 
-static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(MAX_CASES), Condvar::new());
+/// The turns that are left.
+static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(TURNS), Condvar::new());
 
+/// The namespace that a case is played in.
 #[derive(Clone, Copy)]
 pub(crate) enum Stage {
-    /// A new one for each case.
+    /// One that was just made.
     Fresh,
-    /// One for all cases of a world, prepared once; each case restores its state.
+    /// One for all cases of a world, prepared once: each case leaves it as it found it.
     Reused(fn(&World, &str)),
 }
 
 impl Stage {
+    /// The namespace for the next case of a world.
     fn set(self, world: &World, number: usize, is_first: bool) -> String {
         match self {
             Stage::Fresh => {
@@ -58,7 +65,7 @@ impl Stage {
     }
 }
 
-/// Runs every case, several concurrently in worlds of their own. Real API servers run every
+/// Plays every case, several at once in worlds of their own. On real API servers there is time for a sample only: every
 /// `sample`th case.
 pub(crate) fn play<T: Sync>(
     cases: &[T],
@@ -78,9 +85,9 @@ pub(crate) fn play<T: Sync>(
     });
 }
 
-/// Runs cases in new worlds of `make`, for objects that exist once in a cluster. Only a sample of
-/// the cases runs, on the fake and on the real API server.
-pub(crate) fn run_in_new_worlds<T: Sync>(
+/// Plays cases in fresh worlds, for what there is one of in a cluster. `make` makes the world. That takes time, so only every
+/// so manyth case is played, on the stand-in and on the real API server.
+pub(crate) fn play_apart<T: Sync>(
     cases: &[T],
     samples: [usize; 2],
     make: fn() -> World,
@@ -94,7 +101,7 @@ pub(crate) fn run_in_new_worlds<T: Sync>(
     });
 }
 
-/// The permission to run a case now.
+/// The right to play a case now.
 struct Turn;
 
 impl Turn {
@@ -111,10 +118,10 @@ impl Drop for Turn {
     }
 }
 
-/// Distributes the numbered cases to workers.
+/// Shares the cases, numbered, among those who play them.
 fn share<T: Sync>(cases: &[T], samples: [usize; 2], play_some: impl Fn(Vec<(usize, &T)>) + Sync) {
     let (worlds, step) =
-        if envtest::is_real() { (envtest::SERVERS, samples[1]) } else { (MAX_WORLDS, samples[0]) };
+        if envtest::is_real() { (envtest::SERVERS, samples[1]) } else { (WORLDS, samples[0]) };
     let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
     let play_share =
         |first: usize| play_some(sampled.iter().skip(first).step_by(worlds).copied().collect());

@@ -1,4 +1,4 @@
-//! Runs that are killed at one of their requests.
+//! Runs that are killed in the middle.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
@@ -8,23 +8,24 @@ use sandbox::traffic::{Entry, Fault};
 
 use super::{Command, Side, World};
 
+/// The exit code of a run that is interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// The request at which a run is killed, and whether that request was still applied.
+/// Where a run is killed: at which request to which side, and whether that one was still applied.
 #[derive(Debug)]
-pub(crate) struct KillPoint {
+pub(crate) struct Death {
     side: Side,
     request: usize,
     applied: bool,
 }
 
-impl KillPoint {
-    /// Every kill point of the run that this world has logged: each write before and after it was
-    /// applied, each read once, since a read changes nothing.
+impl Death {
+    /// Every death of a run that made the requests which this world has logged: at each write before and after it was
+    /// applied, at each read once, since a read leaves nothing behind.
     pub(crate) fn all(world: &World) -> Vec<Self> {
         let at = |side, (place, entry): (usize, Entry)| {
             let outcomes: &[bool] = if entry.is_write() { &[false, true] } else { &[false] };
-            outcomes.iter().map(move |&applied| KillPoint { side, request: place + 1, applied })
+            outcomes.iter().map(move |&applied| Death { side, request: place + 1, applied })
         };
         let sides = [Side::Cluster, Side::Quay].into_iter();
         sides
@@ -38,19 +39,19 @@ impl KillPoint {
             .collect()
     }
 
-    /// Runs a command and ends it at this point; the exit code if it ended earlier. Every tenth is
-    /// a killed process, the others are interrupted calls.
+    /// Runs a command and ends it where it is to die; the exit code of one that was over before. Every tenth is a process that
+    /// is killed, the others are calls that are interrupted.
     #[track_caller]
-    pub(crate) fn kill(&self, world: &World, command: Command<'_>) -> Option<i32> {
+    pub(crate) fn strike(&self, world: &World, command: Command<'_>) -> Option<i32> {
         if !self.request.is_multiple_of(10) {
             return self.interrupt_call(world, &command).filter(|code| *code != INTERRUPTED);
         }
-        let status = self.run_until(world, command, |victim| victim.kill().unwrap());
+        let status = self.meet(world, command, |victim| victim.kill().unwrap());
         assert!(status.code().is_some() || status.signal() == Some(9), "{self:?}: {status}");
         status.code()
     }
 
-    /// Runs a command as a process and interrupts it at this point, as Ctrl-C does; the exit code.
+    /// Runs a command as a process and interrupts it there, as Ctrl-C does; the exit code.
     #[track_caller]
     pub(crate) fn interrupt(&self, world: &World, command: Command<'_>) -> Option<i32> {
         let interrupt = |victim: &mut Child| {
@@ -59,7 +60,7 @@ impl KillPoint {
                 std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success()
             );
         };
-        self.run_until(world, command, interrupt).code()
+        self.meet(world, command, interrupt).code()
     }
 
     fn interrupt_call(&self, world: &World, command: &Command<'_>) -> Option<i32> {
@@ -68,7 +69,7 @@ impl KillPoint {
         let signals = Mutex::new(Some((interruption, ended)));
         self.set(world, move || {
             let (interruption, ended) = signals.lock().unwrap().take().unwrap();
-            // A call that has ended has dropped its receiver.
+            // A call that is just over, or over now, hears nothing and drops its end.
             let _ = interruption.send(());
             let _ = ended.recv();
         });
@@ -82,14 +83,14 @@ impl KillPoint {
         run.code
     }
 
-    /// Calls `end` at this request.
+    /// Lets the request that the run dies at do this.
     fn set(&self, world: &World, end: impl Fn() + Send + Sync + 'static) {
         let fault = Fault::on("*", "/").nth(self.request);
         let fault = if self.applied { fault.after(end) } else { fault.before(end).drop_before() };
         self.side.traffic(world).fault(fault);
     }
 
-    fn run_until(&self, world: &World, command: Command<'_>, end: fn(&mut Child)) -> ExitStatus {
+    fn meet(&self, world: &World, command: Command<'_>, end: fn(&mut Child)) -> ExitStatus {
         let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
         let victim = Arc::clone(&child);
         self.set(world, move || {

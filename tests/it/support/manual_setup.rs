@@ -1,4 +1,4 @@
-//! Objects that a test creates by hand: a namespace as the operator links it, and damage to one.
+//! What a test makes by hand on both sides: a namespace as the operator leaves it, and damage to one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,16 +7,17 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNTS, World};
 
+/// The roles of the robot accounts that every namespace has.
 const ROLES: [(&str, RepoRole); 3] =
     [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
 
 impl World {
-    /// Creates the robot accounts of a namespace in its organization, as the operator does.
+    /// Makes the robot accounts of a namespace in its organization, as the operator does.
     pub(crate) fn robots_by_hand(&self, namespace: &str) {
         self.robots_by_hand_with_mark(namespace, "");
     }
 
-    /// With the ownership mark of version 0.
+    /// The same with the mark that version 0 wrote.
     pub(crate) fn marked_robots_by_hand(&self, namespace: &str) {
         let uid = self.get("Namespace", "", namespace).unwrap()["metadata"]["uid"]
             .as_str()
@@ -36,12 +37,13 @@ impl World {
         }
     }
 
-    /// Links a namespace as the operator does, as recorded: without our label and ownership mark.
+    /// Makes of a namespace what the operator makes of it, as recorded on the real thing: nothing of it carries our
+    /// label or our mark.
     pub(crate) fn link_by_hand(&self, namespace: &str, image_stream: &str) {
         self.link_by_hand_with_mark(namespace, image_stream, "");
     }
 
-    /// With robot accounts that have an ownership mark.
+    /// The same with robot accounts that carry a mark.
     pub(crate) fn link_by_hand_with_mark(&self, namespace: &str, image_stream: &str, mark: &str) {
         let organization = format!("openshift_{namespace}");
         self.robots_by_hand_with_mark(namespace, mark);
@@ -71,7 +73,7 @@ impl World {
         );
     }
 
-    /// Creates a secret with credentials for this world's Quay.
+    /// Makes a secret with a login for this world's Quay.
     pub(crate) fn create_login(&self, namespace: &str, secret: &str, login: &str) {
         let config =
             json!({ "auths": { self.sandbox.quay.host(): { "auth": STANDARD.encode(login) } } });
@@ -83,7 +85,7 @@ impl World {
         }));
     }
 
-    /// Makes the cluster trust this world's Quay, for imports and on the nodes.
+    /// Has the cluster trust this world's Quay, for imports and for the nodes.
     pub(crate) fn trust_quay(&self) {
         let ca = std::fs::read_to_string(self.sandbox.ca_file()).unwrap();
         self.create(&json!({
@@ -99,6 +101,7 @@ impl World {
         );
     }
 
+    /// The docker configuration in a secret.
     pub(crate) fn content(&self, namespace: &str, secret: &str) -> Value {
         let secret = self.get("Secret", namespace, secret).unwrap();
         serde_json::from_slice(
@@ -107,11 +110,13 @@ impl World {
         .unwrap()
     }
 
+    /// Puts any content into a secret of ours.
     pub(crate) fn set_content(&self, namespace: &str, secret: &str, content: &Value) {
         let data = json!({ "data": { ".dockerconfigjson": STANDARD.encode(content.to_string()) } });
         self.merge("Secret", namespace, secret, &data);
     }
 
+    /// Replaces one of a service account's lists.
     pub(crate) fn set_references(
         &self,
         namespace: &str,
@@ -120,9 +125,11 @@ impl World {
         names: &[String],
     ) {
         let names: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+        // A merge patch replaces either list whole.
         self.merge("ServiceAccount", namespace, account, &json!({ list: names }));
     }
 
+    /// Takes a secret out of one of a service account's lists.
     pub(crate) fn remove_from_list(
         &self,
         namespace: &str,

@@ -1,4 +1,4 @@
-//! The `oc` commands of hints as their API calls, so that tests need no `oc`.
+//! The commands of `oc` that hints name, as the API calls that they make: no `oc` is needed to run the tests.
 
 use std::process;
 
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::World;
 use super::test_env::collection;
 
-/// The words of a command line, split by a shell.
+/// The words of a command line, as a shell takes them.
 pub(crate) fn shell_words(line: &str) -> Vec<String> {
-    // A line with several commands or expansions prints other words.
+    // A line that is no single command of plain and quoted words does more, or prints other words.
     let script = format!("set -f; set -- {line}\nprintf '%s\\0' \"$@\"");
     let output = process::Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{line}: {output:?}");
@@ -18,10 +18,12 @@ pub(crate) fn shell_words(line: &str) -> Vec<String> {
     words.split_terminator('\0').map(str::to_owned).collect()
 }
 
+/// A command of `oc`, taken apart.
 struct Call<'a> {
     user: &'a str,
     namespace: &'a str,
     field_selector: &'a str,
+    /// All that is no flag.
     words: Vec<&'a str>,
 }
 
@@ -47,8 +49,8 @@ impl<'a> Call<'a> {
 }
 
 impl World {
-    /// Runs `oc` as a user of the cluster and returns the objects of the command. `edit` writes
-    /// them back unchanged, which needs the permission to change them.
+    /// Runs `oc` with these arguments as a user of the cluster, and returns the objects that it is about. For `edit` these are
+    /// written back as they are, which shows that the user is allowed to change them.
     pub(crate) fn oc(&self, user: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
         let call = Call::parse(user, arguments)?;
         match call.words.as_slice() {
@@ -124,6 +126,7 @@ fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
+/// The path of a kind's objects, by any name that `oc` knows it by.
 fn path(call: &Call<'_>, kind: &str) -> Result<String, String> {
     let kind = match kind {
         "quayintegrations.quay.redhat.com" => "QuayIntegration",

@@ -1,4 +1,4 @@
-//! Runs the program in a world: as a process, or as a call within the test's own.
+//! The program, run in a world: as a process, or as a call within the test's own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,16 +11,17 @@ use serde_json::Value;
 
 use super::{World, panics, schema};
 
-/// Retry delays as a percentage of those for users. Tests count attempts and measure no time.
+/// Pauses between two attempts are this much of what they are for users. Those that tests count are counted, not timed.
 const PAUSE_PERCENT: u32 = 10;
 
-/// The stack of a process's main thread, in bytes.
+/// As much as the main thread of a process has, in bytes.
 const MAIN_STACK_SIZE: usize = 8 << 20;
 
+/// The program with its arguments and environment, ready to run.
 pub(crate) struct Command<'a> {
     pub(super) world: &'a World,
     pub(super) program: PathBuf,
-    /// Name of the executable in hints.
+    /// What its process is called.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
     pub(super) environment: BTreeMap<String, OsString>,
@@ -28,13 +29,16 @@ pub(crate) struct Command<'a> {
     pub(super) is_in_process: bool,
 }
 
-/// The result of a run.
+/// What a run ended with.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// The command line, for messages.
     pub(crate) line: String,
-    /// `None` if a signal ended it.
+    /// The exit code; none if a signal ended it.
     pub(crate) code: Option<i32>,
+    /// What it wrote to stdout.
     pub(crate) stdout: String,
+    /// What it wrote to stderr.
     pub(crate) stderr: String,
 }
 
@@ -59,55 +63,60 @@ impl<'a> Command<'a> {
             .args(arguments)
     }
 
+    /// The command line, for messages.
     pub(super) fn line(&self) -> String {
         format!("oc quay {}", self.arguments.join(" "))
     }
 
-    /// Runs it as a call of the library, for tests with thousands of runs.
+    /// Runs it as a call of the library, for tests that play thousands of runs.
     pub(crate) fn in_process(mut self) -> Self {
         self.is_in_process = true;
         self
     }
 
+    /// Adds arguments.
     pub(crate) fn args(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
-    /// Replaces the arguments.
+    /// Another command line in the same environment.
     pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.clear();
         self.args(arguments)
     }
 
-    /// Sets a new token of a Quay user with these scopes.
+    /// Gives it a new token of one of Quay's users, with these scopes.
     pub(crate) fn token_of(self, user: &str, scopes: &[&str]) -> Self {
         let token = self.world.sandbox.quay.add_token(user, scopes);
         self.world.note_secret(&token);
         self.env("OC_QUAY_TOKEN", token)
     }
 
-    /// Sets the name of the executable, as a link of that name does.
+    /// Calls it by another name, as a link of that name does.
     pub(crate) fn called(mut self, name: &str) -> Self {
         self.name = name.to_owned();
         self
     }
 
+    /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.environment.insert(name.to_owned(), value.as_ref().to_owned());
         self
     }
 
+    /// Removes an environment variable.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
     }
 
+    /// Runs as another user of the cluster, `dev` or `nobody`.
     pub(crate) fn user(self, user: &str) -> Self {
         self.args(&["--context", user])
     }
 
-    /// Runs as a user who is not allowed to read the integration and names the Quay by flags.
+    /// Runs as somebody who may not read the integration and says instead which Quay to use.
     pub(crate) fn guest(self, user: &str) -> Self {
         let quay = &self.world.sandbox.quay;
         let (url, token) = (quay.url(), quay.admin_token());
@@ -117,11 +126,13 @@ impl<'a> Command<'a> {
             .env("OC_QUAY_TOKEN", token)
     }
 
+    /// What stdin holds.
     pub(crate) fn stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());
         self
     }
 
+    /// The process, ready to be spawned in the world's folder.
     pub(super) fn process(&self) -> std::process::Command {
         let mut process = std::process::Command::new(&self.program);
         process.arg0(&self.name).args(&self.arguments).current_dir(self.world.dir());
@@ -129,7 +140,7 @@ impl<'a> Command<'a> {
         process
     }
 
-    /// Starts it without waiting for its end.
+    /// Starts it, for tests that do something to it while it runs.
     pub(crate) fn spawn(&self) -> Child {
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self
@@ -140,13 +151,13 @@ impl<'a> Command<'a> {
             .spawn()
             .unwrap();
         if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
-            // The program is not required to read stdin.
+            // A program that does not read it is fine.
             let _ = pipe.write_all(text.as_bytes());
         }
         child
     }
 
-    /// Calls the library and interrupts the run when `interruption` completes.
+    /// Calls the library; where `interruption` comes true first, the run is interrupted.
     pub(super) fn call(&self, interruption: impl Future<Output = ()> + Send) -> Run {
         let foreign =
             std::env::vars_os().find(|(name, _)| name.as_encoded_bytes().starts_with(b"OC_QUAY_"));
@@ -180,7 +191,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// The flag for an environment variable, which is not set in the test's own process.
+    /// The flag that says what an environment variable does, which is not set in the test's own process.
     fn flag(&self, name: &str, value: &OsStr) -> Vec<OsString> {
         let flag = match name {
             "KUBECONFIG" => "--kubeconfig",
@@ -200,7 +211,7 @@ impl<'a> Command<'a> {
         vec![flag.into(), file.into()]
     }
 
-    /// Runs it to its end and asserts that it printed no secret.
+    /// Runs it to its end and makes sure that it printed no secret.
     #[track_caller]
     pub(crate) fn run(self) -> Run {
         let before = self.world.secrets();
@@ -225,6 +236,7 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Runs it and insists on an exit code.
     #[track_caller]
     pub(crate) fn ends_with(self, code: i32) -> Run {
         let run = self.run();
@@ -233,6 +245,7 @@ impl<'a> Command<'a> {
         run
     }
 
+    /// Runs it and insists on success.
     #[track_caller]
     pub(crate) fn succeeds(self) -> Run {
         self.ends_with(0)
@@ -240,7 +253,7 @@ impl<'a> Command<'a> {
 }
 
 impl Run {
-    /// Stdout as JSON, validated with the published schema.
+    /// Stdout as JSON, which has to be as the published schema says.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         let document = serde_json::from_str(&self.stdout)
@@ -249,7 +262,7 @@ impl Run {
         document
     }
 
-    /// The finding codes in a JSON report.
+    /// The finding codes in a report that was asked for as JSON.
     #[track_caller]
     pub(crate) fn codes(&self) -> Vec<String> {
         let report = self.json();

@@ -1,4 +1,4 @@
-//! Runs of the setup, its report, and failures of OLM.
+//! The set-up run in a world, what its report says of a step, and the trouble that OLM can have.
 
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
@@ -9,17 +9,18 @@ use serde_json::Value;
 
 use super::{Command, Run, World};
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl World {
-    /// `setup` for this world's Quay with a token of its superuser and all required flags.
+    /// `setup` for this world's Quay with a token of its superuser, everything said beforehand.
     pub(crate) fn setup(&self, arguments: &[&str]) -> Command<'_> {
         let quay = &self.sandbox.quay;
         let command = self.oc_quay(&["setup", "--yes"]).args(arguments);
         command.env("OC_QUAY_URL", quay.url()).env("OC_QUAY_TOKEN", quay.admin_token())
     }
 
-    /// Runs a command and calls a function just before its first request of this kind arrives.
+    /// Runs a command while somebody else does something just before its first request of this kind arrives.
     #[track_caller]
     pub(crate) fn interfere(
         &self,
@@ -33,12 +34,12 @@ impl World {
         let gate = Mutex::new(gate);
         self.cluster_traffic().fault(Fault::on(method, path).nth(1).before(move || {
             arrived.send(()).unwrap();
-            // The server continues with other requests.
+            // The server goes on with other requests.
             tokio::task::block_in_place(|| gate.lock().unwrap().recv().unwrap());
         }));
         let mut child = command.spawn();
         arrival
-            .recv_timeout(REQUEST_TIMEOUT)
+            .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("no {method} of {path}: {:?}", child.try_wait()));
         act();
         continue_imports.send(()).unwrap();
@@ -49,7 +50,7 @@ impl World {
         Run { line: format!("{method} {path}"), code: output.status.code(), stdout, stderr }
     }
 
-    /// Sets or clears a failure of the operator's catalog.
+    /// Gives the catalog that holds the operator some trouble, or takes it away.
     pub(crate) fn trouble(&self, trouble: Option<&Trouble>) {
         let patch = trouble.map_or_else(Trouble::over, Trouble::patch);
         self.merge("CatalogSource", "openshift-marketplace", "redhat-operators", &patch);
@@ -57,12 +58,12 @@ impl World {
 }
 
 impl Run {
-    /// All output on one line: reports are wrapped.
+    /// All that was said, on one line: reports are wrapped for people.
     pub(crate) fn said(&self) -> String {
         format!("{} {}", self.stdout, self.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// A step in a JSON report.
+    /// What a report that was asked for as JSON says of a step.
     #[track_caller]
     pub(crate) fn step(&self, name: &str) -> Value {
         let report = self.json();
@@ -74,6 +75,7 @@ impl Run {
             .clone()
     }
 
+    /// What became of a step.
     #[track_caller]
     pub(crate) fn state(&self, step: &str) -> String {
         self.step(step)["state"].as_str().unwrap().to_owned()

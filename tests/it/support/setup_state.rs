@@ -1,4 +1,4 @@
-//! The state of both sides after a setup or a teardown.
+//! What a set-up, or its teardown, leaves on both sides.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,26 +6,25 @@ use serde_json::{Value, json};
 
 use super::{STREAMS, World};
 
-/// A ConfigMap of others for the nodes.
+/// The ConfigMap that somebody else may have had for the nodes before.
 pub(crate) const CONFIG_MAP_OF_OTHERS: &str = "registries-of-others";
 
-/// Objects of others in the namespaces that a setup writes to.
-const FOREIGN_OBJECTS: [(&str, &str, &str); 2] =
+/// What is somebody else's, in the namespaces that a set-up writes to.
+const OF_OTHERS: [(&str, &str, &str); 2] =
     [("ConfigMap", "openshift-config", "others"), ("Secret", "openshift-operators", "others")];
 
 impl World {
-    /// Creates objects beside those of a setup, and an organization with an application of the same
-    /// name.
-    pub(crate) fn create_foreign_objects(&self) {
-        for (kind, namespace, name) in FOREIGN_OBJECTS {
+    /// Makes objects beside those that a set-up makes, and an organization with an application of the same name.
+    pub(crate) fn furnish_others(&self) {
+        for (kind, namespace, name) in OF_OTHERS {
             self.create(&json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "namespace": namespace } }));
         }
         self.sandbox.quay.add_organization("others", "alice");
         self.sandbox.quay.add_application("others", "openshift", "");
     }
 
-    /// Makes the nodes trust a registry of others.
-    pub(crate) fn trust_foreign_registry(&self) {
+    /// Has the nodes trust a registry of somebody else.
+    pub(crate) fn trust_others(&self) {
         self.create(&json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -40,22 +39,24 @@ impl World {
         );
     }
 
-    /// Objects of others with their versions, for a comparison.
-    pub(crate) fn foreign_objects(&self) -> Vec<String> {
+    /// What is somebody else's, with its version: the same before and after.
+    pub(crate) fn others(&self) -> Vec<String> {
         let version = |(kind, namespace, name)| {
             let object =
                 self.get(kind, namespace, name).unwrap_or_else(|| panic!("{kind} {name} is gone"));
             format!("{kind} {namespace}/{name} {}", object["metadata"]["resourceVersion"])
         };
         let applications = format!("{:?}", self.sandbox.quay.applications("others"));
-        FOREIGN_OBJECTS.into_iter().map(version).chain([applications]).collect()
+        OF_OTHERS.into_iter().map(version).chain([applications]).collect()
     }
 
-    pub(crate) fn single_integration(&self) -> Option<Value> {
+    /// The QuayIntegration, if there is just one.
+    pub(crate) fn one_integration(&self) -> Option<Value> {
         let mut found = self.list("QuayIntegration", "");
         if found.len() == 1 { found.pop() } else { None }
     }
 
+    /// The token in the one Secret, where there is one.
     pub(crate) fn stored_token(&self) -> Option<String> {
         let secret = self.get("Secret", "openshift-operators", "quay-integration")?;
         Some(
@@ -63,6 +64,7 @@ impl World {
         )
     }
 
+    /// The registries of the ConfigMap that the nodes look into.
     pub(crate) fn trusted_registries(&self) -> Vec<String> {
         let config = self.get("Image", "", "cluster").unwrap();
         let name = config["spec"]["additionalTrustedCA"]["name"].as_str();
@@ -71,6 +73,7 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// How many Subscriptions to the operator there are.
     pub(crate) fn subscriptions(&self) -> usize {
         let all = self.list("Subscription", "");
         all.iter()
@@ -78,23 +81,24 @@ impl World {
             .count()
     }
 
+    /// The key of this world's Quay in a ConfigMap for the nodes.
     pub(crate) fn registry_key(&self) -> String {
         self.sandbox.quay.host().replace(':', "..")
     }
 
-    /// True when one operator runs.
+    /// Whether the operator is there once and runs.
     pub(crate) fn operator_runs(&self) -> bool {
         let deployments = self.list("Deployment", "openshift-operators");
         self.subscriptions() == 1
             && deployments.iter().any(|deployment| deployment["status"]["availableReplicas"] == 1)
     }
 
-    /// Asserts that the integration is set up and namespace `shop` linked, with each object once.
+    /// Whether namespace `shop` and everything that it takes is set up, each of it just once.
     #[track_caller]
     pub(crate) fn assert_set_up(&self) {
         let quay = &self.sandbox.quay;
         let integration = self
-            .single_integration()
+            .one_integration()
             .unwrap_or_else(|| panic!("{:#?}", self.list("QuayIntegration", "")));
         assert_eq!(integration["spec"]["quayHostname"], quay.url());
         self.stored_token().expect("no token is stored");
@@ -102,9 +106,9 @@ impl World {
         self.assert_foreign_references("shop");
     }
 
-    /// Asserts that no object of a setup is left in the cluster.
+    /// Whether nothing is left of what a set-up makes in the cluster.
     #[track_caller]
-    pub(crate) fn assert_torn_down(&self) {
+    pub(crate) fn assert_taken_back(&self) {
         assert_eq!(self.list("QuayIntegration", ""), Vec::<Value>::new());
         let left = [
             ("Secret", "openshift-operators", "quay-integration"),
@@ -115,7 +119,7 @@ impl World {
             ("ClusterRoleBinding", "", "oc-quay-user"),
         ];
         for (kind, namespace, name) in left {
-            // OLM deletes its objects with a delay.
+            // What OLM made it takes away by and by.
             self.wait_for(&format!("the end of {kind} {name}"), || {
                 self.get(kind, namespace, name).is_none()
             });

@@ -1,4 +1,5 @@
-//! Runs the program at a pseudo-terminal, with a user who reads the screen and types.
+//! The program at a terminal: a pseudo-terminal of the system, and a person in front of it who reads the screen and
+//! types.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -16,11 +17,13 @@ use rustix::termios::{Termios, tcgetattr};
 
 use super::{Command, World};
 
-/// Columns and rows.
+/// The usual window, in columns and rows.
 const USUAL: (u16, u16) = (80, 24);
 
-const SCREEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the person waits for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Keys that are no letters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Key {
     Enter,
@@ -30,26 +33,29 @@ pub(crate) enum Key {
     Down,
 }
 
+/// The program, running in a terminal.
 pub(crate) struct Terminal<'a> {
     world: &'a World,
     line: String,
     program: Running,
     keyboard: Arc<Pty>,
-    /// The program's side of the terminal, which keeps its modes while it is open.
+    /// The program's end of the terminal. While it is open, the terminal keeps its modes.
     end: OwnedFd,
+    /// The modes before the program started.
     modes: Termios,
     screen: Screen,
     reader: JoinHandle<()>,
 }
 
-/// The result of a run in a terminal.
+/// What a run in a terminal left behind.
 pub(crate) struct Left {
+    /// The screen.
     pub(crate) screen: String,
-    /// All output, with control sequences.
+    /// All that was ever written, with what steers the terminal.
     pub(crate) written: String,
 }
 
-/// Killed with the test, even if that fails.
+/// Ends with the test, even if that fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -67,7 +73,7 @@ struct Shown {
 }
 
 impl<'a> Command<'a> {
-    /// Runs an ignored test of this suite instead of the program.
+    /// Not the program but a test of this suite that is usually ignored.
     pub(crate) fn test(world: &'a World, name: &str) -> Self {
         Self {
             program: std::env::current_exe().unwrap(),
@@ -76,10 +82,12 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Runs it at a terminal of the usual size.
     pub(crate) fn at_terminal(self) -> Terminal<'a> {
         self.in_window(USUAL.0, USUAL.1)
     }
 
+    /// Runs it at a terminal with so many columns and rows.
     pub(crate) fn in_window(self, columns: u16, rows: u16) -> Terminal<'a> {
         Terminal::start(self, (columns, rows), None, None)
     }
@@ -138,16 +146,17 @@ impl<'a> Terminal<'a> {
         }
     }
 
+    /// Reads until the screen shows a text.
     #[track_caller]
     pub(crate) fn sees(&self, text: &str) -> &Self {
         self.waits_for(text, |screen| screen.contains(text))
     }
 
-    /// Reads until the screen meets a condition. A hidden cursor means that the program is still
-    /// drawing.
+    /// Reads until the screen is as it should be. While the cursor is hidden the program is drawing: what stands there
+    /// then is half the old and half the new.
     #[track_caller]
     pub(crate) fn waits_for(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) -> &Self {
-        let deadline = Instant::now() + SCREEN_TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         let mut shown = self.shown();
         while shown.parser.screen().hide_cursor() || !is_so(&contents(&shown)) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -163,17 +172,19 @@ impl<'a> Terminal<'a> {
         self
     }
 
-    /// Number of rows that the terminal had to wrap.
+    /// How many rows of the screen go on in the next one: the program wrote more than fits.
     pub(crate) fn broken_lines(&self) -> usize {
         let shown = self.shown();
         let screen = shown.parser.screen();
         (0..screen.size().0.get()).filter(|row| screen.row_wrapped(*row)).count()
     }
 
+    /// The screen as it is now.
     pub(crate) fn screen(&self) -> String {
         contents(&self.shown())
     }
 
+    /// Presses a key.
     pub(crate) fn press(&self, key: Key) -> &Self {
         self.types(match key {
             Key::Enter => "\r",
@@ -184,28 +195,30 @@ impl<'a> Terminal<'a> {
         })
     }
 
+    /// Types a text.
     pub(crate) fn types(&self, text: &str) -> &Self {
         (&*self.keyboard).write_all(text.as_bytes()).unwrap();
         self
     }
 
-    /// Pastes a text, in brackets if the program enabled them, with newlines as Enter.
+    /// Pastes a text as terminals do: in brackets where the program asked for them, with newlines as the Enter key
+    /// sends them.
     pub(crate) fn pastes(&self, text: &str) -> &Self {
         let text = text.replace('\n', "\r");
         let in_brackets = self.shown().parser.screen().bracketed_paste();
         self.types(&if in_brackets { format!("\x1b[200~{text}\x1b[201~") } else { text })
     }
 
-    /// Pastes a text without brackets.
-    pub(crate) fn pastes_without_brackets(&self, text: &str) -> &Self {
+    /// Pastes a text as a terminal does that knows no brackets.
+    pub(crate) fn pastes_plainly(&self, text: &str) -> &Self {
         self.types(&text.replace('\n', "\r"))
     }
 
-    /// Waits for the end and asserts the exit code, the restored modes of the terminal, and that no
-    /// secret was shown.
+    /// Waits for the end and insists on an exit code. The terminal must be as it was before, and never have shown a
+    /// secret.
     #[track_caller]
     pub(crate) fn ends_with(mut self, code: i32) -> Left {
-        let deadline = Instant::now() + SCREEN_TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.program.0.try_wait().unwrap() {
                 break status;
@@ -214,7 +227,7 @@ impl<'a> Terminal<'a> {
             std::thread::sleep(Duration::from_millis(5));
         };
         let modes = tcgetattr(&self.end).unwrap();
-        // The reader ends once all descriptors are closed.
+        // Once nobody has it open the reader comes to the end of what was written.
         drop(self.end);
         self.reader.join().unwrap();
         let shown = self.screen.0.lock().unwrap();
@@ -228,7 +241,7 @@ impl<'a> Terminal<'a> {
         let (row, column) = shown.parser.screen().cursor_position();
         let is_free = screen.lines().nth(row.into()).is_none_or(str::is_empty);
         assert!(is_free && column == 0, "the shell has no line for its prompt:\n{screen}");
-        // A long line might have been wrapped.
+        // A line that is too long for the window may have been broken.
         let unbroken = strip_str(&written).to_string().replace(['\r', '\n'], "");
         for secret in self.world.secrets() {
             assert!(
@@ -244,7 +257,7 @@ impl<'a> Terminal<'a> {
     }
 }
 
-/// Copies output to the screen until the terminal is closed.
+/// Shows what the program writes, until nobody has the terminal open.
 fn show(mut pty: &Pty, screen: &Screen) {
     let mut bytes = [0; 4096];
     // Linux ends it with an error, other systems without.
@@ -261,7 +274,7 @@ fn contents(shown: &Shown) -> String {
     lines.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// The modes that a shell depends on: echo, lines, signals, and newlines.
+/// What a shell would miss after the program: echo, lines, signals, and how newlines are written.
 fn flags(modes: &Termios) -> impl PartialEq + std::fmt::Debug {
     (modes.input_modes, modes.output_modes, modes.local_modes)
 }

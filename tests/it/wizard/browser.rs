@@ -25,13 +25,13 @@ fn port() -> MutexGuard<'static, ()> {
     PORT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Creates the application of the instructions; its client ID.
+/// Makes the application that the person is told to make; its client ID.
 fn application(world: &World) -> String {
     world.sandbox.quay.add_organization("openshift-integration", "quayadmin");
     world.sandbox.quay.add_application("openshift-integration", "openshift", REDIRECT)
 }
 
-/// A browser with a session in Quay.
+/// A browser in which somebody has signed in to Quay.
 struct Browser {
     client: Client,
     runtime: Runtime,
@@ -134,15 +134,15 @@ fn address(screen: &str) -> String {
         .to_owned()
 }
 
-/// A user who signs in with the browser, up to the question about the token's transfer.
+/// Somebody who wants to sign in with the browser, up to the question how the token gets here.
 fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
     let command = world.oc_quay(&["setup", "--no-browser"]);
     let mut person =
         Person::begins(world, command, 300).will_choose(WAY, "Sign in with the browser");
     person.goes_to(CLIENT_ID);
     let screen = person.terminal.screen();
-    for reported in ["organization openshift-integration", "application openshift", REDIRECT] {
-        assert!(screen.contains(reported), "{screen}");
+    for told in ["organization openshift-integration", "application openshift", REDIRECT] {
+        assert!(screen.contains(told), "{screen}");
     }
     person.types(CLIENT_ID, client_id).goes_to(HERE);
     assert!(
@@ -154,7 +154,7 @@ fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
 }
 
 #[test]
-fn receives_token_from_browser() {
+fn the_browser_brings_the_token() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -169,7 +169,7 @@ fn receives_token_from_browser() {
 }
 
 #[test]
-fn denied_authorization_is_reported_and_asked_again() {
+fn who_is_denied_in_the_browser_is_told_and_asked_again() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -186,21 +186,18 @@ fn denied_authorization_is_reported_and_asked_again() {
 }
 
 #[test]
-fn ctrl_c_ends_the_wait_for_the_browser() {
+fn waiting_for_the_browser_ends_with_ctrl_c() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
-    person
-        .types(HERE, "")
-        .terminal
-        .sees("> How do you want to transfer the token? Wait for the browser");
+    person.types(HERE, "").terminal.sees("> How does the token get here? Wait for it");
     person.terminal.press(Key::CtrlC);
     person.terminal.ends_with(130);
 }
 
 /// Over SSH the browser is elsewhere, so pasting is what Enter chooses.
 #[test]
-fn pastes_address_over_ssh() {
+fn over_ssh_the_address_is_pasted() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);
@@ -220,7 +217,7 @@ fn pastes_address_over_ssh() {
 }
 
 #[test]
-fn rejects_pasted_address_of_other_sign_in() {
+fn a_pasted_address_of_another_sign_in_is_refused() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -230,13 +227,13 @@ fn rejects_pasted_address_of_other_sign_in() {
     world.note_secret("s0mebodys-t0ken");
     person.goes_to(TRY_AGAIN);
     let screen = person.terminal.screen();
-    assert!(screen.contains("the pasted address does not belong to this sign-in"), "{screen}");
+    assert!(screen.contains("is not the address that this sign-in leads to"), "{screen}");
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);
 }
 
 #[test]
-fn waits_for_browser_without_terminal() {
+fn without_a_terminal_the_token_is_awaited_too() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let _port = port();
     let world = shop();
@@ -274,7 +271,7 @@ fn waits_for_browser_without_terminal() {
 }
 
 #[test]
-fn reports_port_in_use() {
+fn a_port_that_is_taken_is_named() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);
@@ -282,7 +279,7 @@ fn reports_port_in_use() {
     let mut person = person(&world).will_choose(WAY, "Sign in with the browser");
     person.types(CLIENT_ID, &client_id).goes_to(TRY_AGAIN);
     assert!(
-        person.terminal.screen().contains("failed to listen on port 17895 of localhost"),
+        person.terminal.screen().contains("could not listen on port 17895 of localhost"),
         "{}",
         person.terminal.screen()
     );

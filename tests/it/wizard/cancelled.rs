@@ -1,4 +1,4 @@
-//! A user who cancels at any question and starts again.
+//! A person who leaves, at whichever question, and comes back.
 
 use super::{LINK, QUESTIONS, STORE, assert_healthy, person, shop};
 use crate::support::Key;
@@ -34,19 +34,19 @@ fn leaves_at_every_question(key: Key) -> World {
 }
 
 #[test]
-fn setup_resumes_after_esc_at_any_question() {
+fn who_leaves_with_esc_at_any_question_goes_on_from_there() {
     let world = leaves_at_every_question(Key::Esc);
     let applications = world.sandbox.quay.applications("openshift-integration");
     assert_eq!(applications.len(), 1, "{applications:?}");
 }
 
 #[test]
-fn setup_resumes_after_ctrl_c_at_any_question() {
+fn who_leaves_with_ctrl_c_at_any_question_goes_on_from_there() {
     leaves_at_every_question(Key::CtrlC);
 }
 
 #[test]
-fn declining_a_step_cancels_setup() {
+fn who_declines_a_step_leaves_without_it() {
     let world = shop();
     let mut person = person(&world);
     person.types(STORE, "n");

@@ -19,7 +19,7 @@ const TRY_AGAIN: Question = MORE[11];
 const ONLY_THESE: Question = MORE[12];
 
 #[test]
-fn continues_without_available_operator() {
+fn without_an_operator_to_be_had_the_set_up_can_go_on() {
     let options =
         Options { cluster: Cluster { olm: Olm::None, ..Cluster::default() }, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "the real one has OLM") else { return };
@@ -33,7 +33,7 @@ fn continues_without_available_operator() {
 
 /// When the catalog has it by then, trying again installs it.
 #[test]
-fn can_wait_for_the_operators_catalog() {
+fn who_wants_the_operator_can_wait_for_its_catalog() {
     let world = shop();
     world.trouble(Some(&Trouble::PackageMissing));
     let package = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests/quay-bridge-operator";
@@ -50,10 +50,10 @@ fn can_wait_for_the_operators_catalog() {
 }
 
 #[test]
-fn installs_the_chosen_controller() {
-    for (choice, flag, runs) in [("In-cluster", "in-cluster", true), ("None", "none", false)] {
+fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
+    for (choice, flag, runs) in [("Built-in", "in-cluster", true), ("Nobody", "none", false)] {
         let world = shop();
-        // The test cluster issues no certificate for the controller's webhook, so no status is read.
+        // Nobody here gives the bridge's webhook a certificate, which a status would find fault with.
         let (left, asked) =
             person(&world).will_choose(BRIDGE, choice).will_type(LINK, "none").finishes(0);
         assert!(!asked.contains(&CHANNEL) && !asked.contains(&APPROVAL), "{asked:?}");
@@ -65,7 +65,7 @@ fn installs_the_chosen_controller() {
             runs
         );
         if runs {
-            // The installed controller is found again without a question.
+            // It is found again, so nobody is asked a second time.
             let (left, asked) = person(&world).will_type(LINK, "none").finishes(0);
             assert_eq!(asked, [LINK]);
             assert!(
@@ -78,7 +78,7 @@ fn installs_the_chosen_controller() {
 }
 
 #[test]
-fn manual_approval_approves_first_installation() {
+fn manual_approval_approves_this_one_installation() {
     let world = shop();
     let (left, _) = person(&world)
         .will_choose(APPROVAL, "Manual")
@@ -98,7 +98,7 @@ fn manual_approval_approves_first_installation() {
 }
 
 #[test]
-fn suggests_allowlist_for_many_namespaces() {
+fn for_many_namespaces_a_list_of_the_first_is_suggested() {
     let world = shop();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("many-{number}")));
@@ -117,9 +117,9 @@ fn suggests_allowlist_for_many_namespaces() {
 }
 
 #[test]
-fn configures_nodes_only_when_chosen() {
+fn the_nodes_are_updated_only_for_who_wants_it() {
     for (choice, flag, is_trusted) in
-        [("Print", "print", false), ("Skip", "skip", false), ("Configure", "apply", true)]
+        [("Print", "print", false), ("Leave", "skip", false), ("Have", "apply", true)]
     {
         let world = shop();
         let (left, asked) = person(&world).will_choose(NODES, choice).finishes(0);
@@ -131,7 +131,7 @@ fn configures_nodes_only_when_chosen() {
 }
 
 #[test]
-fn rejects_cluster_id_of_another_cluster() {
+fn a_cluster_id_has_to_be_one_that_no_other_cluster_uses() {
     let world = shop();
     world.sandbox.quay.add_organization("openshift_web", "quayadmin");
     world.sandbox.quay.add_robot("openshift_web", "builder", MARK).unwrap();
@@ -145,11 +145,11 @@ fn rejects_cluster_id_of_another_cluster() {
     );
     // What is proposed now is free.
     person.finishes(0);
-    assert_eq!(world.single_integration().unwrap()["spec"]["clusterID"], "openshift-2");
+    assert_eq!(world.one_integration().unwrap()["spec"]["clusterID"], "openshift-2");
 }
 
 #[test]
-fn asks_again_for_given_cluster_id_in_use() {
+fn a_cluster_id_that_was_given_and_is_in_use_is_asked_for() {
     let world = shop();
     world.sandbox.quay.add_organization("prod_web", "quayadmin");
     world.sandbox.quay.add_robot("prod_web", "builder", MARK).unwrap();
@@ -158,12 +158,12 @@ fn asks_again_for_given_cluster_id_in_use() {
         Person::begins(&world, command, 100).will_type(CLUSTER_ID, "stage").finishes(0);
     assert!(asked.contains(&CLUSTER_ID), "{asked:?}");
     assert!(left.screen.contains("cluster ID prod is in use by cluster"), "{}", left.screen);
-    assert_eq!(world.single_integration().unwrap()["spec"]["clusterID"], "stage");
+    assert_eq!(world.one_integration().unwrap()["spec"]["clusterID"], "stage");
 }
 
 /// It is shown what becomes different, and only that is written.
 #[test]
-fn changes_differences_of_existing_integration() {
+fn an_integration_that_is_there_is_changed_where_it_differs() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -175,24 +175,25 @@ fn changes_differences_of_existing_integration() {
     let mut person = Person::begins(&world, command, 100);
     person.goes_to(INTEGRATE);
     let screen = person.terminal.screen();
-    for difference in
-        ["allowlistNamespaces: [] becomes [\"shop\"]", "scheduledImageStreamImport: false → true"]
-    {
+    for difference in [
+        "allowlistNamespaces: [] becomes [\"shop\"]",
+        "scheduledImageStreamImport: false becomes true",
+    ] {
         assert!(screen.contains(difference), "{screen}");
     }
     let (_, asked) = person.finishes(0);
     assert!(!asked.contains(&CLUSTER_ID) && !asked.contains(&super::ADDRESS), "{asked:?}");
-    let spec = &world.single_integration().unwrap()["spec"];
+    let spec = &world.one_integration().unwrap()["spec"];
     assert_eq!(spec["denylistNamespaces"], json!(["kept"]));
     assert_eq!(spec["allowlistNamespaces"], json!(["shop"]));
     assert_eq!(spec["scheduledImageStreamImport"], true);
 }
 
 #[test]
-fn linking_a_namespace_is_optional() {
+fn nobody_has_to_link_a_namespace() {
     let world = shop();
     let (left, _) = person(&world).will_type(LINK, "none").finishes(0);
-    assert!(left.screen.contains("no namespaces given"), "{}", left.screen);
+    assert!(left.screen.contains("no namespaces were named"), "{}", left.screen);
     assert_eq!(world.sandbox.quay.organizations(), ["openshift-integration"]);
     assert_ne!(made(&world), Vec::<Value>::new());
 }

@@ -1,4 +1,4 @@
-//! Given options are not asked.
+//! What was said beforehand is not asked.
 
 use super::{
     ADDRESS, APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS,
@@ -42,7 +42,7 @@ const CASES: [Case; 15] = [
 ];
 
 #[test]
-fn does_not_ask_given_options() {
+fn each_answer_that_was_given_is_not_asked_for() {
     for (answered, arguments, (variable, value)) in CASES {
         let world = shop();
         let command = world.oc_quay(&["setup"]).args(arguments).env(variable, value(&world));
@@ -76,7 +76,7 @@ fn everything(world: &World) -> Command<'_> {
 }
 
 #[test]
-fn asks_only_for_confirmation_with_all_options() {
+fn who_has_said_everything_is_only_asked_whether_to_go_on() {
     let world = shop();
     let (_, asked) = Person::begins(&world, everything(&world), 100).finishes(0);
     let confirmed = ["Secret", "Operator", "QuayIntegration", "Users of projects", "Node trust"]

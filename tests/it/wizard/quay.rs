@@ -6,21 +6,21 @@ use super::scripted_user::{MORE, Person};
 use super::{ADDRESS, ISSUE, NODES, Question, assert_healthy, made, shop};
 use crate::support::{Key, World};
 
-const CONTINUE: Question = MORE[0];
+const ALL_THE_SAME: Question = MORE[0];
 const UNTRUSTED: Question = MORE[1];
 const FILE: Question = MORE[2];
 const COMPARED: Question = MORE[3];
 const TRY_AGAIN: Question = MORE[4];
 
-/// A user whose machine does not trust Quay's certificate authority.
-fn without_trusted_certificate(world: &World) -> Person<'_> {
+/// Somebody whose machine does not know Quay's certificate authority.
+fn distrustful(world: &World) -> Person<'_> {
     Person::begins(world, world.oc_quay(&["setup"]).without_env("OC_QUAY_CA_FILE"), 100)
 }
 
 #[test]
-fn reads_certificate_authority_from_file() {
+fn a_certificate_authority_is_read_from_a_file() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world);
+    let mut person = distrustful(&world);
     person.goes_to(UNTRUSTED).chooses(UNTRUSTED, "Read").types(FILE, "/no/such/file").goes_to(FILE);
     let screen = person.terminal.screen();
     assert!(screen.contains("# /no/such/file: No such file"), "{screen}");
@@ -39,13 +39,13 @@ fn reads_certificate_authority_from_file() {
 }
 
 #[test]
-fn trusts_certificate_only_after_comparison() {
+fn a_certificate_is_trusted_only_after_it_was_compared() {
     let options = Options { whole_chain: true, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "the cluster does not matter here") else {
         return;
     };
     world.namespace("shop");
-    let mut person = without_trusted_certificate(&world);
+    let mut person = distrustful(&world);
     person.chooses(UNTRUSTED, "Trust the last").types(COMPARED, "").goes_to(UNTRUSTED);
     let (_, asked) =
         person.will_choose(UNTRUSTED, "Trust the last").will_type(COMPARED, "y").finishes(0);
@@ -54,9 +54,9 @@ fn trusts_certificate_only_after_comparison() {
 }
 
 #[test]
-fn does_not_offer_leaf_certificate_as_authority() {
+fn a_certificate_that_has_issued_none_is_not_offered_to_be_trusted() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world);
+    let mut person = distrustful(&world);
     person.goes_to(UNTRUSTED);
     let screen = person.terminal.sees("arrow keys").screen();
     assert!(screen.contains("Stop") && !screen.contains("Trust the last"), "{screen}");
@@ -65,9 +65,9 @@ fn does_not_offer_leaf_certificate_as_authority() {
 }
 
 #[test]
-fn unverified_certificate_sets_insecure_registry() {
+fn an_unverified_certificate_is_written_into_the_integration() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world).will_choose(UNTRUSTED, "Continue");
+    let mut person = distrustful(&world).will_choose(UNTRUSTED, "Go on");
     person.goes_to(ISSUE);
     let screen = person.terminal.screen();
     assert!(
@@ -83,23 +83,23 @@ fn unverified_certificate_sets_insecure_registry() {
 }
 
 #[test]
-fn untrusted_certificate_can_cancel_setup() {
+fn who_does_not_trust_it_stops() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world);
+    let mut person = distrustful(&world);
     person.chooses(UNTRUSTED, "Stop");
     person.terminal.ends_with(130);
     world.oc_quay(&["setup", "--check"]).ends_with(1);
 }
 
 #[test]
-fn asks_about_plain_http() {
+fn plain_http_is_asked_about() {
     let world = shop();
     let address = world.sandbox.quay.url().replace("https", "http");
     for key in [Key::Esc, Key::CtrlC] {
-        let mut person = without_trusted_certificate(&world).will_type(ADDRESS, &address);
-        person.goes_to(CONTINUE);
+        let mut person = distrustful(&world).will_type(ADDRESS, &address);
+        person.goes_to(ALL_THE_SAME);
         assert!(
-            person.terminal.screen().contains("the token would be sent unencrypted"),
+            person.terminal.screen().contains("the token would travel unprotected"),
             "{}",
             person.terminal.screen()
         );
@@ -110,14 +110,18 @@ fn asks_about_plain_http() {
 
 /// What was accepted for the wrong address does not count for the right one.
 #[test]
-fn asks_again_for_address_that_is_not_quay() {
+fn an_address_that_is_no_quay_is_asked_for_again() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world).will_type(CONTINUE, "y");
+    let mut person = distrustful(&world).will_type(ALL_THE_SAME, "y");
     person.types(ADDRESS, "http://127.0.0.1:1").goes_to(TRY_AGAIN);
-    assert!(person.terminal.screen().contains("failed to use"), "{}", person.terminal.screen());
+    assert!(
+        person.terminal.screen().contains("could not be used as a Quay"),
+        "{}",
+        person.terminal.screen()
+    );
     let ca = world.sandbox.ca_file();
     let (_, asked) = person.will_type(FILE, ca.to_str().unwrap()).finishes(0);
-    assert_eq!(asked[..6], [ADDRESS, CONTINUE, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
+    assert_eq!(asked[..6], [ADDRESS, ALL_THE_SAME, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
     assert_eq!(
         world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"],
         serde_json::Value::Null
@@ -126,19 +130,19 @@ fn asks_again_for_address_that_is_not_quay() {
 }
 
 #[test]
-fn returns_to_the_address() {
+fn leads_back_to_the_address() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world);
-    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "n");
-    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "");
+    let mut person = distrustful(&world);
+    person.types(ADDRESS, "http://127.0.0.1:1").types(ALL_THE_SAME, "n");
+    person.types(ADDRESS, "http://127.0.0.1:1").types(ALL_THE_SAME, "");
     person.chooses(UNTRUSTED, "Enter another address").goes_to(ADDRESS);
-    assert_eq!(person.asked, [ADDRESS, CONTINUE, ADDRESS, CONTINUE, ADDRESS, UNTRUSTED]);
+    assert_eq!(person.asked, [ADDRESS, ALL_THE_SAME, ADDRESS, ALL_THE_SAME, ADDRESS, UNTRUSTED]);
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);
 }
 
 #[test]
-fn expands_home_directory_and_asks_again_for_empty_file() {
+fn takes_a_file_in_the_home_directory_and_asks_again_for_none() {
     let world = shop();
     std::fs::copy(world.sandbox.ca_file(), world.dir().join("quay-ca.pem")).unwrap();
     let command = world
@@ -148,7 +152,7 @@ fn expands_home_directory_and_asks_again_for_empty_file() {
     let mut person = Person::begins(&world, command, 100);
     person.chooses(UNTRUSTED, "Read").types(FILE, "").goes_to(FILE);
     let screen = person.terminal.screen();
-    assert!(screen.contains("# enter a file name") && !screen.contains("# :"), "{screen}");
+    assert!(screen.contains("# name a file") && !screen.contains("# :"), "{screen}");
     person.types(FILE, "~/quay-ca.pem").goes_to(super::WAY);
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);

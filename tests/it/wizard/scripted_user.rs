@@ -1,4 +1,4 @@
-//! A user who answers the questions in their order.
+//! Whoever answers the questions, one after the other.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) const QUESTIONS: [Question; 17] = [
     ("Token", "Password:"),
     ("Token", "Do this"),
     ("Secret", "Do this"),
-    ("Operator", "Which controller should manage linked namespaces?"),
+    ("Operator", "Who keeps namespaces linked?"),
     ("Operator", "Channel of the operator:"),
     ("Operator", "Approval of its updates:"),
     ("Operator", "Do this"),
@@ -33,7 +33,7 @@ pub(super) const QUESTIONS: [Question; 17] = [
     ("QuayIntegration", "Do this"),
     ("Users of projects", "Let users of projects see which Quay the cluster uses?"),
     ("Users of projects", "Do this"),
-    ("Node trust", "Nodes do not trust Quay's CA. How do you want to proceed?"),
+    ("Node trust", "Nodes do not trust Quay yet. What now?"),
     ("Node trust", "Do this"),
     ("First namespaces", "Namespaces to link now (such as a,b, or none):"),
 ];
@@ -191,19 +191,19 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
 /// The questions that are asked only where something is not as usual.
 pub(super) const MORE: [Question; 16] = [
     ("Quay", "Continue anyway?"),
-    ("Quay", "Quay's certificate is not trusted. How do you want to proceed?"),
+    ("Quay", "Quay's certificate is not trusted here. What now?"),
     ("Quay", "File with the certificate authority:"),
-    ("Quay", "Does the owner of Quay confirm this SHA-256?"),
+    ("Quay", "Does the owner of the Quay name the same SHA-256?"),
     ("Quay", "Try again?"),
     ("Token", "Token:"),
     ("Token", "E-mail address:"),
     ("Token", "New password (8 characters or more):"),
-    ("Token", "Repeat the password:"),
+    ("Token", "The same password again:"),
     ("Token", "Try again?"),
     ("Secret", "Replace it?"),
     ("Operator", "Try again?"),
-    ("QuayIntegration", "Link only these namespaces (such as a,b; Enter for all):"),
+    ("QuayIntegration", "Only these instead (such as a,b; Enter for all):"),
     ("Token", "Client ID:"),
-    ("Token", "How do you want to transfer the token?"),
-    ("Token", "Final address in the browser:"),
+    ("Token", "How does the token get here?"),
+    ("Token", "Address that the browser ended on:"),
 ];

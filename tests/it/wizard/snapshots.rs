@@ -1,6 +1,6 @@
 //! What a person sees: the whole set-up as it stands on the screen in the end.
 //!
-//! `BLESS=1` writes the screens again; read them before they are committed.
+//! `BLESS=1` writes the screens anew; read them before they are committed.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String
 }
 
 #[test]
-fn screens_match_snapshots_at_both_widths() {
+fn the_screen_is_calm_in_wide_and_narrow_windows() {
     for columns in [80, 60] {
         let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +37,7 @@ fn screens_match_snapshots_at_both_widths() {
 }
 
 #[test]
-fn colors_do_not_change_text() {
+fn colors_add_nothing_to_the_words() {
     let Some((colored, with)) = set_up(80, ("TERM", "xterm")) else { return };
     let Some((plain, without)) = set_up(80, ("NO_COLOR", "1")) else { return };
     assert_eq!(with, without);
@@ -49,7 +49,7 @@ fn colors_do_not_change_text() {
 }
 
 #[test]
-fn uses_ascii_without_utf8_locale() {
+fn nothing_but_ascii_is_shown_where_there_is_nothing_else() {
     let Some((left, _)) = set_up(80, ("LC_ALL", "C")) else { return };
     assert!(left.written.is_ascii(), "{}", left.screen);
 }

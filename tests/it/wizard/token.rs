@@ -12,7 +12,7 @@ const TRY_AGAIN: Question = MORE[9];
 const REPLACE: Question = MORE[10];
 
 #[test]
-fn reports_wrong_password_and_asks_again() {
+fn a_wrong_password_is_said_and_asked_for_again() {
     let world = shop();
     let mut person = person(&world);
     world.note_secret("a-wr0ng-password");
@@ -34,21 +34,21 @@ fn reports_wrong_password_and_asks_again() {
 
 /// Even those that cannot be one.
 #[test]
-fn asks_again_for_rejected_token() {
+fn a_token_that_quay_refuses_is_asked_for_again() {
     let world = shop();
     for refused in ["n0-such-token", "two w0rds"] {
         world.note_secret(refused);
         let mut person = person(&world);
         person.chooses(WAY, "Paste").types(TOKEN, refused).goes_to(TRY_AGAIN);
         let screen = person.terminal.screen();
-        assert!(screen.contains("the given token is unusable"), "{screen}");
+        assert!(screen.contains("the token that was given cannot be used"), "{screen}");
         person.terminal.press(Key::Esc);
         person.terminal.ends_with(130);
     }
 }
 
 #[test]
-fn accepts_pasted_token_with_final_newline() {
+fn a_token_is_pasted_with_a_newline_at_its_end_but_not_inside() {
     let world = shop();
     let token = world.sandbox.quay.admin_token();
     let mut person = person(&world);
@@ -68,7 +68,7 @@ fn accepts_pasted_token_with_final_newline() {
 }
 
 #[test]
-fn creates_first_user_of_empty_quay() {
+fn an_empty_quay_gets_its_first_user() {
     let world = shop();
     world.sandbox.quay.empty();
     world.sandbox.quay.set_flags(|flags| flags.user_initialize = true);
@@ -77,7 +77,7 @@ fn creates_first_user_of_empty_quay() {
     person.types(NEW_PASSWORD, "a-g00d-password").types(AGAIN, "an0ther-password");
     person.goes_to(NEW_PASSWORD);
     assert!(
-        person.terminal.screen().contains("the passwords do not match"),
+        person.terminal.screen().contains("two different passwords"),
         "{}",
         person.terminal.screen()
     );
@@ -92,7 +92,7 @@ fn creates_first_user_of_empty_quay() {
     assert_healthy(&world);
 }
 
-/// Stores a token of another user.
+/// Somebody has put a token there.
 fn holding(token: &str) -> World {
     let world = shop();
     world.create(&sandbox::manifests::credentials(token));
@@ -100,7 +100,7 @@ fn holding(token: &str) -> World {
 }
 
 #[test]
-fn replaces_token_only_after_confirmation() {
+fn another_token_is_replaced_only_by_who_says_so() {
     for (answer, is_replaced) in [("y", true), ("n", false)] {
         let world = shop();
         let theirs = world.sandbox.quay.add_full_token("alice");
@@ -112,7 +112,7 @@ fn replaces_token_only_after_confirmation() {
         let screen = person.terminal.screen();
         assert!(
             screen.contains("holds a token of alice, written ")
-                && screen.contains("the new one belongs to quayadmin"),
+                && screen.contains("the new one is of quayadmin"),
             "{screen}"
         );
         person.types(REPLACE, answer).finishes_somehow();
@@ -122,7 +122,7 @@ fn replaces_token_only_after_confirmation() {
 }
 
 #[test]
-fn uses_valid_stored_token_without_question() {
+fn a_stored_token_that_is_good_is_used_without_a_question() {
     let world = shop();
     let token = world.sandbox.quay.admin_token();
     world.create(&sandbox::manifests::credentials(&token));
@@ -133,7 +133,7 @@ fn uses_valid_stored_token_without_question() {
 }
 
 #[test]
-fn replaces_expired_stored_token_without_question() {
+fn a_stored_token_that_has_ended_is_replaced_without_a_question() {
     let world = holding("l0ng-ended");
     let (left, asked) = person(&world).finishes(0);
     assert!(asked.contains(&STORE) && !asked.contains(&REPLACE), "{asked:?}");
@@ -142,7 +142,7 @@ fn replaces_expired_stored_token_without_question() {
 }
 
 #[test]
-fn does_not_ask_password_without_direct_login() {
+fn a_password_is_not_asked_for_where_quay_takes_none() {
     let world = shop();
     world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
     let mut person = person(&world);

@@ -23,15 +23,16 @@ use quay::Quay;
 use tls::Authority;
 use traffic::{Server, Traffic, serve};
 
-/// Options of [`Sandbox::start`].
+/// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder for the CA and the kubeconfig; by default a temporary one, removed in the end.
+    /// Where the CA and the kubeconfig go; a temporary directory, removed in the end, unless told.
     pub dir: Option<PathBuf>,
-    /// HTTP/2 in Quay. Its own nginx offers it, many proxies in front of it do not.
+    /// Whether Quay offers HTTP/2. Its own nginx does, many a proxy in front of it does not.
     pub http2: bool,
-    /// Quay presents its certificate authority with its certificate. Many servers do not.
+    /// Whether Quay presents its certificate authority beside its certificate. Many a server does not.
     pub whole_chain: bool,
+    /// What kind of cluster it is.
     pub cluster: Cluster,
 }
 
@@ -109,7 +110,7 @@ impl Sandbox {
         &self.quay_traffic
     }
 
-    /// The folder with the files.
+    /// Where the files are.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -119,7 +120,7 @@ impl Sandbox {
         self.dir.join("ca.crt")
     }
 
-    /// Contexts `admin` (the current one), `dev` and `guest`.
+    /// Contexts `admin` (the current one), `dev` and `nobody`.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
     }
@@ -127,7 +128,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // Not waited for: an abandoned watch would delay it, and a test may be asynchronous.
+        // Not waited for: a watch that nobody reads any more would hold it up, and a test may be asynchronous.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -13,6 +13,7 @@ use sandbox::openshift::Cluster;
 use sandbox::{Options, Sandbox, manifests};
 use serde_json::{Value, json};
 
+/// How long a change may take to appear.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A kind with a strategic merge patch, one without, and one that is defined by a CustomResourceDefinition.
@@ -153,13 +154,13 @@ fn reads_by_short_name_and_category() {
         ("get ns gone", &["Error from server (NotFound): namespaces \"gone\" not found"]),
         ("get widgets", &["error: the server doesn't have a resource type \"widgets\""]),
         (
-            "get secrets -n team --context guest",
-            &["Error from server (Forbidden): secrets is forbidden: User \"guest\" cannot"],
+            "get secrets -n team --context nobody",
+            &["Error from server (Forbidden): secrets is forbidden: User \"nobody\" cannot"],
         ),
         ("wait --for=jsonpath={.status.phase}=Active ns/team", &["namespace/team condition met"]),
         ("auth whoami", &["ATTRIBUTE VALUE", "Username admin", "Groups [system:cluster-admins"]),
         ("auth can-i create secrets -n team", &["yes"]),
-        ("auth can-i create secrets -n team --context guest", &["no"]),
+        ("auth can-i create secrets -n team --context nobody", &["no"]),
         ("auth can-i get is --subresource=layers -n team", &["yes"]),
     ] {
         world.prints(arguments, expected);

@@ -1,9 +1,10 @@
-//! Responses without values that differ between runs.
+//! An answer without what differs from one run to the next.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+/// A request and what was answered.
 pub(crate) struct Recorded {
     pub(crate) request: String,
     status: u16,
@@ -44,12 +45,12 @@ impl Recorded {
     }
 }
 
-/// Replaces generated values by names in order of appearance; equal values have equal names.
+/// Gives names to what a server makes up, in the order in which it appears: the same stays the same.
 #[derive(Default)]
 pub(crate) struct Masks {
     seen: HashMap<String, String>,
     counts: HashMap<&'static str, usize>,
-    /// Values that differ between runs, such as ports.
+    /// Text that is another one in each run, such as a port.
     pub(crate) fixed: Vec<(String, &'static str)>,
 }
 
@@ -71,10 +72,10 @@ impl Masks {
         for (key, value) in fields {
             let field = key.rsplit('/').next().unwrap_or_default();
             let value = match (field, value.as_str()) {
-                // Field owners are not compared.
+                // Who wrote which field is nobody's business here.
                 ("managedFields", _) => continue,
                 _ if value.is_null() => continue,
-                // The list's version depends on concurrent writes.
+                // Others write between a script's requests, so the version of a list tells nothing.
                 ("resourceVersion", Some(_)) if is_list => json!("*"),
                 ("resourceVersion", Some(version)) => json!(self.named("version", version)),
                 ("continue", Some(token)) if !token.is_empty() => json!("*"),
@@ -136,7 +137,7 @@ impl Masks {
     }
 }
 
-/// Removes a leading number in parentheses.
+/// The text without the number in parentheses that it may begin with.
 fn masked_parentheses(text: &str) -> String {
     let number = text.strip_prefix(" (").and_then(|rest| rest.split_once(')'));
     match number.filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -145,8 +146,7 @@ fn masked_parentheses(text: &str) -> String {
     }
 }
 
-/// Selects parts of a body by JSON pointers in which `*` matches every item and `key=value` an item
-/// with that value.
+/// The parts of a body that a step is about: JSON pointers in which `*` is every item and `key=value` the item with that.
 pub(crate) fn only(body: &Value, paths: &[String]) -> Value {
     if paths.is_empty() {
         return body.clone();

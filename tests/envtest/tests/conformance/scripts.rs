@@ -1,4 +1,4 @@
-//! Scripts of requests.
+//! What the servers are asked.
 
 mod access;
 mod deletion;
@@ -33,7 +33,7 @@ pub(crate) fn all() -> Vec<Script> {
         webhooks::configurations(),
         webhooks::calls(),
     ];
-    // These affect other scripts.
+    // These change what all see.
     scripts.extend(
         [watches::expiry(), deletion::definitions()]
             .map(|script| Script { is_alone: true, ..script }),
@@ -45,7 +45,7 @@ fn secret(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": "t"}})
 }
 
-/// A valid QuayIntegration.
+/// A QuayIntegration that its schema takes.
 fn integration(name: &str) -> Value {
     json!({
         "apiVersion": "quay.redhat.com/v1", "kind": "QuayIntegration", "metadata": {"name": name},
@@ -56,7 +56,7 @@ fn integration(name: &str) -> Value {
     })
 }
 
-/// Merge patch; `null` removes a field.
+/// The object with a change merged into it; `null` removes a field.
 fn with(mut object: Value, change: Value) -> Value {
     merge(&mut object, change);
     object

@@ -1,4 +1,4 @@
-//! Authentication and authorization: one small role table for requests and access reviews.
+//! Who is asking, and what they may do: one small role table that requests obey and access reviews answer from.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,7 +23,7 @@ pub(crate) struct Rule {
 /// `cluster-admin`.
 static CLUSTER_ADMIN: [Rule; 1] = [Rule { verbs: ALL, groups: ALL, resources: ALL }];
 
-/// The rules of `system:authenticated`.
+/// What everybody with a token may do.
 static EVERYBODY: [Rule; 3] = [
     Rule {
         verbs: &["create"],
@@ -35,7 +35,7 @@ static EVERYBODY: [Rule; 3] = [
         groups: &["authentication.k8s.io"],
         resources: &["selfsubjectreviews"],
     },
-    // The ClusterRoles `system:build-strategy-*`; the one for custom builds is not bound to users.
+    // The ClusterRoles `system:build-strategy-*`; there is one for custom builds too, which nobody is bound to.
     Rule {
         verbs: &["create"],
         groups: &["build.openshift.io"],
@@ -48,7 +48,7 @@ static EVERYBODY: [Rule; 3] = [
     },
 ];
 
-/// The rules of OpenShift's `basic-user`.
+/// What people with a project may do outside of it, of OpenShift's `basic-user`.
 static PROJECT_USER: [Rule; 1] =
     [Rule { verbs: &["list"], groups: &["project.openshift.io"], resources: &["projects"] }];
 
@@ -90,14 +90,14 @@ static PROJECT_ADMIN: [Rule; 7] = [
     },
 ];
 
-/// The user of a request.
+/// Somebody who is asking.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) groups: Vec<String>,
 }
 
-/// A request in RBAC's terms. Empty namespace: cluster scope. Empty name: any object.
+/// What is asked for, in RBAC's terms. Empty namespace: cluster scope. Empty name: any object.
 pub(crate) struct Access<'a> {
     pub(crate) verb: &'a str,
     pub(crate) group: &'a str,
@@ -107,7 +107,7 @@ pub(crate) struct Access<'a> {
     pub(crate) name: &'a str,
 }
 
-/// A permission that a user lacks in spite of all roles; `*` stands for any verb, group or resource. RBAC knows no such thing:
+/// A right that a user lacks in spite of all roles; `*` stands for any verb, group or resource. RBAC knows no such thing:
 /// it stands for a role that was written with gaps.
 pub(crate) struct Denial {
     pub(crate) user: String,
@@ -127,7 +127,7 @@ impl Denial {
     }
 }
 
-/// A rule of a role that a binding in the store gives to a subject.
+/// A rule of a role that a binding in the store gives to somebody.
 pub(crate) struct Bound {
     subject: Value,
     rule: Value,
@@ -136,6 +136,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// All of them.
     pub(crate) fn all(store: &Store) -> Vec<Self> {
         let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let mut bound = Vec::new();
@@ -185,16 +186,16 @@ pub(crate) struct Users {
     /// Namespaces that a user is project admin of.
     projects: HashMap<String, BTreeSet<String>>,
     denials: Vec<Denial>,
-    /// The rules of ClusterRoleBindings at the time of the request.
+    /// What ClusterRoleBindings give, as of the request that is answered.
     bound: Vec<Bound>,
 }
 
 impl Users {
-    /// `admin`, `dev` and `guest`, each with a fresh token.
+    /// `admin`, `dev` and `nobody`, each with a fresh token.
     pub(crate) fn new() -> Self {
         let token = || format!("sha256~{}", meta::suffix(43));
         let names_by_token =
-            ["admin", "dev", "guest"].map(|name| (token(), name.to_owned())).into();
+            ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
         Self { names_by_token, projects: HashMap::new(), denials: Vec::new(), bound: Vec::new() }
     }
 
@@ -209,21 +210,22 @@ impl Users {
         self.names_by_token.clear();
     }
 
+    /// Makes a user project admin of a namespace.
     pub(crate) fn grant(&mut self, user: &str, namespace: &str) {
         self.projects.entry(user.to_owned()).or_default().insert(namespace.to_owned());
     }
 
-    /// Removes a permission.
+    /// Takes a right away.
     pub(crate) fn deny(&mut self, denial: Denial) {
         self.denials.push(denial);
     }
 
-    /// Reads the ClusterRoleBindings again.
+    /// Has ClusterRoleBindings count as they are now.
     pub(crate) fn bind(&mut self, bound: Vec<Bound>) {
         self.bound = bound;
     }
 
-    /// The user of a request, after impersonation.
+    /// Who is asking, after impersonation.
     ///
     /// # Errors
     /// 401 without a valid bearer token, 403 for an impersonation that is not allowed.
@@ -269,8 +271,8 @@ impl Users {
         self.check(user, &Access { verb: "impersonate", group: "", resource, namespace: "", name })
     }
 
-    /// True when a rule allows the access.
-    pub(crate) fn is_allowed(&self, user: &User, access: &Access<'_>) -> bool {
+    /// Whether the user may do it.
+    pub(crate) fn may(&self, user: &User, access: &Access<'_>) -> bool {
         let has = |list: &[&str], item: &str| list.iter().any(|each| *each == "*" || *each == item);
         let is_denied = self.denials.iter().any(|denial| denial.is_about(user, access));
         let is_bound = || self.bound.iter().any(|bound| bound.allows(user, access));
@@ -284,9 +286,12 @@ impl Users {
         !is_denied && (has_rule() || is_bound())
     }
 
-    /// Authorizes the user.  # Errors 403 in the words of the RBAC authorizer.
+    /// Lets the user, or not.
+    ///
+    /// # Errors
+    /// 403 in the words of the RBAC authorizer.
     pub(crate) fn check(&self, user: &User, access: &Access<'_>) -> Result<(), Refusal> {
-        if self.is_allowed(user, access) {
+        if self.may(user, access) {
             return Ok(());
         }
         let Access { verb, group, resource, namespace, name } = access;
@@ -302,8 +307,10 @@ impl Users {
         Err(Refusal::forbidden(plural, group, name, &why))
     }
 
-    /// Authorizes a request without a resource: discovery for all users, the rest for admins.  #
-    /// Errors 403 in the words of the RBAC authorizer.
+    /// Lets the user read what is about no resource, or not: discovery is for everybody, the rest for admins.
+    ///
+    /// # Errors
+    /// 403 in the words of the RBAC authorizer.
     pub(crate) fn check_path(&self, user: &User, path: &str) -> Result<(), Refusal> {
         match is_discovery(path) || is_admin(user) {
             true => Ok(()),

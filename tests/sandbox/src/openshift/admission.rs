@@ -15,10 +15,10 @@ use super::patch::PatchType;
 use super::webhooks::{self, Written};
 use super::{OpenShift, meta};
 
-/// Addresses of webhook services, by `name.namespace.svc`.
+/// Where the services of webhooks listen, by `name.namespace.svc`.
 pub(crate) type Services = HashMap<String, SocketAddr>;
 
-/// A write request, as a webhook receives it.
+/// A request to write, as a webhook is told of it.
 pub(crate) struct Request<'a> {
     pub(crate) written: Written<'a>,
     pub(crate) name: &'a str,
@@ -33,8 +33,10 @@ pub(crate) struct Admitted {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Calls every matching webhook.  # Errors When one denies it; and when one whose `failurePolicy`
-/// is `Fail` cannot be called.
+/// Has every webhook that a request concerns review it.
+///
+/// # Errors
+/// When one denies it; and when one whose `failurePolicy` is `Fail` cannot be called.
 pub(crate) async fn admit(
     openshift: &OpenShift,
     request: Request<'_>,
@@ -44,7 +46,7 @@ pub(crate) async fn admit(
     for webhook in webhooks {
         let review = request.review(&admitted.object);
         match call(openshift, &webhook, &review).await {
-            Ok(response) => admitted.apply(&webhook, &response)?,
+            Ok(response) => admitted.take(&webhook, &response)?,
             Err(why) if webhook["failurePolicy"] == "Ignore" => drop(why),
             Err(why) => return Err(Refusal::webhook_failed(name(&webhook), &why)),
         }
@@ -93,8 +95,8 @@ impl Request<'_> {
 }
 
 impl Admitted {
-    /// Applies a response, with the denial of kubernetes `pkg/admission/plugin/webhook/errors`.
-    fn apply(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
+    /// Takes an answer, with the words for a denial of kubernetes `pkg/admission/plugin/webhook/errors`.
+    fn take(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
         let warnings =
             response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
         self.warnings.extend(warnings.map(str::to_owned));
@@ -126,7 +128,7 @@ impl Admitted {
     }
 }
 
-/// Sends a review and checks that the response belongs to it.
+/// Sends a review and checks that what comes back answers it.
 async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<Value, String> {
     let config = &webhook["clientConfig"];
     let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);

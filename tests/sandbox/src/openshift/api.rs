@@ -1,4 +1,4 @@
-//! From an HTTP request to a response: authentication, routing, authorization, and the verb.
+//! From an HTTP request to an answer: who asks, what for, may they, and then the verb.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, State};
@@ -27,7 +27,7 @@ const BODY_TYPES: [&str; 3] =
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
-/// The subresource of an ImageStream with the layers of its images.
+/// The subresource of an ImageStream that tells what its images are made of.
 const LAYERS: &str = "layers";
 /// The subresource of a Build that makes another one of it.
 const CLONE: &str = "clone";
@@ -105,7 +105,7 @@ async fn respond_to(
     }
 }
 
-/// The API for the cluster's own controllers: without network, log and authorization.
+/// The API for the cluster's own controllers: there is no network between them, no log, and no question of rights.
 pub(crate) struct InProcess<'a>(pub(crate) &'a OpenShift);
 
 impl builds::Client for InProcess<'_> {
@@ -168,13 +168,13 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
     (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
 }
 
-/// True if a server with Go types serves the group: it returns a `Status` for unknown resources.
-/// Groups of CustomResourceDefinitions do not.
+/// Whether a server with Go types answers for the group: it has a `Status` for what it does not serve. Groups that come
+/// from CustomResourceDefinitions do not.
 fn knows_group(openshift: &OpenShift, group: &str) -> bool {
     openshift.serves(group) && kinds::TABLE.iter().any(|kind| kind.group == group && !kind.custom)
 }
 
-/// An authorized request.
+/// One request that may be performed.
 struct Call<'a> {
     openshift: &'a OpenShift,
     user: &'a User,
@@ -227,7 +227,7 @@ impl Call<'_> {
         verbs::check_body(&target, &object)?;
         object["kind"] = json!(self.kind.kind);
         object["apiVersion"] = json!(self.kind.api_version());
-        if definitions::find(&self.openshift.store(), self.kind.group)
+        if definitions::of(&self.openshift.store(), self.kind.group)
             .is_some_and(definitions::is_terminating)
         {
             return Err(Refusal::definition_terminating(self.kind, meta::name(&object)));
@@ -254,7 +254,7 @@ impl Call<'_> {
         Ok(with_warnings(self.answer(201, &object), &warnings))
     }
 
-    /// Creates the next Build of a BuildConfig, a new one or a clone. Its number is used up whether or not the Build is accepted then.
+    /// Makes the next Build of a BuildConfig, anew or like one there was. Its number is used up whether or not the Build is accepted then.
     async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let request = self.read_body()?;
@@ -291,8 +291,7 @@ impl Call<'_> {
             build
         };
         let target = Target { kind: BUILD, name: "", ..target };
-        // The warnings are for OpenShift's own client, which creates the Build: the user never sees
-        // them.
+        // What is warned of then is for OpenShift's own client, which makes the Build: the person never sees it.
         let Admitted { object: build, .. } = self.admit(&target, &build, None).await?;
         let build = verbs::create(&mut self.openshift.store(), cluster, &target, build)?;
         Ok(self.answer(201, &build))
@@ -331,7 +330,7 @@ impl Call<'_> {
             let status = if patched.current.is_none() { 201 } else { 200 };
             let admitted = self.admit(&target, &patched.object, patched.current.as_deref()).await?;
             patched.object = admitted.object;
-            // Webhooks take their time: the patch is applied again to a version that was written meanwhile.
+            // Webhooks take their time: what somebody else has written by then is patched again.
             if let Some(object) =
                 patched.store(&mut self.openshift.store(), self.openshift.cluster(), &target)?
             {
@@ -340,7 +339,7 @@ impl Call<'_> {
         }
     }
 
-    /// The result of webhooks for an object that is created or replaces `old`.
+    /// What webhooks make of an object that is to be created, or to be put in place of an `old` one, if it may be.
     async fn admit(
         &self,
         target: &Target<'_>,
@@ -434,7 +433,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// The response of a completed delete; only service accounts are returned themselves.
+/// What a delete answers when the object is gone; only service accounts are returned themselves.
 fn success(kind: &Kind, object: &Value) -> Value {
     let mut details =
         json!({"name": meta::name(object), "kind": kind.plural, "uid": object["metadata"]["uid"]});
@@ -462,7 +461,7 @@ fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<
     response
 }
 
-/// Plain text instead of a `Status`, for an unknown API.
+/// Where there is no such API at all, the server does not answer with a `Status` but with plain text.
 fn page_not_found() -> Response<Body> {
     let mut response = Response::new(Body::from("404 page not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;

@@ -13,7 +13,7 @@ pub(crate) struct Refusal {
     details: Value,
 }
 
-/// An invalid field.
+/// One field that is not as it has to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
     reason: &'static str,
@@ -32,7 +32,7 @@ impl Cause {
         Self { reason: "FieldValueRequired", field: field.to_owned(), message }
     }
 
-    /// The field has an invalid value.
+    /// The field has a value that it may not have.
     pub(crate) fn invalid(field: &str, value: &Value, why: &str) -> Self {
         let message = format!("Invalid value: {value}: {why}");
         Self { reason: "FieldValueInvalid", field: field.to_owned(), message }
@@ -54,7 +54,7 @@ impl Cause {
         Self { reason: "FieldValueNotSupported", field: field.to_owned(), message }
     }
 
-    /// The field must not be set, or is immutable.
+    /// The field may not be set, or not any more.
     pub(crate) fn forbidden(field: &str, why: &str) -> Self {
         Self {
             reason: "FieldValueForbidden",

@@ -1,4 +1,4 @@
-//! The kind of a cluster.
+//! What kind of cluster it is.
 
 use std::time::Duration;
 
@@ -26,15 +26,14 @@ impl Olm {
     }
 }
 
-/// The kind of a cluster.
+/// What kind of cluster it is.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// The delay of controllers after a change: a new namespace gets `builder`, `deployer`, the
-    /// dockercfg secrets and its SCC annotations; a removed reference is restored; a deleted
-    /// namespace is emptied; a definition takes effect; OLM advances an installation by one step.
+    /// How long after a change the controllers catch up: a new namespace gets `builder`, `deployer`, the dockercfg
+    /// secrets and its SCC annotations; a reference that was taken away comes back; a deleted namespace is emptied; a
+    /// definition takes effect; OLM takes each step of an installation.
     pub settle: Duration,
-    /// Without an internal registry there are no dockercfg secrets and no repository in image
-    /// streams.
+    /// Whether there is an internal registry: without, no dockercfg secrets and no repository in image streams.
     pub internal_registry: bool,
     /// API groups that the cluster does not serve. Without `build.openshift.io` there is no service account
     /// `builder`, without `apps.openshift.io` no `deployer`. Without `quay.redhat.com` there is no
@@ -43,9 +42,11 @@ pub struct Cluster {
     /// Which OLM there is. Where there is only the successor, the definition of the QuayIntegration is there only with
     /// the [`Cluster::operator`]: it does not take over a definition that it did not bring.
     pub olm: Olm,
-    /// True if the operator is installed, by the available OLM, and runs.
+    /// Whether the operator is installed, through whichever OLM there is, and runs.
     pub operator: bool,
+    /// Whether the External Secrets Operator's API is there.
     pub external_secrets: bool,
+    /// Whether Shipwright's API is there.
     pub shipwright: bool,
 }
 
@@ -64,7 +65,7 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    /// True if it serves an API group; that of the QuayIntegration only from the start.
+    /// Whether it serves an API group, that of the QuayIntegration from the start.
     pub(crate) fn serves(&self, group: &str) -> bool {
         let has = match group {
             "operators.coreos.com" | "packages.operators.coreos.com" => self.olm.has_v0(),

@@ -1,4 +1,4 @@
-//! The credentials in pull secrets, and their selection for an image (openshift's copy of `k8s.io/kubernetes`
+//! The logins in pull secrets, and which of them is used for an image (openshift's copy of `k8s.io/kubernetes`
 //! `pkg/credentialprovider/keyring.go`).
 
 use base64::Engine;
@@ -14,22 +14,22 @@ pub(crate) struct Login {
     pub(crate) password: String,
 }
 
-/// The credentials that an import tries for an image, and no other: of all pull secrets given, linked to a service account or
+/// The login that an import tries for an image, and no other: of all pull secrets given, linked to a service account or
 /// not, the one whose key has the longest path, and of several the first by the secret's name.
 pub(crate) fn first_login(secrets: &[&Value], image: &str) -> Option<Login> {
     let mut secrets = secrets.to_vec();
     secrets.sort_by_key(|secret| meta::name(secret));
     let mut fitting: Vec<(usize, Login)> = secrets
         .into_iter()
-        .flat_map(credentials)
+        .flat_map(logins)
         .filter_map(|(key, login)| Some((reach(&key, image)?, login)))
         .collect();
     fitting.sort_by_key(|(reach, _)| std::cmp::Reverse(*reach));
     fitting.into_iter().next().map(|(_, login)| login)
 }
 
-/// The number of characters of the image's path that a key covers, if it is for its registry:
-/// `host`, `host/organization` and `https://host` all are (measured).
+/// How many characters of the image's path a key covers, if it is for its registry: `host`, `host/organization` and
+/// `https://host` all are (measured).
 fn reach(key: &str, image: &str) -> Option<usize> {
     let (host, path) = image.split_once('/')?;
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
@@ -40,7 +40,7 @@ fn reach(key: &str, image: &str) -> Option<usize> {
 }
 
 /// Every login in a secret by its key; an Opaque one has none.
-fn credentials(secret: &Value) -> Vec<(String, Login)> {
+fn logins(secret: &Value) -> Vec<(String, Login)> {
     let data = |key: &str| -> Option<Value> {
         serde_json::from_slice(&STANDARD.decode(secret["data"][key].as_str()?).ok()?).ok()
     };
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn key_can_be_a_host_a_path_or_an_address() {
+    fn a_key_may_be_a_host_a_path_or_an_address() {
         let finds =
             |key: &str| first_login(&[&secret("a", "dockerconfigjson", &[key])], IMAGE).is_some();
         for key in [
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn longest_path_is_first_and_then_the_first_name() {
+    fn the_longest_path_goes_first_and_then_the_first_name() {
         let host = "quay.example.com:8443";
         let (a, b) = (secret("a", "dockerconfigjson", &[host]), secret("b", "dockercfg", &[host]));
         let longer = secret("c", "dockerconfigjson", &["quay.example.com:8443/acme"]);

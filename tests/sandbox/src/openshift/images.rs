@@ -77,8 +77,8 @@ fn new_stream(cluster: &Cluster, namespace: &str, name: &str) -> Value {
     stream
 }
 
-/// The layers of the images of a stream (`ImageStreamLayers`): here one layer for each. As on a
-/// real OpenShift 4.21, the size of manifests and configurations is null.
+/// What the images of a stream are made of (`ImageStreamLayers`): here each of one layer of its own. As on a real OpenShift
+/// 4.21, the size of manifests and configurations is null.
 pub(crate) fn layers(stream: &Value) -> Value {
     const LAYER_BYTES: u64 = 10 << 20;
     let mut layers = json!({"kind": "ImageStreamLayers", "apiVersion": "image.openshift.io/v1", "metadata": stream["metadata"]});

@@ -62,7 +62,7 @@ impl Kind {
         Self { verbs, ..self }
     }
 
-    /// The row's key.
+    /// What tells the row from all others.
     pub(crate) fn id(&self) -> Id {
         (self.plural, self.group)
     }
@@ -91,13 +91,13 @@ impl Kind {
         }
     }
 
-    /// True for reviews of the caller, which are not stored.
+    /// Whether its objects are questions about the asker, stored nowhere.
     pub(crate) fn is_review(&self) -> bool {
         matches!(self.group, "authorization.k8s.io" | "authentication.k8s.io")
     }
 
     /// The row for an object's own `apiVersion` and `kind`.
-    pub(crate) fn find(object: &Value) -> Option<&'static Self> {
+    pub(crate) fn of(object: &Value) -> Option<&'static Self> {
         let (kind, api_version) = (object["kind"].as_str()?, object["apiVersion"].as_str()?);
         TABLE.iter().find(|row| row.kind == kind && row.api_version() == api_version)
     }

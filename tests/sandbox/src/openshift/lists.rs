@@ -58,6 +58,7 @@ impl ListQuery {
     }
 }
 
+/// Whole objects, or only their metadata.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Full,
@@ -163,8 +164,7 @@ fn key(object: &Value) -> (String, String) {
     (meta::namespace(object).to_owned(), meta::name(object).to_owned())
 }
 
-/// The position in a list. Every page has the version of the first, so that a watch from there
-/// misses nothing.
+/// Where a list stands. Every page reports the version of the first, so that a watch from there misses nothing.
 struct Page {
     version: u64,
     /// Namespace and name of the last object on the page before.

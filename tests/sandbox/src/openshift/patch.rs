@@ -12,6 +12,7 @@ const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
+/// How a request means to change an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PatchType {
     Json,
@@ -96,16 +97,15 @@ fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// True if an object has no member of that name. There, the API server's library
-/// (gopkg.in/evanphx/json-patch.v4) is laxer than RFC 6902: a `test` for null holds, and a
-/// `replace` adds. Measured on kube-apiserver 1.34.
+/// Whether an object has no member of that name. There, the API server's library (gopkg.in/evanphx/json-patch.v4) is
+/// laxer than RFC 6902: a `test` for null holds, and a `replace` adds. Measured on kube-apiserver 1.34.
 fn is_absent(object: &Value, path: &Pointer) -> bool {
     let parent = path.parent().and_then(|parent| object.pointer(parent.as_str()));
     parent.is_some_and(Value::is_object) && object.pointer(path.as_str()).is_none()
 }
 
 /// Merges maps; replaces lists, except those that Kubernetes' types give a merge key or make a set. (What is new in
-/// them comes last here, first on a real server; their order does not matter.)
+/// them comes last here, first on a real server; nothing hangs on their order.)
 ///
 /// `ServiceAccount.imagePullSecrets` has neither (measured on a real one) and is replaced. Apply merges in the same way here;
 /// what it does beyond that rests on field ownership, which the stand-in does not keep.

@@ -1,4 +1,4 @@
-//! Projects: namespaces for users who are not allowed to list namespaces.
+//! Projects: namespaces, as those see them who may not list namespaces.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub(crate) fn list(
         let name = meta::name(namespace);
         let access =
             Access { verb: "get", group: kind.group, resource: kind.plural, namespace: name, name };
-        users.is_allowed(user, &access)
+        users.may(user, &access)
     };
     let projects: Vec<Value> = store
         .list(kinds::NAMESPACE, None)

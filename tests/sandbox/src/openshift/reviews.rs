@@ -33,7 +33,7 @@ fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
             "" => text(&asked["resource"]),
             subresource => format!("{}/{subresource}", text(&asked["resource"])),
         };
-        users.is_allowed(
+        users.may(
             user,
             &Access {
                 verb: &text(&asked["verb"]),

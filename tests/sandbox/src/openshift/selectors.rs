@@ -47,7 +47,7 @@ impl Selectors {
     }
 
     /// Reads a `LabelSelector`, as objects carry one; `null` selects every object.
-    pub(crate) fn from_label_selector(selector: &Value) -> Self {
+    pub(crate) fn of(selector: &Value) -> Self {
         let equal = selector["matchLabels"].as_object().into_iter().flatten();
         let equal = equal.map(|(key, value)| Label {
             key: key.clone(),
@@ -67,7 +67,7 @@ impl Selectors {
         Self { labels: equal.chain(expressions).collect(), fields: Vec::new() }
     }
 
-    /// True if every object is selected.
+    /// Whether every object is selected.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

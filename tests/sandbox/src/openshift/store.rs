@@ -1,4 +1,4 @@
-//! The objects of the cluster, a counter for their versions, and the recent changes for watches.
+//! All objects of the cluster, one counter for their versions, and the recent past for watches.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::kinds::{Id, Kind};
 use super::meta;
 
-/// Number of stored changes; a watch from an older version expires.
+/// How many changes are remembered; a watch from further back is told that its version expired.
 const HISTORY: usize = 10_000;
 
 /// The kind, namespace (empty for cluster-scoped), name: the order of lists.
@@ -56,7 +56,7 @@ impl Store {
         self.version
     }
 
-    /// Subscribes to every change from now on.
+    /// Tells of every change from now on.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -111,7 +111,7 @@ impl Store {
         (version >= self.forgotten).then(|| self.history.range(known..))
     }
 
-    /// True if the changes after `version` are all remembered.
+    /// Whether the changes after `version` are all remembered.
     pub(crate) fn remembers(&self, version: u64) -> bool {
         version >= self.forgotten
     }

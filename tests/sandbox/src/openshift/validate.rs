@@ -52,13 +52,9 @@ pub(crate) fn validate(
             Some(old) => builds::check_update(old, object, &mut causes),
             None => builds::check_spec(&object["spec"], &mut causes),
         },
-        _ if kind.custom => schemas::check(
-            &schemas::openapi_schema(kind.group, kind.kind),
-            "",
-            old,
-            object,
-            &mut causes,
-        ),
+        _ if kind.custom => {
+            schemas::check(&schemas::of(kind.group, kind.kind), "", old, object, &mut causes)
+        }
         _ => {}
     }
     match causes.is_empty() {
@@ -113,7 +109,7 @@ pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// True if this is a name with an optional DNS prefix, as label and annotation keys have to be.
+/// Whether this is a name with an optional DNS prefix, as label and annotation keys have to be.
 pub(crate) fn is_qualified_name(key: &str) -> bool {
     let (prefix, name) =
         key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
@@ -301,7 +297,7 @@ fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_part)
 }
 
-/// True if a label may have this value.
+/// Whether a label may have this value.
 pub(crate) fn is_label_value(value: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_alphanumeric();
     value.is_empty()

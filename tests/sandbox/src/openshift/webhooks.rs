@@ -112,9 +112,8 @@ pub(crate) fn concerning(store: &Store, written: &Written<'_>) -> Vec<Value> {
         _ => store.get(kinds::NAMESPACE, "", written.namespace).map(|namespace| &**namespace),
     };
     let in_namespace = |webhook: &Value| {
-        namespace.is_none_or(|namespace| {
-            Selectors::from_label_selector(&webhook["namespaceSelector"]).select(namespace)
-        })
+        namespace
+            .is_none_or(|namespace| Selectors::of(&webhook["namespaceSelector"]).select(namespace))
     };
     let mut configurations: Vec<_> = store.list(configurations, None).collect();
     configurations.sort_by_key(|configuration| meta::name(configuration).to_owned());
@@ -127,7 +126,7 @@ pub(crate) fn concerning(store: &Store, written: &Written<'_>) -> Vec<Value> {
         })
         .filter(|webhook| {
             in_namespace(webhook)
-                && Selectors::from_label_selector(&webhook["objectSelector"]).select(written.object)
+                && Selectors::of(&webhook["objectSelector"]).select(written.object)
         })
         .cloned()
         .collect()

@@ -26,7 +26,7 @@ const NEW: Schema = Schema {
     ],
 };
 
-/// `GET /api/v1/organization/<org>/applications/<client id>/tokens` (wire/084): the newest first, however they were made.
+/// `GET /api/v1/organization/<org>/applications/<client id>/tokens` (084): the newest first, however they were made.
 pub(crate) fn list(state: &State, call: &Call, organization: &str, client_id: &str) -> Answer {
     require_inspect(state, call, organization)?;
     state.application(organization, client_id)?;
@@ -36,7 +36,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str, client_id: &s
     Ok(responses::ok(json!({"tokens": views})))
 }
 
-/// `POST /api/v1/organization/<org>/applications/<client id>/tokens` (wire/080-083, wire/085, wire/665).
+/// `POST /api/v1/organization/<org>/applications/<client id>/tokens` (080-083, 085, 665).
 pub(crate) fn create(
     state: &mut State,
     call: &Call,
@@ -65,7 +65,7 @@ pub(crate) fn create(
             "Token limit reached: maximum {most} non-expired tokens per application"
         )));
     }
-    let mut token = NewToken::new(call.caller.name().unwrap_or_default(), &scope);
+    let mut token = NewToken::of(call.caller.name().unwrap_or_default(), &scope);
     (token.application, token.name) = (Some(client_id), Some(name));
     if let Some(seconds) = body["expiration"].as_f64() {
         token.lifetime = token
@@ -78,7 +78,7 @@ pub(crate) fn create(
     Ok(responses::ok(view))
 }
 
-/// `DELETE /api/v1/organization/<org>/applications/<client id>/tokens/<uuid>` (wire/086, wire/087).
+/// `DELETE /api/v1/organization/<org>/applications/<client id>/tokens/<uuid>` (086, 087).
 pub(crate) fn revoke(
     state: &mut State,
     call: &Call,
@@ -95,7 +95,7 @@ pub(crate) fn revoke(
     if state.tokens.len() < before { Ok(responses::no_content()) } else { Err(Refusal::NotFound) }
 }
 
-/// Unlike the authorization form (wire/602), which grants anything, this grants users no more than they have: a token no scope
+/// Unlike the authorization form (602), which grants anything, this grants nobody more than they have: a token no scope
 /// it lacks itself, and `super:user` only to a superuser (`_can_mint_scope`).
 fn may_mint(state: &State, caller: &Caller, scope: &str) -> bool {
     let wanted = scopes::parse(scope);

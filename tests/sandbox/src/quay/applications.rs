@@ -22,7 +22,7 @@ const NEW: Schema = Schema {
     ],
 };
 
-/// `GET /api/v1/organization/<org>/applications` (wire/020).
+/// `GET /api/v1/organization/<org>/applications` (020).
 pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     require_inspect(state, call, organization)?;
     let views: Vec<Value> = state
@@ -52,7 +52,7 @@ pub(crate) fn get(state: &State, call: &Call, organization: &str, client_id: &st
     Ok(responses::ok(view(client_id, state.application(organization, client_id)?)))
 }
 
-/// `DELETE /api/v1/organization/<org>/applications/<client id>` (wire/603, wire/604): its tokens go with it.
+/// `DELETE /api/v1/organization/<org>/applications/<client id>` (603, 604): its tokens go with it.
 pub(crate) fn delete(
     state: &mut State,
     call: &Call,
@@ -78,7 +78,7 @@ fn view(client_id: &str, application: &Application) -> Value {
 }
 
 /// Reading takes an administrator, or a superuser who may read everything. Only then is the organization looked for:
-/// a user is administrator of their own namespace, which is none (wire/000h).
+/// a user is administrator of their own namespace, which is none (000h).
 pub(crate) fn require_inspect(
     state: &State,
     call: &Call,

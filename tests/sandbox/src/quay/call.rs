@@ -65,7 +65,7 @@ impl Call {
         self.param(name)?.parse().ok()
     }
 
-    /// The body, which must be JSON as `schema` wants it (wire/158-160).
+    /// The body, which must be JSON as `schema` wants it (158-160).
     pub(crate) fn json(&self, schema: &Schema) -> Result<Value, Refusal> {
         if !self.claims_json() {
             return Err(Refusal::Message(
@@ -86,12 +86,12 @@ impl Call {
         Ok(body)
     }
 
-    /// The body of a page that takes JSON: no schema, and what cannot be read gets Flask's own page (wire/000e).
+    /// The body of a page that takes JSON: no schema, and what cannot be read gets Flask's own page (000e).
     pub(crate) fn web_json(&self) -> Result<Value, Refusal> {
         serde_json::from_slice(&self.body).map_err(|_| Refusal::Page(StatusCode::BAD_REQUEST))
     }
 
-    /// The body of an endpoint that does without: what is not JSON counts as absent (wire/202, wire/224).
+    /// The body of an endpoint that does without: what is not JSON counts as absent (202, 224).
     pub(crate) fn optional_json(&self, schema: &Schema) -> Result<Value, Refusal> {
         let body = match serde_json::from_slice::<Value>(&self.body) {
             Ok(body) if self.claims_json() => body,

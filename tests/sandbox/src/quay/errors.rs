@@ -22,25 +22,25 @@ pub(crate) enum Refusal {
     Invalid(String),
     /// `NotFound`: 404, a problem object.
     NotFound,
-    /// `Unauthorized`: 401 for an anonymous caller, 403 for all others.
+    /// `Unauthorized`: 401 for nobody, 403 for everyone else.
     Unauthorized,
-    /// `InvalidToken` of `GET /api/v1/user/`: 401 with `session_required` (wire/005, wire/101-103).
+    /// `InvalidToken` of `GET /api/v1/user/`: 401 with `session_required` (005, 101-103).
     NoUser,
     /// A `DataModelException` no endpoint catches: 400 `{"message"}`.
     Model(String),
     /// Flask-RESTful's own words: `{"message"}`.
     Message(StatusCode, &'static str),
-    /// `abort` of `util/http.py`: `{"error"}`, which calls itself HTML (wire/105, wire/640).
+    /// `abort` of `util/http.py`: `{"error"}`, which calls itself HTML (105, 640).
     Abort(StatusCode, &'static str),
-    /// No or not the right CSRF token for the session (wire/011, wire/016, wire/105).
+    /// No or not the right CSRF token for the session (011, 016, 105).
     Csrf,
-    /// `TooManyLoginAttemptsException`: 429 and how long to wait (wire/097-099).
+    /// `TooManyLoginAttemptsException`: 429 and how long to wait (097-099).
     Throttled(SignedDuration),
-    /// `abort` of Flask: an HTML page (wire/032, wire/601, wire/651).
+    /// `abort` of Flask: an HTML page (032, 601, 651).
     Page(StatusCode),
-    /// An unhandled exception: 500 as HTML (wire/376, wire/527).
+    /// An exception nobody catches: 500 as HTML (376, 527).
     Crash,
-    /// A write while the registry is read-only: 503 (wire/647).
+    /// A write while the registry is read-only: 503 (647).
     ReadOnly,
     /// A refusal of `/v2/`.
     Registry(RegistryRefusal),
@@ -52,7 +52,7 @@ pub(crate) struct RegistryRefusal {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// The repository and the actions a token is needed for; only said with a 401 (wire/486, wire/487).
+    /// The repository and the actions a token is needed for; only said with a 401 (486, 487).
     pub(crate) wanted: Option<(RepoPath, &'static str)>,
 }
 
@@ -158,14 +158,14 @@ pub(crate) fn abort(status: StatusCode, message: &str) -> Response {
     responses::text(status, HTML, format!(r#"{{"error": {}}}"#, json!(message)))
 }
 
-/// Says who the session belongs to, unlike other refusals of this shape (wire/016, wire/040, wire/056).
+/// Says who the session belongs to, unlike other refusals of this shape (016, 040, 056).
 fn csrf(caller: &Caller) -> Response {
     let message = "CSRF token was invalid or missing.";
     let authorized = caller.name().map(|name| format!(" (authorized: user {name})"));
     abort(StatusCode::FORBIDDEN, &format!("{message}{}", authorized.unwrap_or_default()))
 }
 
-/// Whole seconds, so at first 0 (wire/097).
+/// Whole seconds, so at first 0 (097).
 fn throttled(wait: SignedDuration) -> Response {
     let text = "Too many login attempts. \nPlease reset your Quay password and try again.";
     let response = responses::text(StatusCode::TOO_MANY_REQUESTS, HTML, text.to_owned());
@@ -194,7 +194,7 @@ fn problem_body(url: &str, status: StatusCode, kind: &str, detail: &str) -> Valu
     })
 }
 
-/// The page of an unhandled exception.
+/// The page of an exception nobody catches.
 pub(crate) fn crash() -> Response {
     let page = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n    \
                 <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n";
@@ -211,7 +211,7 @@ pub(crate) fn request_line_too_large(length: usize, limit: usize) -> Response {
 }
 
 /// The redirect to the same address with a slash, which Quay answers before it knows whether there is
-/// anything (wire/113, wire/161, wire/607).
+/// anything (113, 161, 607).
 pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {
     let target = format!("{url}{path}/");
     let page = format!(
@@ -222,19 +222,19 @@ pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {
     responses::with_header(response, axum::http::header::LOCATION, &target)
 }
 
-/// The web page that stands for "not found" under `/api` (wire/608, wire/680-682).
+/// The web page that stands for "not found" under `/api` (608, 680-682).
 pub(crate) fn page_not_found() -> Response {
     let page = "<!DOCTYPE html>\n<html ng-app=\"quay\" class=\"onprem\">\n  <head>\n    <base href=\"/\">\n  \
                 <title ng-bind=\"title + ' · Quay'\">Quay</title>\n  </head>\n  <body></body>\n</html>\n";
     responses::text(StatusCode::NOT_FOUND, HTML, page.to_owned())
 }
 
-/// A method no route takes, on a path only the web pages know (wire/651).
+/// A method no route takes, on a path only the web pages know (651).
 pub(crate) fn page_takes_no_writes() -> Response {
     page(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Flask's page for a status (wire/000e, wire/032, wire/601, wire/651); the one for "not found" is Quay's own (wire/034).
+/// Flask's page for a status (000e, 032, 601, 651); the one for "not found" is Quay's own (034).
 fn page(status: StatusCode) -> Response {
     let text = match status {
         StatusCode::BAD_REQUEST => {
@@ -260,7 +260,7 @@ fn page(status: StatusCode) -> Response {
     responses::text(status, HTML, page)
 }
 
-/// A method an API endpoint does not have (wire/114).
+/// A method an API endpoint does not have (114).
 pub(crate) fn method_not_allowed() -> Refusal {
     Refusal::Message(
         StatusCode::METHOD_NOT_ALLOWED,

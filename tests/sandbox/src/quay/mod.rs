@@ -73,12 +73,12 @@ pub struct Quay {
 }
 
 impl Quay {
-    /// The address with its scheme, without a trailing slash. Only used in responses about itself.
+    /// Where it is reached, scheme and all, no trailing slash. Only used in what it says about itself.
     pub fn url(&self) -> String {
         self.state().url.clone()
     }
 
-    /// Sets the address at which it is reached.
+    /// Tells it where it is reached.
     pub fn set_url(&self, url: &str) {
         self.state().url = url.trim_end_matches('/').to_owned();
     }

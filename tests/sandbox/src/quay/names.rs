@@ -1,7 +1,7 @@
 //! What Quay accepts as a name (its `util/validation.py` and `util/names.py`).
 //!
 //! Python's `$` also matches before a last newline, so a name with one trailing newline passes every rule
-//! below and is stored with it (wire/165u, wire/315x).
+//! below and is stored with it (165u, 315x).
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub(crate) fn check_namespace(name: &str) -> Result<(), String> {
     check_length(name, "Namespace")
 }
 
-/// The rule for teams, with another message for a wrong length (wire/402).
+/// The same rule for teams, with another word when the length is wrong (402).
 pub(crate) fn check_team(name: &str) -> Result<(), String> {
     if !matches_namespace(name) {
         return Err(format!("Namespace must match expression {NAMESPACE_EXPRESSION}"));

@@ -21,7 +21,7 @@ use super::sessions::CSRF_FIELD;
 use super::state::State;
 use super::tables::{Application, NewToken};
 
-/// The authorization request, in the query of the page or in its form.
+/// What is asked for, in the query of the page or in its form.
 struct Wish<'a> {
     response_type: &'a str,
     client_id: &'a str,
@@ -53,7 +53,7 @@ fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call
     }
 }
 
-/// `GET /oauth/authorize` (wire/030-036, wire/051, wire/601): asks the person, or hands over another token straight away if the
+/// `GET /oauth/authorize` (030-036, 051, 601): asks the person, or hands over another token straight away if the
 /// application already has one that reaches as far.
 fn ask(state: &mut State, call: &Call) -> Answer {
     for name in ["client_id", "redirect_uri", "scope"] {
@@ -95,7 +95,7 @@ fn ask(state: &mut State, call: &Call) -> Answer {
     })
 }
 
-/// `POST /oauth/authorizeapp` (wire/040-050, wire/055-057, wire/070-075, wire/600, wire/652, wire/659).
+/// `POST /oauth/authorizeapp` (040-050, 055-057, 070-075, 600, 652, 659).
 fn approve(state: &mut State, call: &Call) -> Answer {
     let user = call.caller.name().ok_or(Refusal::Page(StatusCode::UNAUTHORIZED))?;
     let wish = form(call);
@@ -107,7 +107,7 @@ fn approve(state: &mut State, call: &Call) -> Answer {
     Ok(grant(state, user, &wish))
 }
 
-/// `POST /oauth/denyapp` (wire/055).
+/// `POST /oauth/denyapp` (055).
 fn deny(state: &State, call: &Call) -> Answer {
     state.check_csrf(call)?;
     if call.caller.is_anonymous() {
@@ -149,7 +149,7 @@ fn grant(state: &mut State, user: &str, wish: &Wish) -> Response {
     if scopes::parse(wish.scope).is_empty() {
         return refuse(wish, "invalid_scope");
     }
-    let token = NewToken { application: Some(wish.client_id), ..NewToken::new(user, wish.scope) };
+    let token = NewToken { application: Some(wish.client_id), ..NewToken::of(user, wish.scope) };
     let lifetime_s = token.lifetime.as_secs();
     let (_, token) = state.add_token(token);
     let echoed: Vec<(&str, &str)> = [("scope", wish.scope)]
@@ -160,7 +160,7 @@ fn grant(state: &mut State, user: &str, wish: &Wish) -> Response {
     redirect(&format!("{target}#access_token={token}&token_type=Bearer&expires_in={lifetime_s}"))
 }
 
-/// Says why there is no token, with the status of success (wire/045-047).
+/// Says why there is no token, with the status of success (045-047).
 fn refuse(wish: &Wish, error: &str) -> Response {
     redirect(&with_query(wish.redirect_uri, &[("error", error)]))
 }
@@ -173,13 +173,13 @@ fn redirect(target: &str) -> Response {
     )
 }
 
-/// The address to go back to is not one that Quay trusts (wire/042-044, wire/073-075).
+/// The address to go back to is not one that Quay trusts (042-044, 073-075).
 fn invalid_request() -> Response {
     let body = json!({"error": "invalid_request"}).to_string();
     responses::text(StatusCode::BAD_REQUEST, "application/json;charset=UTF-8", body)
 }
 
-/// The question of `/oauth/authorize`, as JSON (wire/030).
+/// What `/oauth/authorize` asks, as JSON (030).
 fn question(state: &State, application: &Application, wish: &Wish, csrf_token: &str) -> Value {
     let email = state
         .organizations
@@ -211,7 +211,7 @@ fn question(state: &State, application: &Application, wish: &Wish, csrf_token: &
     })
 }
 
-/// The question of `/oauth/authorize`, for a browser (wire/031).
+/// What `/oauth/authorize` asks, for a browser (031).
 fn page(application: &Application, wish: &Wish, csrf_token: &str) -> String {
     let fields = [
         ("client_id", wish.client_id),
@@ -246,7 +246,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The address with more parameters in its query (wire/050, wire/071).
+/// The address with more parameters in its query (050, 071).
 fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     let pairs: Vec<String> =
         parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
@@ -266,8 +266,8 @@ fn encoded(text: &str) -> String {
 }
 
 impl State {
-    /// The visitor of the page: by HTTP Basic (wire/056, wire/057, wire/652), else by session. A
-    /// bearer token is anonymous here.
+    /// Who looks at the page: by HTTP Basic (056, 057, also where signing in is off, 652), else by session. A bearer
+    /// token is nobody here.
     fn visitor(&mut self, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let user = match basic(headers) {
             Ok(Some((name, password))) => self.check_password(&name, &password)?,
@@ -276,8 +276,8 @@ impl State {
         Ok(user.map_or_else(Caller::anonymous, |user| Caller::known(&user, Reach::Full)))
     }
 
-    /// True if the user may let the application have tokens: an administrator of its organization in person, whatever
-    /// a superuser may do otherwise (wire/533, wire/600, wire/601).
+    /// Whether the user may let the application have tokens: an administrator of its organization in person, whatever
+    /// a superuser may do otherwise (533, 600, 601).
     fn owns(&self, user: &str, application: &Application) -> bool {
         let organization = self.organizations.get(&application.organization);
         let is_admin = organization
@@ -285,7 +285,7 @@ impl State {
         is_admin || application.organization == user
     }
 
-    /// True if live tokens of the user's already give the application all of that (`validate_has_scopes`).
+    /// Whether live tokens of the user's already give the application all of that (`validate_has_scopes`).
     fn has_consented(&self, user: &str, wish: &Wish) -> bool {
         let live =
             self.tokens_of(wish.client_id).filter(|token| token.user == user && token.is_valid());
@@ -293,8 +293,8 @@ impl State {
         scopes::include(&granted, &scopes::parse(wish.scope))
     }
 
-    /// True if the redirect goes to Quay itself, under the host name it calls itself, or to an address that begins as
-    /// the application's does (wire/042-044, wire/070-075). Only 3.12 lets `..` pass below it.
+    /// Whether the redirect goes to Quay itself, under the host name it calls itself, or to an address that begins as
+    /// the application's does (042-044, 070-075). Only 3.12 lets `..` pass below it.
     fn may_redirect(&self, wish: &Wish) -> bool {
         let registered = self
             .applications

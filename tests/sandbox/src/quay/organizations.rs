@@ -38,14 +38,14 @@ const UPDATE: Schema = Schema {
     ],
 };
 
-/// `TAG_EXPIRATION_OPTIONS`: 0 s, a day, one, two and four weeks (wire/187, wire/188).
+/// `TAG_EXPIRATION_OPTIONS`: 0 s, a day, one, two and four weeks (187, 188).
 const TAG_EXPIRATIONS_S: [u64; 5] = [0, 86_400, 604_800, 1_209_600, 2_419_200];
 
-/// `POST /api/v1/organization/` (wire/150-165).
+/// `POST /api/v1/organization/` (150-165).
 pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let is_superuser = state.is_superuser(&call.caller);
     // 3.12 asks no more than whether the whitelist names the user (its `data/users/__init__.py`); later releases let superusers
-    // through (wire/590, wire/591).
+    // through (590, 591).
     let is_exempt = is_superuser && state.flags.release > Release::V3_12;
     if state.flags.restricted_users && !is_exempt {
         return Err(Refusal::Unauthorized);
@@ -68,7 +68,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     Ok(responses::created(json!("Created")))
 }
 
-/// True if an organization of this name and address may be created; the error is Quay's message.
+/// Whether an organization of this name and address may be created; the error is Quay's message.
 fn check_new(state: &State, name: &str, email: Option<&str>) -> Result<(), String> {
     if state.organizations.contains_key(name) || state.is_user(name) {
         return Err("A user or organization with this name already exists".to_owned());
@@ -97,7 +97,7 @@ fn check_new(state: &State, name: &str, email: Option<&str>) -> Result<(), Strin
     Ok(())
 }
 
-/// `GET /api/v1/organization/<name>` (wire/180-185): anybody learns that it exists, members see more.
+/// `GET /api/v1/organization/<name>` (180-185): anybody learns that it exists, members see more.
 pub(crate) fn get(state: &State, call: &Call, name: &str) -> Answer {
     let organization = state.organizations.get(name).ok_or(Refusal::NotFound)?;
     Ok(responses::ok(view(state, call, name, organization)))
@@ -158,7 +158,7 @@ fn team_view(team: &Team, can_view: bool) -> Value {
     })
 }
 
-/// `PUT /api/v1/organization/<name>` (wire/186-190).
+/// `PUT /api/v1/organization/<name>` (186-190).
 pub(crate) fn update(state: &mut State, call: &Call, name: &str) -> Answer {
     let body = call.json(&UPDATE)?;
     if !state.may_administer(&call.caller, name) {
@@ -190,7 +190,7 @@ pub(crate) fn update(state: &mut State, call: &Call, name: &str) -> Answer {
     get(state, call, name)
 }
 
-/// `DELETE /api/v1/organization/<name>` (wire/191-195): gone at once for everybody, its data a little later.
+/// `DELETE /api/v1/organization/<name>` (191-195): gone at once for everybody, its data a little later.
 pub(crate) fn delete(state: &mut State, call: &Call, name: &str) -> Answer {
     if !state.may_administer(&call.caller, name) {
         return Err(Refusal::Unauthorized);
@@ -202,7 +202,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, name: &str) -> Answer {
     Ok(responses::no_content())
 }
 
-/// `GET /api/v1/organization/<name>/members` (wire/197, wire/198): the people in its teams, not the robots.
+/// `GET /api/v1/organization/<name>/members` (197, 198): the people in its teams, not the robots.
 pub(crate) fn members(state: &State, call: &Call, name: &str) -> Answer {
     if !state.may_inspect(&call.caller, name) {
         return Err(Refusal::Unauthorized);
@@ -220,7 +220,7 @@ pub(crate) fn members(state: &State, call: &Call, name: &str) -> Answer {
                 .teams_of(member)
                 .map(|team| json!({"name": team.name, "avatar": avatar(&team.name, &team.name, "team")}))
                 .collect();
-            let own = state.permissions_of(member).filter(|(path, _)| path.namespace == name);
+            let own = state.rights_of(member).filter(|(path, _)| path.namespace == name);
             let repositories: Vec<&str> = own.map(|(path, _)| path.name.as_str()).collect();
             json!({
                 "name": member,

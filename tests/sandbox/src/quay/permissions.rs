@@ -1,4 +1,4 @@
-//! Permissions on one repository (`endpoints/api/permission.py`).
+//! Rights on one repository (`endpoints/api/permission.py`).
 
 use serde_json::{Map, Value, json};
 
@@ -21,26 +21,26 @@ const CHANGE: Schema = Schema {
 const OWNER: &str = "Namespace owner must always be admin.";
 const NONE: &str = "User does not have permission for repo.";
 
-/// `GET …/permissions/user/` (wire/302, wire/369, wire/378, wire/459): a map by name; empty for a repository that is not there.
+/// `GET …/permissions/user/` (302, 369, 378, 459): a map by name; empty for a repository that is not there.
 pub(crate) fn list(state: &State, call: &Call, path: &RepoPath) -> Answer {
     require_view(state, call, path)?;
     let permissions: Map<String, Value> = state
         .permissions
         .iter()
-        .filter_map(|(name, roles)| Some((name, *roles.get(path)?)))
+        .filter_map(|(name, rights)| Some((name, *rights.get(path)?)))
         .map(|(name, role)| (name.clone(), view(state, path, name, role)))
         .collect();
     Ok(responses::ok(json!({"permissions": permissions})))
 }
 
-/// `GET …/permissions/user/<name>` (wire/370, wire/372, wire/384, wire/385).
+/// `GET …/permissions/user/<name>` (370, 372, 384, 385).
 pub(crate) fn get(state: &State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require_view(state, call, path)?;
     let role = state.permission(path, name).ok_or_else(|| Refusal::Model(NONE.to_owned()))?;
     Ok(responses::ok(view(state, path, name, role)))
 }
 
-/// `PUT …/permissions/user/<name>` (wire/371, wire/373-377, wire/381): sets or changes the role.
+/// `PUT …/permissions/user/<name>` (371, 373-377, 381): sets or changes the role.
 pub(crate) fn set(state: &mut State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     let body = call.json(&CHANGE)?;
@@ -68,7 +68,7 @@ fn check_grantee(state: &State, path: &RepoPath, name: &str) -> Result<(), Strin
     }
 }
 
-/// `DELETE …/permissions/user/<name>` (wire/379, wire/380).
+/// `DELETE …/permissions/user/<name>` (379, 380).
 pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     if name == path.namespace {
@@ -81,7 +81,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath, name: &str
     Ok(responses::no_content())
 }
 
-/// `GET …/permissions/team/` (wire/383).
+/// `GET …/permissions/team/` (383).
 pub(crate) fn list_teams(state: &State, call: &Call, path: &RepoPath) -> Answer {
     require_view(state, call, path)?;
     let teams = state.organizations.get(&path.namespace).into_iter();

@@ -42,7 +42,7 @@ const UPDATE: Schema = Schema {
     properties: &[("role", Kind::OneOf(ROLES))],
 };
 
-/// `GET …/prototypes` (wire/250, wire/263, wire/266, wire/268, wire/524).
+/// `GET …/prototypes` (250, 263, 266, 268, 524).
 pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     if !state.may_inspect(&call.caller, organization) {
         return Err(Refusal::Unauthorized);
@@ -52,7 +52,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     Ok(responses::ok(json!({"prototypes": views})))
 }
 
-/// `POST …/prototypes` (wire/251-262, wire/267, wire/623): never looks whether there is one already.
+/// `POST …/prototypes` (251-262, 267, 623): never looks whether there is one already.
 pub(crate) fn create(state: &mut State, call: &Call, organization: &str) -> Answer {
     let body = call.json(&NEW)?;
     require_admin(state, call, organization)?;
@@ -81,7 +81,7 @@ fn activating_user(state: &State, body: &Value) -> Result<Option<String>, Refusa
     }
 }
 
-/// Any user or robot will do, also a robot of another organization (wire/259).
+/// Any user or robot will do, also a robot of another organization (259).
 fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Delegate, Refusal> {
     let name = delegate["name"].as_str().unwrap_or_default().to_owned();
     let missing = || Refusal::Invalid("Missing delegate user or team".to_owned());
@@ -89,7 +89,7 @@ fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Deleg
         let found = state.organizations.get(organization).and_then(|o| o.team(&name));
         return match found {
             Some(_) => Ok(Delegate::Team(name)),
-            // Quay raises this message unformatted (wire/256).
+            // Quay raises this message unformatted (256).
             None => Err(Refusal::Model(format!(
                 "('Team does not exist: %s/%s', '{organization}', '{name}')"
             ))),
@@ -98,7 +98,7 @@ fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Deleg
     if state.is_user(&name) { Ok(Delegate::User(name)) } else { Err(missing()) }
 }
 
-/// `PUT …/prototypes/<id>` (wire/264, wire/265): changes the role.
+/// `PUT …/prototypes/<id>` (264, 265): changes the role.
 pub(crate) fn update(state: &mut State, call: &Call, organization: &str, id: &str) -> Answer {
     let body = call.json(&UPDATE)?;
     require_admin(state, call, organization)?;
@@ -111,7 +111,7 @@ pub(crate) fn update(state: &mut State, call: &Call, organization: &str, id: &st
     Ok(responses::ok(view(state, organization, prototype.ok_or(Refusal::NotFound)?)))
 }
 
-/// `DELETE …/prototypes/<id>` (wire/269, wire/270).
+/// `DELETE …/prototypes/<id>` (269, 270).
 pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, id: &str) -> Answer {
     require_admin(state, call, organization)?;
     let found = state.organizations.get_mut(organization).ok_or(Refusal::NotFound)?;
@@ -123,7 +123,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, id: &st
     Ok(responses::no_content())
 }
 
-/// 403 comes before 404: a missing organization looks like a foreign one (wire/268).
+/// 403 comes before 404: a missing organization looks like a foreign one (268).
 fn require_admin(state: &State, call: &Call, organization: &str) -> Result<(), Refusal> {
     if !state.may_administer(&call.caller, organization) {
         Err(Refusal::Unauthorized)

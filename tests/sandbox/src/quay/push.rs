@@ -56,7 +56,7 @@ pub(crate) fn answer(
     }
 }
 
-/// `POST /v2/<path>/blobs/uploads/` (wire/480).
+/// `POST /v2/<path>/blobs/uploads/` (480).
 fn start(repository: &mut Repository, path: &RepoPath, url: &str) -> Response {
     let id = random::uuid();
     repository.uploads.insert(id.clone(), Vec::new());

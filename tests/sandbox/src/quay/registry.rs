@@ -43,7 +43,7 @@ pub(crate) fn answer(
     answer.unwrap_or_else(|refusal| refusal.into_response(&state.url, &call.caller))
 }
 
-/// The token of the request, if there is one. HTTP Basic is no token (wire/493).
+/// The token of the request, if there is one. HTTP Basic is no token (493).
 fn claims(state: &State, call: &Call) -> Result<Option<Claims>, &'static str> {
     if !call.headers.contains_key(AUTHORIZATION) {
         return Ok(None);
@@ -66,13 +66,13 @@ fn read(state: &State, endpoint: &Endpoint, call: &Call, claims: Option<&Claims>
     }
 }
 
-/// `GET /v2/` (wire/460).
+/// `GET /v2/` (460).
 fn ping(state: &State, claims: Option<&Claims>) -> Response {
     let status = if claims.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
     challenge(responses::text(status, HTML, "true".to_owned()), &state.url, None)
 }
 
-/// `GET /v2/_catalog` (wire/490-492): what the token's owner may see by now, whatever the token grants.
+/// `GET /v2/_catalog` (490-492): what the token's owner may see by now, whatever the token grants.
 fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
     let who = claims.map(|claims| claims.sub.as_str());
     let visible = state.repositories.iter().filter(|(path, _)| {
@@ -98,14 +98,14 @@ fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
     }
 }
 
-/// `GET /v2/<path>/tags/list` (wire/488, wire/499).
+/// `GET /v2/<path>/tags/list` (488, 499).
 fn tag_names(state: &State, claims: Option<&Claims>, path: &RepoPath) -> Answer {
     let repository = pullable(state, claims, path)?;
     let names: Vec<&String> = repository.tags.keys().collect();
     Ok(responses::ok(json!({"name": path.to_string(), "tags": names})))
 }
 
-/// `GET /v2/<path>/manifests/<reference>` (wire/485, wire/487, wire/489), by tag or by digest.
+/// `GET /v2/<path>/manifests/<reference>` (485, 487, 489), by tag or by digest.
 fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: &str) -> Answer {
     let repository = pullable(state, claims, path)?;
     let tag = find(repository, reference).ok_or_else(|| {
@@ -128,7 +128,7 @@ fn blob(state: &State, claims: Option<&Claims>, path: &RepoPath, digest: &str) -
     Ok(responses::with_header(response, HeaderName::from_static("docker-content-digest"), digest))
 }
 
-/// The manifest of a tag or digest.
+/// What a tag or a digest stands for.
 pub(crate) fn find<'a>(repository: &'a Repository, reference: &str) -> Option<&'a Tag> {
     if names::is_tag(reference) {
         repository.tags.get(reference)

@@ -15,7 +15,7 @@ use super::state::State;
 /// Repositories without a namespace belong to this one.
 const LIBRARY: &str = "library";
 
-/// `GET /v2/auth` (wire/461-477, wire/498): a token for those of the requested permissions that the caller has, possibly none.
+/// `GET /v2/auth` (461-477, 498): a token for whatever of the asked-for rights the caller has, be it none.
 pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
     let caller = log_in(state, &call.headers).map_err(|message| {
         RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
@@ -41,7 +41,7 @@ pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
     Ok(responses::ok(json!({"token": token})))
 }
 
-/// The caller of HTTP Basic; the error is Quay's message. Without the header: anonymous.
+/// Who logs in with HTTP Basic; the error is Quay's message. Without the header: nobody.
 pub(crate) fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, String> {
     let Some((name, secret)) = basic(headers)? else {
         return Ok(Caller::anonymous());
@@ -61,7 +61,7 @@ pub(crate) fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, S
     Ok(Caller::known(&name, Reach::Full))
 }
 
-/// `verify_robot` of `data/model/user.py` (wire/461-463, wire/498).
+/// `verify_robot` of `data/model/user.py` (461-463, 498).
 fn log_in_robot(
     state: &mut State,
     name: &str,
@@ -86,7 +86,7 @@ fn log_in_robot(
     }
 }
 
-/// The repository and the actions a scope asks for (wire/474, wire/476).
+/// The repository and the actions a scope asks for (474, 476).
 fn parse_scope(state: &State, scope: &str) -> Result<(RepoPath, Vec<String>), RegistryRefusal> {
     let undecodable = || {
         let message = format!("Unable to decode repository and actions: {scope}");
@@ -118,7 +118,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
 }
 
-/// The actions that are granted. A push request creates a missing repository if the caller is allowed to (wire/477, wire/478).
+/// The actions that are granted. Asking to push creates a missing repository for whoever may create one (477, 478).
 fn grant(
     state: &mut State,
     caller: &Caller,
@@ -136,7 +136,7 @@ fn grant(
     if asked("pull") && may_pull(state, caller, path) {
         granted.push("pull");
     }
-    if asked("*") && state.is_allowed(caller, RepoRole::Admin, path) {
+    if asked("*") && state.may(caller, RepoRole::Admin, path) {
         granted.push("*");
     }
     Ok(granted)
@@ -144,7 +144,7 @@ fn grant(
 
 fn may_push(state: &mut State, caller: &Caller, path: &RepoPath) -> Result<bool, RegistryRefusal> {
     if state.repositories.contains_key(path) {
-        return Ok(state.is_allowed(caller, RepoRole::Write, path));
+        return Ok(state.may(caller, RepoRole::Write, path));
     }
     let Some(creator) = caller.name().filter(|_| state.may_create(caller, &path.namespace)) else {
         return Ok(false);

@@ -39,12 +39,12 @@ const CHANGE_VISIBILITY: Schema = Schema {
     properties: &[("visibility", VISIBILITY)],
 };
 
-/// `REPOS_PER_PAGE` (wire/363).
+/// `REPOS_PER_PAGE` (363).
 const PAGE: usize = 100;
 /// A user's own namespace keeps deleted tags for two weeks; an organization says so itself.
 const TAG_EXPIRATION_S: u64 = 1_209_600;
 
-/// `POST /api/v1/repository` (wire/300-315, wire/456, wire/527, wire/593, wire/660).
+/// `POST /api/v1/repository` (300-315, 456, 527, 593, 660).
 pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let body = call.json(&NEW)?;
     let owner = call.caller.name().ok_or(Refusal::Unauthorized)?;
@@ -72,7 +72,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     Ok(responses::created(json!({"namespace": path.namespace, "name": path.name, "kind": "image"})))
 }
 
-/// `GET /api/v1/repository` (wire/355-364, wire/458, wire/484, wire/510): what the caller may see of a namespace, whether or not there is
+/// `GET /api/v1/repository` (355-364, 458, 484, 510): what the caller may see of a namespace, whether or not there is
 /// such a namespace, in the order of creation.
 pub(crate) fn list(state: &State, call: &Call) -> Answer {
     let namespace = call.param("namespace").filter(|namespace| !namespace.is_empty());
@@ -113,7 +113,7 @@ pub(crate) fn list(state: &State, call: &Call) -> Answer {
     Ok(responses::ok(answer))
 }
 
-/// `GET /api/v1/repository/<path>` (wire/330-339, wire/457, wire/483, wire/525, wire/526, wire/667).
+/// `GET /api/v1/repository/<path>` (330-339, 457, 483, 525, 526, 667).
 pub(crate) fn get(state: &State, call: &Call, path: &RepoPath) -> Answer {
     let caller = &call.caller;
     if !state.may_read(caller, path) {
@@ -145,7 +145,7 @@ pub(crate) fn get(state: &State, call: &Call, path: &RepoPath) -> Answer {
     Ok(responses::ok(view))
 }
 
-/// `PUT /api/v1/repository/<path>` (wire/340-343): the description.
+/// `PUT /api/v1/repository/<path>` (340-343): the description.
 pub(crate) fn update(state: &mut State, call: &Call, path: &RepoPath) -> Answer {
     require(state, call, RepoRole::Write, path)?;
     let body = call.json(&UPDATE)?;
@@ -154,7 +154,7 @@ pub(crate) fn update(state: &mut State, call: &Call, path: &RepoPath) -> Answer 
     Ok(responses::ok(json!({"success": true})))
 }
 
-/// `POST …/changevisibility` (wire/344-348): a missing repository is a success of nothing.
+/// `POST …/changevisibility` (344-348): a missing repository is a success of nothing.
 pub(crate) fn change_visibility(state: &mut State, call: &Call, path: &RepoPath) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     let body = call.json(&CHANGE_VISIBILITY)?;
@@ -165,7 +165,7 @@ pub(crate) fn change_visibility(state: &mut State, call: &Call, path: &RepoPath)
     Ok(responses::ok(json!({"success": true})))
 }
 
-/// `DELETE /api/v1/repository/<path>` (wire/350-354, wire/528): a missing repository is deleted as well.
+/// `DELETE /api/v1/repository/<path>` (350-354, 528): a missing repository is deleted as well.
 pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     if !state.is_namespace(&path.namespace) {
@@ -175,7 +175,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath) -> Answer 
     Ok(responses::no_content())
 }
 
-/// `GET …/tag/` (wire/365-368, wire/482): the tags that are alive, newest first.
+/// `GET …/tag/` (365-368, 482): the tags that are alive, newest first.
 pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
     if !state.may_read(&call.caller, path) {
         return Err(Refusal::Unauthorized);
@@ -208,18 +208,18 @@ pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
     Ok(responses::ok(json!({"tags": views, "page": page, "has_additional": has_additional})))
 }
 
-/// Rejects a caller without `role` on the repository.
+/// Refuses a caller who may not do with the repository what `role` allows.
 pub(crate) fn require(
     state: &State,
     call: &Call,
     role: RepoRole,
     path: &RepoPath,
 ) -> Result<(), Refusal> {
-    if state.is_allowed(&call.caller, role, path) { Ok(()) } else { Err(Refusal::Unauthorized) }
+    if state.may(&call.caller, role, path) { Ok(()) } else { Err(Refusal::Unauthorized) }
 }
 
 impl State {
-    /// An owner of repositories: a user or an organization.
+    /// A user or an organization: whoever can own repositories.
     pub(crate) fn is_namespace(&self, name: &str) -> bool {
         self.organizations.contains_key(name) || self.users.contains_key(name)
     }
@@ -245,7 +245,7 @@ impl State {
         found
     }
 
-    /// True if a user or robot has any right on a repository, in person, by a team, or as an administrator.
+    /// Whether a user or robot has any right on a repository, in person, by a team, or as an administrator.
     pub(crate) fn has_right(&self, name: &str, path: &RepoPath) -> bool {
         self.permission(path, name).is_some()
             || self.organizations.get(&path.namespace).is_some_and(|organization| {
@@ -257,7 +257,7 @@ impl State {
 }
 
 impl Repository {
-    /// The time of its newest tag.
+    /// When its newest tag was set.
     fn last_modified(&self) -> Option<Timestamp> {
         self.tags.values().map(|tag| tag.start).max()
     }

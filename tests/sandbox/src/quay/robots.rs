@@ -49,7 +49,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
             let mut view = view(&name, robot, with_token);
             if with_permissions {
                 let repositories: Vec<&str> =
-                    state.permissions_of(&name).map(|(path, _)| path.name.as_str()).collect();
+                    state.rights_of(&name).map(|(path, _)| path.name.as_str()).collect();
                 view["repositories"] = json!(repositories);
                 view["teams"] = state.teams_view(organization, &name);
             }
@@ -59,7 +59,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     Ok(responses::ok(json!({"robots": views})))
 }
 
-/// `GET …/robots/<short>` (wire/204-206, wire/209, wire/212, wire/213, wire/521).
+/// `GET …/robots/<short>` (204-206, 209, 212, 213, 521).
 pub(crate) fn get(state: &State, call: &Call, organization: &str, short: &str) -> Answer {
     if !state.may_inspect(&call.caller, organization) {
         return Err(Refusal::Unauthorized);
@@ -107,7 +107,7 @@ fn check_new(state: &State, short: &str, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `DELETE …/robots/<short>` (wire/240-243, wire/523).
+/// `DELETE …/robots/<short>` (240-243, 523).
 pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
     if !state.may_administer(&call.caller, organization) {
         return Err(Refusal::Unauthorized);
@@ -118,7 +118,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: 
     Ok(responses::no_content())
 }
 
-/// `POST …/robots/<short>/regenerate` (wire/233-235): the previous token is invalid at once.
+/// `POST …/robots/<short>/regenerate` (233-235): the old token is void at once.
 pub(crate) fn regenerate(
     state: &mut State,
     call: &Call,
@@ -134,7 +134,7 @@ pub(crate) fn regenerate(
     Ok(responses::ok(view(&robot_name(organization, short), robot, true)))
 }
 
-/// `GET …/robots/<short>/permissions` (wire/214-217, wire/386): takes `user:admin` as well as `org:admin`, and words its
+/// `GET …/robots/<short>/permissions` (214-217, 386): takes `user:admin` as well as `org:admin`, and words its
 /// two refusals differently.
 pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short: &str) -> Answer {
     if state.account_role(&call.caller) != Some(UserRole::Admin) {
@@ -149,7 +149,7 @@ pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short:
     }
     find(state, organization, short)?;
     let permissions: Vec<Value> = state
-        .permissions_of(&robot_name(organization, short))
+        .rights_of(&robot_name(organization, short))
         .map(|(path, role)| {
             let is_public =
                 state.repositories.get(path).is_some_and(|repository| repository.public);
@@ -177,7 +177,7 @@ fn find<'a>(state: &'a State, organization: &str, short: &str) -> Result<&'a Rob
     state.robot(organization, short).ok_or_else(no_robot)
 }
 
-/// Only a superuser with full access gets as far as this with an organization that is not there (wire/521, wire/522).
+/// Only a superuser with full access gets as far as this with an organization that is not there (521, 522).
 fn require_organization(state: &State, organization: &str) -> Result<(), Refusal> {
     if state.organizations.contains_key(organization) {
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Role on a repository.
+/// What somebody may do with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepoRole {
     /// Pull.
@@ -31,7 +31,7 @@ impl RepoRole {
     }
 }
 
-/// The role of a team in its organization.
+/// What the members of a team may do in its organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TeamRole {
     /// See it.
@@ -60,15 +60,14 @@ impl TeamRole {
     }
 }
 
-/// Access to a user account.
+/// What somebody may do with a user account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum UserRole {
     Read,
     Admin,
 }
 
-/// The permissions of a credential: those of its scopes for a token, all for a password or a
-/// robot's token.
+/// How far a credential reaches: a token no further than its scopes, a password or a robot's token all the way.
 #[derive(Debug, Clone)]
 pub(crate) enum Reach {
     Scopes(BTreeSet<String>),
@@ -95,7 +94,7 @@ impl Reach {
         self.most(&[("user:read", UserRole::Read), ("user:admin", UserRole::Admin)])
     }
 
-    /// True when the permissions of a superuser apply.
+    /// Whether the rights of a superuser are within reach.
     pub(crate) fn superuser(&self) -> bool {
         match self {
             Reach::Full => true,

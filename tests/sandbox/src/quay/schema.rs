@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-/// The schema of a request body.
+/// What the body of a request must look like.
 pub(crate) struct Schema {
     pub(crate) description: &'static str,
     pub(crate) required: &'static [&'static str],
     pub(crate) properties: &'static [(&'static str, Kind)],
 }
 
+/// What a property must be.
 pub(crate) enum Kind {
     Text,
     TextAtMost(usize),

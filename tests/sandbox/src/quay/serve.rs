@@ -96,8 +96,8 @@ fn api(
     }
 }
 
-/// The checks before every endpoint: browsers (wire/090-092), cross-site requests, which only a valid token is exempt from,
-/// so that a write with an expired one fails here (wire/105, wire/106, wire/109), read-only mode (wire/647), and anonymous access (640,
+/// The checks before every endpoint: browsers (090-092), cross-site requests, which only a valid token is exempt from,
+/// so that a write with an expired one fails here (105, 106, 109), read-only mode (647), and anonymous access (640,
 /// 641, 645). The first user is made without any of them.
 fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Result<(), Refusal> {
     if *endpoint == Endpoint::Initialize {
@@ -127,7 +127,7 @@ fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Re
     Ok(())
 }
 
-/// True if the User-Agent is one of those `require_xhr_from_browser` of `endpoints/decorators.py` looks for.
+/// Whether the User-Agent is one of those `require_xhr_from_browser` of `endpoints/decorators.py` looks for.
 fn is_browser(headers: &HeaderMap) -> bool {
     const BROWSERS: [&str; 5] = ["chrome/", "firefox/", "safari/", "msie ", "opera/"];
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());

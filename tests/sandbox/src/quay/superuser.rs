@@ -1,5 +1,5 @@
-//! Requests of superusers beyond their own organizations (`endpoints/api/superuser.py`). They need
-//! the scope `super:user` and nothing else (wire/430-436).
+//! What superusers may do beyond their own organizations (`endpoints/api/superuser.py`). It takes the scope
+//! `super:user` and nothing else (430-436).
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::state::State;
 
 const LARGEST_PAGE: usize = 100;
 
-/// `GET /api/v1/superuser/users/` (wire/430, wire/431, wire/434-436).
+/// `GET /api/v1/superuser/users/` (430, 431, 434-436).
 pub(crate) fn users(state: &State, call: &Call) -> Answer {
     require_any_superuser(state, call)?;
     let users = state.users.iter().map(|(name, user)| (user.id, (name, user)));
@@ -32,7 +32,7 @@ pub(crate) fn users(state: &State, call: &Call) -> Answer {
     })
 }
 
-/// `GET /api/v1/superuser/organizations/` (wire/432, wire/433): the organizations of all owners.
+/// `GET /api/v1/superuser/organizations/` (432, 433): every organization, whoever owns it.
 pub(crate) fn organizations(state: &State, call: &Call) -> Answer {
     require_any_superuser(state, call)?;
     let organizations = state.organizations.iter().map(|(name, found)| (found.id, (name, found)));
@@ -63,7 +63,7 @@ fn paged<T>(call: &Call, key: &str, mut items: Vec<(u64, T)>, view: impl Fn(T) -
     Ok(responses::ok(answer))
 }
 
-/// `DELETE /api/v1/superuser/organizations/<name>` (wire/446, wire/447): any organization.
+/// `DELETE /api/v1/superuser/organizations/<name>` (446, 447): any organization.
 pub(crate) fn delete_organization(state: &mut State, call: &Call, name: &str) -> Answer {
     require_superuser(state, call)?;
     if !state.organizations.contains_key(name) {

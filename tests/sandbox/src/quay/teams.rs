@@ -21,7 +21,7 @@ const DESCRIPTION: Schema = Schema {
     ],
 };
 
-/// `PUT …/team/<name>` (wire/400-403): creates or changes; `new_team` says which.
+/// `PUT …/team/<name>` (400-403): creates or changes; `new_team` says which.
 pub(crate) fn put(state: &mut State, call: &Call, organization: &str, name: &str) -> Answer {
     let body = call.json(&DESCRIPTION)?;
     let found =
@@ -59,7 +59,7 @@ pub(crate) fn put(state: &mut State, call: &Call, organization: &str, name: &str
     })))
 }
 
-/// `DELETE …/team/<name>` (wire/410-412): also its permissions and default permissions.
+/// `DELETE …/team/<name>` (410-412): also its rights and default permissions.
 pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, name: &str) -> Answer {
     let found = administered(state, call, organization)?;
     let missing = || Refusal::Model(format!("Team '{name}' is not a team in org '{organization}'"));
@@ -76,7 +76,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, name: &
     Ok(responses::no_content())
 }
 
-/// `GET …/team/<name>/members` (wire/404, wire/408): for its members and for administrators.
+/// `GET …/team/<name>/members` (404, 408): for its members and for administrators.
 pub(crate) fn members(state: &State, call: &Call, organization: &str, name: &str) -> Answer {
     let found = state.organizations.get(organization);
     let team = found.and_then(|found| found.team(name));
@@ -93,7 +93,7 @@ pub(crate) fn members(state: &State, call: &Call, organization: &str, name: &str
     Ok(responses::ok(json!({"name": name, "members": members, "can_edit": can_edit})))
 }
 
-/// `PUT …/team/<name>/members/<member>` (wire/405-407).
+/// `PUT …/team/<name>/members/<member>` (405-407).
 pub(crate) fn add_member(
     state: &mut State,
     call: &Call,
@@ -114,7 +114,7 @@ pub(crate) fn add_member(
     Ok(responses::ok(member_view(state, member)))
 }
 
-/// `DELETE …/team/<name>/members/<member>` (wire/409).
+/// `DELETE …/team/<name>/members/<member>` (409).
 pub(crate) fn remove_member(
     state: &mut State,
     call: &Call,
@@ -151,7 +151,7 @@ fn administered<'a>(
     Ok(state.organizations.get_mut(organization))
 }
 
-/// True if `member` would no longer be an administrator without this team.
+/// Whether `member` would no longer be an administrator without this team.
 fn is_only_admin_team(organization: &Organization, member: &str, team: &str) -> bool {
     let mut admin_teams = organization.teams_of(member).filter(|team| team.role == TeamRole::Admin);
     admin_teams.next().is_some_and(|found| found.name == team) && admin_teams.next().is_none()

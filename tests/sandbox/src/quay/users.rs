@@ -9,10 +9,10 @@ use super::responses;
 use super::roles::UserRole;
 use super::state::State;
 
-/// Two weeks, what every user starts with (wire/100).
+/// Two weeks, what every user starts with (100).
 const TAG_EXPIRATION_S: u64 = 1_209_600;
 
-/// `GET /api/v1/user/` (wire/100-112): with `user:read` alone just the name and the organizations; `super_user`
+/// `GET /api/v1/user/` (100-112): with `user:read` alone just the name and the organizations; `super_user`
 /// only for a superuser whose token says so.
 pub(crate) fn get(state: &State, call: &Call) -> Answer {
     let account = state.account_role(&call.caller);
@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// True if a user or robot is shown as a member of the organization: every robot is, wherever it is from (wire/259).
+    /// Whether a user or robot is shown as a member of the organization: every robot is, wherever it is from (259).
     pub(crate) fn is_shown_as_member(&self, organization: &str, name: &str) -> bool {
         name.contains('+')
             || self

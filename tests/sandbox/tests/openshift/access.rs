@@ -1,4 +1,4 @@
-//! Authorization, and access reviews with the same result.
+//! Who may do what, and that the reviews say the same.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn projects_are_the_namespaces_one_may_see() {
 }
 
 #[test]
-fn admin_role_can_be_restricted() {
+fn a_right_can_be_taken_from_an_admin() {
     let api = Api::asleep();
     api.sandbox.openshift.deny("admin", "create", "", "secrets");
     let ask = |verb: &str| {
@@ -52,7 +52,7 @@ fn admin_role_can_be_restricted() {
 }
 
 #[test]
-fn rejects_expired_tokens() {
+fn refuses_expired_tokens() {
     let api = Api::asleep();
     let (url, token) =
         (format!("{}{SECRETS}", api.sandbox.openshift.url()), api.sandbox.openshift.admin_token());

@@ -21,7 +21,7 @@ fn stream_tag(name: &str) -> Value {
     json!({"kind": "ImageStreamTag", "name": name})
 }
 
-/// The request of `oc start-build app`.
+/// What `oc start-build app` sends.
 fn start(api: &Api) -> super::Answer {
     api.send_json(
         "POST",
@@ -30,7 +30,7 @@ fn start(api: &Api) -> super::Answer {
     )
 }
 
-fn prepared(internal_registry: bool) -> Api {
+fn furnished(internal_registry: bool) -> Api {
     let cluster =
         Cluster { settle: Duration::from_millis(20), internal_registry, ..Cluster::default() };
     let api = Api::with(cluster);
@@ -39,7 +39,7 @@ fn prepared(internal_registry: bool) -> Api {
 }
 
 #[test]
-fn build_has_number_labels_and_spec_of_its_build_config() {
+fn a_build_has_the_number_the_marks_and_the_spec_of_its_build_config() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -66,7 +66,7 @@ fn build_has_number_labels_and_spec_of_its_build_config() {
 }
 
 #[test]
-fn repeated_build_has_the_next_number() {
+fn a_repeated_build_is_the_same_under_the_next_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -91,7 +91,7 @@ fn repeated_build_has_the_next_number() {
 }
 
 #[test]
-fn rejected_build_uses_its_number() {
+fn a_refused_build_uses_up_its_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -104,7 +104,7 @@ fn rejected_build_uses_its_number() {
 }
 
 #[test]
-fn builds_need_an_active_build_config_and_a_service_account() {
+fn nothing_is_built_of_a_paused_or_missing_build_config_or_without_its_service_account() {
     let api = Api::asleep();
     start(&api).refused(404, "NotFound", "buildconfigs.build.openshift.io \"app\" not found");
     api.send_json("POST", CONFIGS, &config(&Value::Null)).expect(201, &json!({}));
@@ -118,7 +118,7 @@ fn builds_need_an_active_build_config_and_a_service_account() {
         "BadRequest",
         "can't instantiate from BuildConfig myproj/app: BuildConfig is paused",
     );
-    for (user, status) in [("dev", 400), ("guest", 403)] {
+    for (user, status) in [("dev", 400), ("nobody", 403)] {
         assert_eq!(
             api.call(user, "POST", &format!("{CONFIGS}/app/instantiate")).status,
             status,
@@ -128,7 +128,7 @@ fn builds_need_an_active_build_config_and_a_service_account() {
 }
 
 #[test]
-fn validates_outputs_and_strategies() {
+fn outputs_and_strategies_are_checked() {
     let api = Api::asleep();
     for (to, refusal) in [
         (stream_tag("app"), "ImageStreamTag object references must be in the form <name>:<tag>"),
@@ -161,7 +161,7 @@ fn validates_outputs_and_strategies() {
 }
 
 #[test]
-fn only_the_push_secret_of_a_build_is_mutable() {
+fn the_spec_of_a_build_is_immutable_but_for_its_push_secret() {
     let api = Api::asleep();
     let mut build = config(&stream_tag("app:1"));
     build["metadata"]["name"] = json!("app-1");
@@ -194,8 +194,8 @@ fn only_the_push_secret_of_a_build_is_mutable() {
 }
 
 #[test]
-fn build_pushes_to_internal_registry_with_generated_secret() {
-    let api = prepared(true);
+fn a_build_goes_to_the_internal_registry_by_the_secret_that_openshift_made() {
+    let api = furnished(true);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -206,7 +206,7 @@ fn build_pushes_to_internal_registry_with_generated_secret() {
     assert_eq!(
         build["spec"]["output"]["to"],
         stream_tag("app:latest"),
-        "only the status names the output"
+        "only the status tells where it went"
     );
     let secret = build["spec"]["output"]["pushSecret"]["name"].as_str().unwrap();
     assert!(secret.starts_with("builder-dockercfg-"), "{secret}");
@@ -218,8 +218,8 @@ fn build_pushes_to_internal_registry_with_generated_secret() {
 }
 
 #[test]
-fn build_without_output_registry_remains_new_with_a_reason() {
-    let api = prepared(false);
+fn a_build_without_somewhere_to_go_stays_new_and_says_why() {
+    let api = furnished(false);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     let mut parallel = config(&stream_tag("app:latest"));
     parallel["spec"]["runPolicy"] = json!("Parallel");
@@ -240,8 +240,8 @@ fn build_without_output_registry_remains_new_with_a_reason() {
 }
 
 #[test]
-fn builds_run_serially_and_a_cancelled_one_is_skipped() {
-    let api = prepared(false);
+fn builds_of_one_build_config_go_one_after_another_and_a_cancelled_one_makes_way() {
+    let api = furnished(false);
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -262,7 +262,7 @@ fn builds_run_serially_and_a_cancelled_one_is_skipped() {
 }
 
 #[test]
-fn build_config_changes_need_permission_to_build() {
+fn nobody_changes_what_they_may_not_build() {
     let api = Api::asleep();
     api.sandbox.openshift.grant("dev", "myproj");
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
@@ -297,6 +297,6 @@ fn build_config_changes_need_permission_to_build() {
         "Forbidden",
         refused,
     );
-    // Fields of garbage collection need no special permission.
+    // What garbage collection changes is nobody's privilege.
     dev("PATCH", &build, &json!({"metadata": {"finalizers": ["a/b"]}})).expect(200, &json!({}));
 }

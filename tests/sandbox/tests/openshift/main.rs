@@ -19,8 +19,8 @@ use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-/// The request timeout, except for fault tests.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// What every request but the fault tests' waits for at the most.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A sandbox and a plain HTTP client that trusts its CA.
 struct Api {
@@ -50,12 +50,8 @@ impl Api {
     fn with(cluster: Cluster) -> Self {
         let sandbox = Sandbox::start(Options { cluster, ..Options::default() }).unwrap();
         let ca = Certificate::from_pem(&std::fs::read(sandbox.ca_file()).unwrap()).unwrap();
-        let http = Client::builder()
-            .tls_certs_only([ca])
-            .no_proxy()
-            .timeout(REQUEST_TIMEOUT)
-            .build()
-            .unwrap();
+        let http =
+            Client::builder().tls_certs_only([ca]).no_proxy().timeout(PATIENCE).build().unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let api = Self { sandbox, http, runtime };
         api.sandbox.openshift.create(
@@ -115,7 +111,7 @@ impl Api {
 
     /// Asks until the answer is as expected.
     fn eventually(&self, path: &str, status: u16, expected: &Value) -> Value {
-        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = self.call("admin", "GET", path);
             if answer.status == status && differences("", &answer.body, expected).is_empty() {

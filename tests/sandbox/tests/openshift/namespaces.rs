@@ -1,4 +1,4 @@
-//! OpenShift's controllers for namespaces and service accounts.
+//! What OpenShift's controllers do to namespaces and service accounts.
 
 use std::time::Duration;
 
@@ -44,14 +44,14 @@ fn account_names(api: &Api) -> Vec<String> {
 }
 
 #[test]
-fn new_namespace_has_the_default_service_account() {
+fn a_new_namespace_has_default_at_once() {
     let api = Api::asleep();
     assert_eq!(account_names(&api), ["default"]);
     assert_eq!(api.get(&format!("{ACCOUNTS}/default"))["secrets"], Value::Null);
 }
 
 #[test]
-fn other_service_accounts_follow_with_a_delay() {
+fn a_moment_later_it_has_the_rest() {
     let api = Api::start();
     for name in ["builder", "default", "deployer"] {
         let account = settled(&api, name);
@@ -71,7 +71,7 @@ fn other_service_accounts_follow_with_a_delay() {
 }
 
 #[test]
-fn openshift_restores_only_its_own_reference() {
+fn openshift_puts_its_own_reference_back_and_no_other() {
     let api = Api::start();
     let own = dockercfg(&settled(&api, "builder"));
     let path = format!("{ACCOUNTS}/builder");
@@ -93,7 +93,7 @@ fn openshift_restores_only_its_own_reference() {
 }
 
 #[test]
-fn deleted_service_account_is_recreated_with_a_new_secret() {
+fn a_deleted_service_account_comes_back_with_a_new_secret() {
     let api = Api::start();
     let old = settled(&api, "deployer");
     api.call("admin", "DELETE", &format!("{ACCOUNTS}/deployer")).expect(200, &json!({}));
@@ -104,7 +104,7 @@ fn deleted_service_account_is_recreated_with_a_new_secret() {
 }
 
 #[test]
-fn disabled_capabilities_omit_their_objects() {
+fn capabilities_that_are_off_leave_things_out() {
     let without = vec!["build.openshift.io".to_owned(), "quay.redhat.com".to_owned()];
     let api = Api::with(Cluster {
         settle: Duration::from_millis(20),
@@ -126,7 +126,7 @@ fn disabled_capabilities_omit_their_objects() {
 }
 
 #[test]
-fn namespace_with_finalizer_remains_terminating_without_content() {
+fn a_finalizer_of_the_namespace_keeps_it_terminating_without_its_content() {
     let api = Api::start();
     settled(&api, "builder");
     let finalizer = json!({"metadata": {"finalizers": ["quay.redhat.com/quayintegrations"]}});
@@ -146,7 +146,7 @@ fn namespace_with_finalizer_remains_terminating_without_content() {
 }
 
 #[test]
-fn conditions_name_content_with_a_finalizer() {
+fn content_with_a_finalizer_is_named_in_the_conditions() {
     let api = Api::start();
     let mut kept = secret("a");
     kept["metadata"]["finalizers"] = json!(["example.com/keep"]);

@@ -1,4 +1,4 @@
-//! The Operator Lifecycle Manager, as an installation of the operator meets it.
+//! The Operator Lifecycle Manager, as somebody meets it who installs the operator.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use sandbox::openshift::olm::{self, Trouble};
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::{Value, json};
 
-use super::{Api, REQUEST_TIMEOUT};
+use super::{Api, PATIENCE};
 
 const NAMESPACE: &str = "openshift-operators";
 const CSV: &str = "quay-bridge-operator.v3.18.0";
@@ -20,7 +20,7 @@ fn cluster(olm: Olm) -> Api {
 fn wait(api: &Api, kind: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let namespace =
         if kind.starts_with("Cluster") && kind != "ClusterServiceVersion" { "" } else { NAMESPACE };
-    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let object = api.sandbox.openshift.get(kind, namespace, name).unwrap_or_default();
         if is_so(&object) {
@@ -52,7 +52,7 @@ fn only(api: &Api, kind: &str) -> Value {
 }
 
 #[test]
-fn installed_operator_is_not_changed() {
+fn what_is_installed_stays_as_it_is() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -80,7 +80,7 @@ fn installed_operator_is_not_changed() {
 }
 
 #[test]
-fn reports_unresolvable_subscription() {
+fn what_cannot_be_resolved_is_told() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
     let unmet = "constraints not satisfiable: ";
@@ -139,7 +139,7 @@ fn reports_unresolvable_subscription() {
 }
 
 #[test]
-fn second_subscription_for_the_package_blocks_both() {
+fn a_second_subscription_for_the_package_stops_both() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -160,7 +160,7 @@ fn second_subscription_for_the_package_blocks_both() {
 }
 
 #[test]
-fn leftovers_of_a_deleted_subscription_block_the_next() {
+fn what_a_deleted_subscription_left_behind_is_in_the_way() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -195,7 +195,7 @@ fn leftovers_of_a_deleted_subscription_block_the_next() {
 }
 
 #[test]
-fn deleting_the_operator_keeps_its_definition() {
+fn the_operator_goes_and_its_definition_stays() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -207,7 +207,7 @@ fn deleting_the_operator_keeps_its_definition() {
     wait(&api, "ClusterServiceVersion", CSV, Value::is_null);
     wait(&api, "Deployment", olm::DEPLOYMENT, Value::is_null);
     assert!(openshift.list("MutatingWebhookConfiguration", "").is_empty());
-    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let deadline = Instant::now() + PATIENCE;
     while !openshift.list("InstallPlan", "").is_empty() {
         assert!(Instant::now() < deadline, "the InstallPlan outlives its Subscription");
         std::thread::sleep(Duration::from_millis(5));
@@ -216,7 +216,7 @@ fn deleting_the_operator_keeps_its_definition() {
 }
 
 #[test]
-fn checks_the_operator_group() {
+fn the_group_of_operators_matters() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
     openshift.delete("OperatorGroup", NAMESPACE, "global-operators");

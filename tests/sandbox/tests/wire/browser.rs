@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::env::{Answer, World};
 use super::samples::Sample;
 
-/// The state of a browser.
+/// What a browser remembers.
 #[derive(Default, Clone)]
 pub(crate) struct Browser {
     cookie: Option<String>,
@@ -16,7 +16,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Applies the changes of a response.
+    /// Takes over what the answer changes.
     pub(crate) fn note(&mut self, answer: &Answer) {
         if let Some(cookie) = answer.headers.get("set-cookie") {
             self.cookie = cookie.split(';').next().map(str::to_owned);
@@ -44,7 +44,7 @@ impl Browser {
         }
     }
 
-    /// The headers that a sample was recorded with: wire/016 sends the token from before the sign-in.
+    /// The headers that a sample was recorded with: sample 016 sends the token from before the sign-in.
     pub(crate) fn headers(
         &self,
         sample: &Sample,
@@ -61,7 +61,7 @@ impl Browser {
         }
     }
 
-    /// Fills in the CSRF token of a recorded form.
+    /// Puts the CSRF token where the recorded form has one.
     pub(crate) fn fill(&self, body: &mut Value) {
         if body["_csrf_token"].is_string() {
             body["_csrf_token"] = json!(self.csrf_token);
@@ -70,7 +70,7 @@ impl Browser {
 }
 
 impl World {
-    /// Fetches a CSRF token, and with it an anonymous session.
+    /// Fetches a CSRF token, and with it a session of nobody.
     pub(crate) fn open_browser(&mut self) {
         self.browser = Browser::default();
         let answer = self.send(Request::get("/csrf_token").body(String::new()).unwrap());

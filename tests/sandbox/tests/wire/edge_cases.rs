@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::env::World;
 
 #[test]
-fn robot_list_matches_underscore_with_any_character() {
+fn a_robots_list_takes_an_underscore_for_any_character() {
     let world = World::new();
     for organization in ["a_b", "a-b", "a.b", "axb", "a-bc"] {
         world.quay.add_organization(organization, "admin");
@@ -27,7 +27,7 @@ fn robot_list_matches_underscore_with_any_character() {
 }
 
 #[test]
-fn repository_name_starts_with_a_letter_or_digit() {
+fn a_repository_name_starts_with_a_letter_or_digit() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     let create = |name: &str| {
@@ -53,7 +53,7 @@ fn head_is_get_without_the_body() {
 }
 
 #[test]
-fn rejects_registry_tokens_of_others() {
+fn a_registry_token_must_be_one_of_ours() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     world.quay.add_repository("acme", "app", "admin");
@@ -68,7 +68,7 @@ fn rejects_registry_tokens_of_others() {
 }
 
 #[test]
-fn catalog_is_read_page_by_page() {
+fn the_catalog_is_read_page_by_page() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     let expected: Vec<String> = (0..5).map(|number| format!("acme/r{number}")).collect();
@@ -90,7 +90,7 @@ fn catalog_is_read_page_by_page() {
 }
 
 #[test]
-fn manifest_is_found_by_tag_and_by_digest() {
+fn a_manifest_is_found_by_tag_and_by_digest() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     world.quay.add_repository("acme", "app", "admin");
@@ -159,9 +159,9 @@ fn kinds_of_requests_have_stable_names() {
     }
 }
 
-/// Every request of a plain user to a foreign organization is rejected.
+/// A refusal changes nothing: everything a plain user may not do to a foreign organization leaves it as it was.
 #[test]
-fn rejected_requests_change_nothing() {
+fn what_is_refused_is_not_done() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     world.quay.add_robot("acme", "robot", "").unwrap();
@@ -203,7 +203,7 @@ fn rejected_requests_change_nothing() {
 }
 
 #[test]
-fn web_server_accepts_request_lines_of_4094_bytes() {
+fn the_web_server_takes_request_lines_of_4094_bytes() {
     let world = World::new();
     let answer = |length: usize| {
         let before = "/api/v1/discovery?x=";

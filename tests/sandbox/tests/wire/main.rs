@@ -26,7 +26,7 @@ use scenarios::{CHAPTERS, Chapter};
 const SKIPPED: &[(&str, &str)] = &[];
 
 #[test]
-fn fake_quay_answers_as_recorded() {
+fn the_stand_in_answers_as_recorded() {
     let samples = samples::all();
     let mut covered = Vec::new();
     let mut differences = Vec::new();
@@ -88,7 +88,7 @@ fn compare_race(sample: &Sample, statuses: &[StatusCode]) -> Result<(), String> 
     let succeeded =
         |counts: &BTreeMap<u64, u64>| counts.range(200..300).map(|(_, count)| count).sum::<u64>();
     let all_known = found.keys().all(|status| recorded.contains_key(status));
-    // Where the database let two through (wire/627, wire/633a, wire/633b) one is right as well, where it let one fail (wire/634e) none.
+    // Where the database let two through (627, 633a, 633b) one is right as well, where it let one fail (634e) none.
     let plausible = match succeeded(&recorded) {
         1 | 2 => succeeded(&found) == 1,
         most => succeeded(&found) >= most,

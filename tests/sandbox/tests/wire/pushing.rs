@@ -40,7 +40,7 @@ fn manifest(layer: &str) -> Value {
 }
 
 #[test]
-fn blob_is_uploaded_in_one_or_several_pieces() {
+fn a_blob_comes_in_one_piece_or_in_several() {
     let (world, token) = world();
     let pushed = push_blob(&world, &token, &json!(1), ONE);
     assert_eq!(
@@ -60,7 +60,7 @@ fn blob_is_uploaded_in_one_or_several_pieces() {
 }
 
 #[test]
-fn blob_must_match_its_digest() {
+fn a_blob_has_to_be_what_its_digest_says() {
     let (world, token) = world();
     let refused = push_blob(&world, &token, &json!(2), ONE);
     assert_eq!(
@@ -77,7 +77,7 @@ fn blob_must_match_its_digest() {
 }
 
 #[test]
-fn tag_exists_with_its_manifest_and_moves_to_the_next() {
+fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
     let (world, token) = world();
     push_blob(&world, &token, &json!(1), ONE);
     assert_eq!(
@@ -106,12 +106,12 @@ fn tag_exists_with_its_manifest_and_moves_to_the_next() {
 }
 
 #[test]
-fn push_needs_permission_and_a_writable_registry() {
+fn nobody_pushes_without_the_right_or_into_a_registry_that_is_read_only() {
     let (world, token) = world();
     world.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Read));
     let reader = world.registry_token("reg+writer", "reg/app");
     assert_eq!(world.ask(&reader, "POST", UPLOADS, &json!(null)).status, StatusCode::UNAUTHORIZED);
-    // A token keeps for its whole life what it was given (wire/499).
+    // A token keeps for its whole life what it was given (499).
     assert_eq!(world.ask(&token, "POST", UPLOADS, &json!(null)).status, StatusCode::ACCEPTED);
     world.quay.set_flags(|flags| flags.readonly = true);
     assert_eq!(

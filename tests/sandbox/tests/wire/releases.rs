@@ -1,5 +1,5 @@
-//! Differences between releases, from the notes beside the recordings (`VERSIONS.md`): the same
-//! scripts were run against 3.12.21, 3.17.4, 3.18.0 and the development branch.
+//! What differs between releases, from the notes beside the recordings (`VERSIONS.md`): the same scripts were run
+//! against 3.12.21, 3.17.4, 3.18.0 and the development branch.
 
 use axum::http::StatusCode;
 use sandbox::quay::{Flags, Release};
@@ -35,7 +35,7 @@ fn new_organization(body: &Value, settings: fn(&mut Flags), arrange: fn(&World))
 }
 
 #[test]
-fn name_of_a_deleted_organization() {
+fn the_name_of_a_deleted_organization() {
     let gone = |world: &World| {
         world.quay.add_organization("gone", "admin");
         world.admin("DELETE", "/api/v1/organization/gone", &json!(null));
@@ -44,7 +44,7 @@ fn name_of_a_deleted_organization() {
 }
 
 #[test]
-fn email_address_of_another_organization() {
+fn the_address_of_another_organization() {
     let other = |world: &World| {
         world.admin(
             "POST",
@@ -57,13 +57,13 @@ fn email_address_of_another_organization() {
 }
 
 #[test]
-fn invalid_email_address() {
+fn an_address_that_is_none() {
     let body = json!({"name": "new", "email": "none"});
     assert_eq!(new_organization(&body, |_| {}, |_| {}), [400, 400, 201, 201]);
 }
 
 #[test]
-fn missing_email_address_where_quay_sends_mail() {
+fn no_address_where_quay_sends_mail() {
     let body = json!({"name": "new"});
     assert_eq!(new_organization(&body, |flags| flags.mailing = true, |_| {}), [201, 201, 400, 400]);
 }
@@ -83,7 +83,7 @@ fn a_superuser_deletes_a_missing_organization() {
 }
 
 #[test]
-fn reported_version() {
+fn the_version_quay_says_it_is() {
     let found = answers(|_| {}, |_| {}, ("GET", "/config", &json!(null)));
     let versions = found.map(|answer| answer.json()["version_number"].clone());
     assert_eq!(
@@ -94,7 +94,7 @@ fn reported_version() {
 
 /// With full access 3.12 shows a superuser less of a foreign organization: no teams, and no tokens in the list.
 #[test]
-fn foreign_organization_with_full_access() {
+fn a_foreign_organization_under_full_access() {
     let foreign = |world: &World| {
         world.quay.add_organization("foreign", "alice");
         world.quay.add_robot("foreign", "robot", "").unwrap();

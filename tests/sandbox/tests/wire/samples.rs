@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// A recorded request with its response, or with the responses to concurrent ones.
+/// One recorded request with its answer, or with the answers to it sent several times at once.
 pub(crate) struct Sample {
     /// The file's name without its extension; it starts with the sample's number.
     pub(crate) name: String,
@@ -21,13 +21,13 @@ impl Sample {
         self.name.split('-').next().unwrap()
     }
 
-    /// The number of concurrent requests of a race.
+    /// How many times the request was sent at once, if it was a race.
     pub(crate) fn parallel(&self) -> Option<usize> {
         self.request["parallel"].as_u64().map(|count| usize::try_from(count).unwrap())
     }
 }
 
-/// All samples in order.
+/// All samples of the project, in the order of their numbers.
 pub(crate) fn all() -> Vec<Sample> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -16,9 +16,9 @@ type Step = fn(&mut World);
 pub(crate) struct Chapter {
     /// The first number, and the first that is no longer part of it.
     pub(crate) numbers: (&'static str, &'static str),
-    /// The state before the first sample.
+    /// What is there before the first sample.
     pub(crate) setup: Step,
-    /// Steps right before a sample.
+    /// What happens right before a sample.
     pub(crate) before: &'static [(&'static str, Step)],
 }
 
@@ -26,6 +26,7 @@ const fn chapter(from: &'static str, to: &'static str, setup: Step) -> Chapter {
     Chapter { numbers: (from, to), setup, before: &[] }
 }
 
+/// All chapters.
 pub(crate) const CHAPTERS: &[Chapter] = &[
     chapter("000", "010", |world| {
         world.quay.empty();
@@ -42,7 +43,7 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
                     "YV8UP3Z91HBKJCR1HM4Q",
                 );
             }),
-            // Another token for a code.
+            // One more token, got for a code.
             ("080", |world| {
                 let client_id = world.learned["PJU9S0YDYBRRZG1D5GEX"].clone();
                 world.quay.add_application_token(&client_id, "admin", Duration::from_secs(3600));

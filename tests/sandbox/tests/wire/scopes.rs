@@ -1,4 +1,4 @@
-//! Permissions of a token with a single scope: the recorded table `wire/SCOPES.md`, cell by cell.
+//! What a token of a single scope may do: the recorded table `wire/SCOPES.md`, cell by cell.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use super::env::World;
 
-/// A row of the table: its name and request. `{n}` is the column's number, so that every cell
-/// creates its own object.
+/// One row of the table: what is done, and how. `{n}` is the column's number, so that every cell creates its own.
 const OPERATIONS: [(&str, &str, &str, &str); 15] = [
     ("create organization", "POST", "/api/v1/organization/", r#"{"name": "org{n}"}"#),
     ("GET robots", "GET", "/api/v1/organization/acme/robots", ""),
@@ -50,7 +49,7 @@ const OPERATIONS: [(&str, &str, &str, &str); 15] = [
 ];
 
 #[test]
-fn scopes_limit_a_token() {
+fn a_token_reaches_as_far_as_its_scopes() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     world.quay.add_robot("acme", "puller", "").unwrap();
@@ -89,7 +88,7 @@ fn table() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn only_the_name_is_visible_without_user_admin() {
+fn without_user_admin_a_name_is_all_one_learns() {
     let world = World::new();
     let token = world.quay.add_token("admin", &["user:read"]);
     let answer = world.ask(&token, "GET", "/api/v1/user/", &json!(null));

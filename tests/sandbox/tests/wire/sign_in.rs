@@ -1,4 +1,4 @@
-//! Sign-in from beginning to end, and cases without samples.
+//! Getting in: what the samples show one answer of, from one end to the other, and what they leave out.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn tokens_path(client_id: &str) -> String {
 }
 
 #[test]
-fn password_sign_in_gives_a_working_token() {
+fn from_a_password_to_a_token_that_works() {
     let (mut world, client_id) = alice_at_work();
     let answer = approve(&mut world, &client_id, "https://localhost:18443/oauth/localapp", ALL);
     let (_, fragment) = answer.headers["location"].split_once("#access_token=").unwrap();
@@ -78,7 +78,7 @@ fn signing_out_ends_every_session_of_the_user() {
 }
 
 #[test]
-fn wrong_passwords_cause_lockout_that_a_correct_one_resets() {
+fn a_wrong_password_makes_wait_and_a_right_one_forgets_it() {
     let mut world = World::new();
     let right = world.quay.password("alice").unwrap();
     assert_eq!(world.try_sign_in("alice", "wrong").status, StatusCode::FORBIDDEN);
@@ -101,9 +101,9 @@ fn wrong_passwords_cause_lockout_that_a_correct_one_resets() {
     );
 }
 
-/// The form grants what it is asked for (wire/602); the JSON API grants users no more than they have.
+/// The form grants what it is asked for (602); the JSON API grants nobody more than they have.
 #[test]
-fn superuser_scope_is_granted_only_to_superusers() {
+fn only_a_superuser_is_given_the_scope_of_one() {
     let (mut world, client_id) = alice_at_work();
     let path = tokens_path(&client_id);
     let body = json!({"name": "t", "scope": ALL});
@@ -124,7 +124,7 @@ fn superuser_scope_is_granted_only_to_superusers() {
 }
 
 #[test]
-fn token_lifetime_is_as_requested_and_at_most_ten_years() {
+fn a_token_lives_as_long_as_asked_and_at_most_ten_years() {
     let (mut world, client_id) = alice_at_work();
     let mut mint = |expiration: Value| {
         let answer = world.browse(
@@ -153,7 +153,7 @@ fn token_lifetime_is_as_requested_and_at_most_ten_years() {
 }
 
 #[test]
-fn application_tokens_have_no_api_before_3_18() {
+fn the_tokens_of_an_application_are_no_api_before_3_18() {
     for (release, get, post) in [
         (Release::Master, 200, 200),
         (Release::V3_18, 200, 200),
@@ -173,7 +173,7 @@ fn application_tokens_have_no_api_before_3_18() {
 }
 
 #[test]
-fn only_3_12_redirects_to_unregistered_addresses() {
+fn only_3_12_redirects_out_of_what_is_registered() {
     for (release, status) in [
         (Release::Master, 400),
         (Release::V3_18, 400),
@@ -190,9 +190,9 @@ fn only_3_12_redirects_to_unregistered_addresses() {
     }
 }
 
-/// The steps of a browser: reads the page, sends its form, follows the redirect.
+/// What a browser does: reads the page, sends its form, follows the redirect.
 #[test]
-fn page_has_a_working_form() {
+fn the_page_has_a_form_that_works() {
     let (mut world, client_id) = alice_at_work();
     let path = format!(
         "/oauth/authorize?response_type=token&client_id={client_id}&redirect_uri=http://localhost:7777/cb&scope=user:read&state=%3C%22%26"
@@ -224,7 +224,7 @@ fn page_has_a_working_form() {
 }
 
 #[test]
-fn deleting_owners_deletes_applications_and_tokens() {
+fn an_application_takes_its_tokens_along_and_an_organization_its_applications() {
     let (mut world, client_id) = alice_at_work();
     let other = world.quay.add_application("integration", "other", "");
     let token = |id: &str| world.quay.add_application_token(id, "alice", Duration::from_secs(60));
@@ -249,7 +249,7 @@ fn deleting_owners_deletes_applications_and_tokens() {
 }
 
 #[test]
-fn other_users_neither_see_nor_create_applications() {
+fn a_stranger_neither_sees_nor_makes_applications() {
     let (world, client_id) = alice_at_work();
     let bob = world.token_of("bob");
     let one = format!("/api/v1/organization/integration/applications/{client_id}");
@@ -275,9 +275,9 @@ fn other_users_neither_see_nor_create_applications() {
     );
 }
 
-/// For the search in the output of the program.
+/// One looks for them in what the program prints.
 #[test]
-fn all_issued_secrets_are_recorded() {
+fn every_secret_that_was_handed_out_is_known() {
     let (mut world, client_id) = alice_at_work();
     let answer = world.try_sign_in("alice", &world.quay.password("alice").unwrap());
     let (cookie, _) =
@@ -302,7 +302,7 @@ fn all_issued_secrets_are_recorded() {
 }
 
 #[test]
-fn empty_quay_is_initialized_once() {
+fn an_empty_quay_is_initialized_once() {
     let world = World::new();
     world.quay.empty();
     world.quay.set_flags(|flags| flags.user_initialize = true);
@@ -326,7 +326,7 @@ fn empty_quay_is_initialized_once() {
 }
 
 #[test]
-fn failed_service_makes_the_instance_unhealthy() {
+fn a_service_that_is_down_makes_the_instance_unhealthy() {
     let world = World::new();
     world.quay.set_down(&["database"]);
     let answer = world.ask("", "GET", "/health/instance", &json!(null));
@@ -341,7 +341,7 @@ fn failed_service_makes_the_instance_unhealthy() {
 }
 
 #[test]
-fn configuration_shows_sign_in_methods() {
+fn the_configuration_says_how_one_gets_in() {
     let world = World::new();
     let features = || world.ask("", "GET", "/config", &json!(null)).json()["features"].take();
     assert_eq!(
@@ -357,7 +357,7 @@ fn configuration_shows_sign_in_methods() {
 
 /// A registry that is read-only lets people sign in and out of nothing else.
 #[test]
-fn sign_in_works_on_a_read_only_registry() {
+fn one_signs_in_to_a_read_only_registry() {
     let mut world = World::new();
     world.quay.set_flags(|flags| flags.readonly = true);
     world.sign_in("alice");

@@ -1,4 +1,4 @@
-//! Permissions and access reviews.
+//! Who may do what, and that reviews say the same.
 
 use serde_json::{Value, json};
 
@@ -18,12 +18,12 @@ pub(crate) fn refusals() -> Script {
         get("secrets").by(""),
         get("secrets").by("").header("authorization", "Bearer unknown"),
         get("secrets").by("").header("authorization", "Basic YWRtaW46"),
-        get("secrets/x").by("guest"),
+        get("secrets/x").by("nobody"),
         get("/api/v1/namespaces").by("dev"),
         get(INTEGRATIONS).by("dev"),
-        get("/api/v1/namespaces/{ns}").by("guest"),
+        get("/api/v1/namespaces/{ns}").by("nobody"),
         patch("merge", "/api/v1/namespaces/{ns}", &json!({})).by("dev"),
-        get("/api/v1/secrets?watch=true").by("guest"),
+        get("/api/v1/secrets?watch=true").by("nobody"),
         get("/apis/apps/v1/unknowns").by("dev"),
         get("/metrics").by("dev"),
         get("secrets").by("dev").only(&["/kind", "/items"]),
@@ -39,14 +39,14 @@ pub(crate) fn refusals() -> Script {
 
 pub(crate) fn reviews() -> Script {
     let mut requests = Vec::new();
-    for user in ["admin", "dev", "guest"] {
+    for user in ["admin", "dev", "nobody"] {
         for namespace in ["{ns}", "{ns}-2", ""] {
             for (group, prefix, resource) in [
                 ("", "/api/v1", "secrets"),
                 ("", "/api/v1", "serviceaccounts"),
                 ("apps", "/apis/apps/v1", "deployments"),
             ] {
-                // The review and the request itself.
+                // Asked, and tried.
                 let attributes = json!({"namespace": namespace, "verb": "list", "group": group, "resource": resource});
                 let review = json!({"spec": {"resourceAttributes": attributes}});
                 requests.push(post(REVIEWS, &review).by(user).only(&["/status/allowed"]));

@@ -1,4 +1,4 @@
-//! Deletion: preconditions, finalizers and dependents.
+//! Deletes, preconditions, finalizers, and what is deleted along.
 
 use sandbox::openshift::definitions;
 use serde_json::json;
@@ -27,6 +27,7 @@ pub(crate) fn objects() -> Script {
         delete("serviceaccounts/robot"),
         post("secrets", &with(secret("b"), finalizers)),
         delete("secrets/b"),
+        // A second delete changes nothing.
         delete("secrets/b"),
         post("secrets", &secret("b")),
         patch(
@@ -52,7 +53,7 @@ pub(crate) fn namespaces() -> Script {
         post(namespaces, &json!({"metadata": {"name": "a".repeat(64)}})),
         post(namespaces, &json!({"metadata": {"name": "a.b"}})),
         patch("merge", "/api/v1/namespaces/{ns}", &finalizer).only(&["/metadata/finalizers"]),
-        // Without its controller, a namespace is not deleted.
+        // Without its controller a namespace stays as it is.
         delete("/api/v1/namespaces/{ns}").only(&["/metadata/finalizers", "/spec", "/status/phase"]),
         post("secrets", &secret("a")),
         post("secrets?dryRun=All", &secret("a")),

@@ -1,4 +1,4 @@
-//! The four patch types, especially on lists of a service account.
+//! The four kinds of patch, above all on the lists of a service account.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(crate) fn service_accounts() -> Script {
     let json_patch = |body: &Value| patch("json", ROBOT, body);
     let add = json!({"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "three"}});
     requests.push(create().save("robot"));
-    // Invalid patches.
+    // What does not fit.
     for operations in [
         json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}, add]),
         json!([add, {"op": "test", "path": "/imagePullSecrets/0/name", "value": "two"}]),
@@ -55,6 +55,7 @@ pub(crate) fn service_accounts() -> Script {
     ] {
         requests.push(json_patch(&operations));
     }
+    // The message quotes the whole object.
     let mistyped = json!([{"op": "replace", "path": "/secrets", "value": "one"}]);
     requests.push(json_patch(&mistyped).only(&["/reason", "/code", "/details/causes/0/field"]));
     requests.push(get(ROBOT));
@@ -69,15 +70,15 @@ pub(crate) fn service_accounts() -> Script {
     let change = |label: &str| json!({"metadata": {"resourceVersion": "{robot:/metadata/resourceVersion}", "labels": {"a": label}}});
     requests.extend([
         json_patch(&json!([test, add])),
-        // Differences of the API server's library from RFC 6902.
+        // Where RFC 6902 and the API server's library part.
         json_patch(&absent),
         json_patch(&absent),
-        // The list must exist.
+        // A list has to exist to be added to.
         json_patch(&json!([{"op": "remove", "path": "/imagePullSecrets"}])),
         json_patch(&json!([add])),
         json_patch(&first),
         json_patch(&first),
-        // A patch with a resourceVersion.
+        // A patch may name the version it is for.
         get(ROBOT).save("robot"),
         patch("merge", ROBOT, &change("b")),
         patch("merge", ROBOT, &change("c")),
@@ -116,7 +117,7 @@ pub(crate) fn objects() -> Script {
         patch("merge", "secrets/a?force=true", &json!({})),
         patch("merge", "secrets/absent", &json!({})),
         patch("json", "secrets/absent", &json!([])),
-        // An empty change is not written.
+        // Nothing changes, so nothing is written.
         patch("merge", "secrets/a", &json!({"metadata": {"labels": {"absent": null}}})),
         patch("merge", "secrets/a?dryRun=All", &json!({"metadata": {"labels": {"a": "b"}}})),
         get("secrets/a"),

@@ -1,3 +1,5 @@
+//! Creates and updates.
+
 use serde_json::{Value, json};
 
 use super::{INTEGRATIONS, integration, secret, with};
@@ -42,11 +44,11 @@ pub(crate) fn creates() -> Script {
         docker(json!({})),
         docker(json!({".dockerconfigjson": "{}"})),
         patch("merge", "secrets/pull", &json!({"type": "Opaque"})),
-        // A dry run is not stored.
+        // A dry run answers in full and stores nothing.
         post("secrets?dryRun=All", &secret("dry")),
         get("secrets/dry"),
         post("secrets?dryRun=Some", &secret("dry")),
-        // Unknown fields are dropped, and empty lists omitted.
+        // Fields that nobody knows are dropped, and empty lists left out.
         post(
             "serviceaccounts",
             &json!({
@@ -65,7 +67,7 @@ pub(crate) fn creates() -> Script {
 pub(crate) fn updates() -> Script {
     let requests = [
         post("secrets", &secret("a")).save("old"),
-        // Unchanged objects are not written.
+        // What does not change is not written.
         put("secrets/a", &json!("{old}")),
         put(
             "secrets/a?dryRun=All",
@@ -73,7 +75,7 @@ pub(crate) fn updates() -> Script {
         ),
         put("secrets/a", &with(secret("a"), json!({"stringData": {"token": "first"}}))),
         put("secrets/a", &json!("{old}")),
-        // Unconditional update.
+        // Without a version the update is blind.
         put("secrets/a", &secret("a")),
         put("secrets/b", &secret("b")),
         put("secrets/a", &secret("b")),
@@ -104,7 +106,7 @@ pub(crate) fn custom_resources() -> Script {
         refused(json!({"spec": {"insecureRegistry": "yes"}}))
             .only(&["/reason", "/details/causes/*/field"]),
         post(INTEGRATIONS, &without_kind).only(&["/reason", "/code"]),
-        // The status is written only through its subresource, and unknown fields are dropped.
+        // The status is written through its subresource only, and unknown fields are dropped.
         refused(json!({"spec": {"quayHostnames": ["a"]}, "status": {"lastUpdate": "now"}})),
         put(path, &valid).only(&["/reason", "/code", "/details/causes/*/field"]),
         patch(

@@ -22,9 +22,10 @@ pub trait Client: Sync {
     ) -> impl Future<Output = anyhow::Result<(u16, Value)>> + Send;
 }
 
-/// The result of [`round`].
+/// What became of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Round {
+    /// There was nothing to do.
     Idle,
     /// Something was written.
     Progress,
@@ -32,7 +33,7 @@ pub enum Round {
     Refused,
 }
 
-/// Advances every running build by one phase, if possible.
+/// Takes every build that has not ended one phase further, if it can.
 pub async fn round(client: &impl Client) -> Round {
     let Ok((200, list)) = client.call("GET", &format!("{BUILDS}/builds"), None).await else {
         return Round::Refused;
@@ -49,7 +50,7 @@ pub async fn round(client: &impl Client) -> Round {
 
 async fn advance(client: &impl Client, build: &Value, builds: &[Value]) -> anyhow::Result<Round> {
     let next = match build["status"]["phase"].as_str().unwrap_or_default() {
-        // The Jenkins plugin runs these.
+        // Those are the Jenkins plugin's.
         _ if !build["spec"]["strategy"]["jenkinsPipelineStrategy"].is_null() => None,
         _ if build["status"]["cancelled"] == true => Some(ended(
             build,
@@ -73,7 +74,7 @@ async fn write(client: &impl Client, path: &str, object: &Value) -> anyhow::Resu
     Ok(if status < 300 { Round::Progress } else { Round::Refused })
 }
 
-/// True if the run policy lets a build start: those of one BuildConfig go one after another unless it says `Parallel`.
+/// Whether the run policy lets a build start: those of one BuildConfig go one after another unless it says `Parallel`.
 fn is_runnable(build: &Value, builds: &[Value]) -> bool {
     let label =
         |build: &Value, name: &str| build["metadata"]["labels"][name].as_str().map(str::to_owned);
@@ -93,7 +94,7 @@ fn is_runnable(build: &Value, builds: &[Value]) -> bool {
         || !builds.iter().any(is_ahead)
 }
 
-/// From `New` to `Pending`: resolves output and push secret. The status names an obstacle.
+/// From `New` to `Pending`: where the image goes, and what with. What stands in the way is told in the status.
 async fn start(client: &impl Client, build: &Value) -> anyhow::Result<Option<Value>> {
     let mut started = build.clone();
     let to = &build["spec"]["output"]["to"];
@@ -128,8 +129,7 @@ async fn start(client: &impl Client, build: &Value) -> anyhow::Result<Option<Val
     }))
 }
 
-/// The location of the output's stream in the internal registry; `None` without that stream or that
-/// registry.
+/// Where the internal registry has the output's stream; `None` without that stream or that registry.
 async fn stream_location(client: &impl Client, build: &Value) -> anyhow::Result<Option<String>> {
     let to = &build["spec"]["output"]["to"];
     let namespace = to["namespace"].as_str().unwrap_or_else(|| meta::namespace(build));
@@ -209,7 +209,7 @@ async fn finish(client: &impl Client, build: &Value) -> anyhow::Result<Value> {
 }
 
 /// Enters an image of the internal registry in its stream, as that registry does when it is pushed to: what the tag
-/// follows is kept (openshift-apiserver `pkg/image/apiserver/registry/imagestreammapping/rest.go`).
+/// follows stays (openshift-apiserver `pkg/image/apiserver/registry/imagestreammapping/rest.go`).
 async fn record(client: &impl Client, build: &Value, digest: &str) -> anyhow::Result<()> {
     let image = build["status"]["outputDockerImageReference"].as_str().unwrap_or_default();
     let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));

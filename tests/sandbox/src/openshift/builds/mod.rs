@@ -9,10 +9,10 @@
 
 mod controller;
 mod instantiate;
-mod permissions;
 mod pod;
 mod push_secret;
 mod registry;
+mod rights;
 pub(crate) mod strategy;
 pub(crate) mod validate;
 
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use controller::{Client, Round, round};
 pub use instantiate::{instantiate, repeat};
-pub(crate) use permissions::check_strategy;
+pub(crate) use rights::check_strategy;
 
 use super::kinds::BUILD;
 use super::{OpenShift, api};
@@ -32,7 +32,7 @@ const NUMBER: &str = "openshift.io/build.number";
 /// The label with the run policy of a build's BuildConfig.
 const RUN_POLICY: &str = "openshift.io/build.start-policy";
 
-/// True for every final phase.
+/// Whether a build has ended, one way or another.
 fn is_complete(build: &Value) -> bool {
     !matches!(build["status"]["phase"].as_str(), None | Some("New" | "Pending" | "Running"))
 }

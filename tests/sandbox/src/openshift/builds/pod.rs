@@ -6,17 +6,18 @@ use super::super::{INTERNAL_REGISTRY, credentials, meta};
 use super::registry::{Client, Reference};
 use crate::quay::push::digest;
 
+/// How a pod ended.
 pub(super) enum Outcome {
     /// Well, with nowhere to push to.
     Built,
     /// Well: the digest of the manifest it pushed, and whether it went to the internal registry, of which there is nothing
     /// but its name.
     Pushed { digest: String, internal: bool },
-    /// The end of its log.
+    /// Not well: the end of its log.
     Failed(String),
 }
 
-/// Builds and pushes with the credentials in a secret.
+/// Builds and pushes with the login in a secret.
 pub(super) async fn run(build: &Value, secret: &Value) -> Outcome {
     let Some(image) = build["status"]["outputDockerImageReference"].as_str() else {
         return Outcome::Built;

@@ -14,7 +14,7 @@ use crate::traffic::ARRANGE_HEADER;
 /// The media type of an OCI image's manifest.
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +45,9 @@ impl Reference {
 /// Why a registry did not do what it was asked for.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// Unreachable or not trusted.
+    /// It could not be reached, or not be trusted.
     Connection(reqwest::Error),
-    /// An unexpected response: the status, and the first message in its body.
+    /// It answered something else than hoped for: the status, and the first message in its body.
     Refused(StatusCode, String),
 }
 
@@ -80,7 +80,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .tls_danger_accept_invalid_certs(true)
             .no_proxy()
-            .timeout(REQUEST_TIMEOUT);
+            .timeout(PATIENCE);
         Ok(Self { http: http.build()? })
     }
 
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-/// The address of a part of a repository.
+/// Where something about a repository is.
 fn url(image: &Reference, what: &str) -> String {
     format!("https://{}/v2/{}/{what}", image.host, image.repository)
 }
@@ -211,7 +211,7 @@ mod tests {
     use super::Reference;
 
     #[test]
-    fn parses_host_repository_and_tag_of_an_image() {
+    fn an_image_is_a_host_a_repository_and_a_tag() {
         for (image, expected) in [
             ("quay.example.com/shop/app:1.0", Some(("quay.example.com", "shop/app", "1.0"))),
             ("127.0.0.1:8443/shop/app", Some(("127.0.0.1:8443", "shop/app", "latest"))),

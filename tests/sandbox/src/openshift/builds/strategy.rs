@@ -1,5 +1,4 @@
-//! Defaults and immutable fields of Builds and BuildConfigs (openshift-apiserver
-//! `pkg/build/apiserver/registry`).
+//! What the API fills in and keeps of Builds and BuildConfigs (openshift-apiserver `pkg/build/apiserver/registry`).
 
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ pub(crate) fn prepare_build(build: &mut Value) {
     note_phase(build);
 }
 
-/// Completes an update of a Build: keeps the failure that the pod reported.
+/// Completes an update of a Build: what the pod said about its failure stays.
 pub(crate) fn prepare_build_update(old: &Value, build: &mut Value) {
     if old["status"]["phase"] == "Failed" && build["status"]["reason"] != "OutOfMemoryKilled" {
         for field in ["reason", "message"] {

@@ -44,7 +44,7 @@ fn only_application(scene: &Scene) -> ApplicationView {
 }
 
 #[test]
-fn uses_the_first_of_several_applications() {
+fn of_several_applications_of_the_name_the_first_is_used_unless_one_is_given() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
     quay.add_organization(HOME, ADMIN);
@@ -52,11 +52,11 @@ fn uses_the_first_of_several_applications() {
     assert_eq!(issue(&scene, ADMIN, &wanted()).unwrap().client_id, ids[0]);
     let given = TokenRequest { client_id: Some(ids[1].clone()), ..wanted() };
     assert_eq!(issue(&scene, ADMIN, &given).unwrap().client_id, ids[1]);
-    assert_eq!(scene.requests(), 1, "no application is listed");
+    assert_eq!(scene.requests(), 1, "nothing is looked for");
 }
 
 #[test]
-fn names_a_missing_application() {
+fn an_application_that_is_not_there_is_named() {
     for release in RELEASES {
         let scene = at(release);
         scene.sandbox.quay.add_organization(HOME, ADMIN);
@@ -69,7 +69,7 @@ fn names_a_missing_application() {
 }
 
 #[test]
-fn omits_super_user_for_other_users() {
+fn a_plain_user_gets_what_a_plain_user_can_have() {
     for release in RELEASES {
         let scene = at(release);
         let issued = issue(&scene, "alice", &wanted()).unwrap();
@@ -79,18 +79,18 @@ fn omits_super_user_for_other_users() {
             "{release:?}"
         );
         let token = only_application(&scene).tokens.remove(0);
-        assert_eq!((token.scope, token.user.as_str()), (Scope::join(&issued.scopes), "alice"));
+        assert_eq!((token.scope, token.user.as_str()), (Scope::list(&issued.scopes), "alice"));
     }
 }
 
 #[test]
-fn explains_an_organization_name_in_use() {
+fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
     for release in RELEASES {
         let scene = at(release);
         scene.sandbox.quay.add_organization(HOME, ADMIN);
         let error = issue(&scene, "alice", &wanted()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Exists, "{release:?}");
-        assert!(error.reason.contains("that alice is not allowed to administer"), "{error}");
+        assert!(error.reason.contains("that alice may not administer"), "{error}");
         for user in [ADMIN, "alice"] {
             let error =
                 issue(&scene, ADMIN, &TokenRequest { organization: user.into(), ..wanted() })
@@ -102,20 +102,18 @@ fn explains_an_organization_name_in_use() {
 }
 
 #[test]
-fn quotes_quays_error_for_an_invalid_name() {
+fn names_that_quay_does_not_take_are_quoted() {
     let scene = Scene::new();
     let error = issue(&scene, ADMIN, &TokenRequest { organization: "Bad Name".into(), ..wanted() })
         .unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("failed to create organization Bad Name: Quay answered 400: "),
+        error.to_string().starts_with("cannot create organization Bad Name: Quay answered 400: "),
         "{error}"
     );
 }
 
 #[test]
-fn quotes_quays_token_limit() {
+fn a_limit_of_tokens_is_quoted() {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.max_application_tokens = Some(0));
     let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
@@ -123,7 +121,7 @@ fn quotes_quays_token_limit() {
 }
 
 #[test]
-fn issues_if_quay_has_another_hostname() {
+fn a_quay_reached_by_another_name_still_issues() {
     for release in RELEASES {
         let scene = at(release);
         let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
@@ -133,7 +131,7 @@ fn issues_if_quay_has_another_hostname() {
         let mut session = scene.run(client.sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
         scene.run(session.issue(&wanted())).unwrap();
     }
-    // Without the configuration the client uses its own address.
+    // Without the configuration there is only the name that was given.
     let scene = at(Release::V3_17);
     scene.traffic().fault(Fault::on("GET", "/config").html(404));
     let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
@@ -149,9 +147,9 @@ fn issues_if_quay_has_another_hostname() {
 }
 
 #[test]
-fn lost_responses_create_no_duplicates() {
-    // The request, and its fault.
-    let table: [(&str, AddFault); 6] = [
+fn lost_answers_double_nothing() {
+    // The request, and what happens to it once.
+    let table: [(&str, Harm); 6] = [
         ("/api/v1/organization/", Fault::drop_after),
         ("/api/v1/organization/", Fault::drop_before),
         ("/applications", Fault::drop_after),
@@ -159,9 +157,9 @@ fn lost_responses_create_no_duplicates() {
         ("/applications", |fault| fault.html(502)),
         ("/applications", |fault| fault.html(429)),
     ];
-    in_parallel(
-        RELEASES.into_iter().flat_map(|release| table.map(|(path, fault)| (release, path, fault))),
-        |(release, path, fault)| {
+    at_once(
+        RELEASES.into_iter().flat_map(|release| table.map(|(path, harm)| (release, path, harm))),
+        |(release, path, harm)| {
             let scene = at(release);
             let mut session = scene.session(ADMIN);
             let is_organization = !path.ends_with("applications");
@@ -170,26 +168,25 @@ fn lost_responses_create_no_duplicates() {
             } else {
                 format!("/api/v1/organization/{HOME}{path}")
             };
-            scene.traffic().fault(fault(Fault::on("POST", &path).whole_path().times(1)));
+            scene.traffic().fault(harm(Fault::on("POST", &path).whole_path().times(1)));
             let issued = scene.run(session.issue(&wanted())).unwrap();
-            assert!(
-                issued.organization_created && issued.application_created,
-                "{release:?} {path}"
-            );
+            assert!(issued.organization_made && issued.application_made, "{release:?} {path}");
             assert_eq!(only_application(&scene).tokens.len(), 1, "{release:?} {path}");
         },
     );
 }
 
 #[test]
-fn does_not_retry_a_token_request() {
+fn a_token_whose_answer_was_lost_is_not_asked_for_twice() {
     for (release, path) in [(Release::Master, "/tokens"), (Release::V3_17, "/oauth/authorizeapp")] {
         let scene = at(release);
         scene.traffic().fault(Fault::on("POST", path).drop_after());
         let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Server, "{error}");
         assert!(
-            error.reason.ends_with("check the tokens of the application in the Quay UI"),
+            error
+                .reason
+                .ends_with("the application in Quay's pages shows whether there is a token"),
             "{error}"
         );
         assert_eq!(only_application(&scene).tokens.len(), 1);
@@ -197,7 +194,7 @@ fn does_not_retry_a_token_request() {
 }
 
 #[test]
-fn issues_with_a_password_without_direct_login() {
+fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
     for release in RELEASES {
         for direct_login in [true, false] {
             let scene = at(release);
@@ -208,9 +205,9 @@ fn issues_with_a_password_without_direct_login() {
             let password = scene.password("alice");
             let scopes = [Scope::OrgAdmin, Scope::UserAdmin];
             let token = scene
-                .run(scene.anonymous().issue_with_password("alice", &password, &client_id, &scopes))
+                .run(scene.nobody().issue_with_password("alice", &password, &client_id, &scopes))
                 .unwrap();
-            assert_eq!(scene.requests(), 3, "CSRF token, configuration and form");
+            assert_eq!(scene.requests(), 3, "the CSRF token, Quay's own name, and the form");
             let tokens = only_application(&scene).tokens;
             assert_eq!(
                 (tokens[0].token.as_str(), tokens[0].scope.as_str()),

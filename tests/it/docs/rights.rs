@@ -1,4 +1,4 @@
-//! The roles on the pages have exactly the permissions that are used.
+//! The roles on the pages hold the rights that are used: none less, none more.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,8 +12,8 @@ use super::markdown::{Piece, pieces};
 use super::read;
 use crate::support::World;
 
-/// The permissions of roles on a page by the beginning of their names, as `VERB RESOURCE.GROUP in
-/// NAMESPACE`, with `named NAME` for a restricted rule.
+/// The rights of the roles on a page whose names begin so, as `VERB RESOURCE.GROUP in NAMESPACE`, and `named NAME` where a
+/// rule is held to one.
 fn listed(page: &str, name: &str) -> BTreeSet<String> {
     let page = read(page);
     let blocks = pieces(&page).into_iter().filter_map(|(_, piece)| match piece {
@@ -29,11 +29,11 @@ fn listed(page: &str, name: &str) -> BTreeSet<String> {
     });
     roles
         .filter(|role| role["metadata"]["name"].as_str().unwrap().starts_with(name))
-        .flat_map(|role| permissions(&role))
+        .flat_map(|role| rights(&role))
         .collect()
 }
 
-fn permissions(role: &Value) -> Vec<String> {
+fn rights(role: &Value) -> Vec<String> {
     let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
     let texts = |list: &Value| {
         list.as_array()
@@ -42,43 +42,41 @@ fn permissions(role: &Value) -> Vec<String> {
             .map(|text| text.as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    let mut permissions = Vec::new();
+    let mut rights = Vec::new();
     for rule in role["rules"].as_array().unwrap() {
         for group in texts(&rule["apiGroups"]) {
             for resource in texts(&rule["resources"]) {
                 for verb in texts(&rule["verbs"]) {
-                    let permission = permission(&verb, &resource, &group, namespace);
+                    let right = right(&verb, &resource, &group, namespace);
                     match rule.get("resourceNames").map(texts) {
-                        Some(names) => {
-                            permissions.extend(names.iter().map(|name| named(&permission, name)))
-                        }
-                        None => permissions.push(permission),
+                        Some(names) => rights.extend(names.iter().map(|name| named(&right, name))),
+                        None => rights.push(right),
                     }
                 }
             }
         }
     }
-    permissions
+    rights
 }
 
-fn permission(verb: &str, resource: &str, group: &str, namespace: &str) -> String {
+fn right(verb: &str, resource: &str, group: &str, namespace: &str) -> String {
     format!("{verb} {resource}.{group} in {namespace}")
 }
 
-fn named(permission: &str, name: &str) -> String {
-    format!("{permission} named {name}")
+fn named(right: &str, name: &str) -> String {
+    format!("{right} named {name}")
 }
 
-/// The permission that a request needs, with the object's name if that one is listed; `None` if it
-/// needs none.
-fn used_with_name(listed: &BTreeSet<String>, entry: &Entry) -> Option<String> {
-    let permission = used(entry)?;
+/// The right that a request needs, held to its object's name where one of those that are listed is; none for what everybody
+/// may ask.
+fn used_of(listed: &BTreeSet<String>, entry: &Entry) -> Option<String> {
+    let right = used(entry)?;
     let name = entry.path.split('?').next()?.rsplit('/').next()?;
-    let named = named(&permission, name);
-    Some(if listed.contains(&named) { named } else { permission })
+    let named = named(&right, name);
+    Some(if listed.contains(&named) { named } else { right })
 }
 
-/// The permission that a request needs, if any.
+/// The right that a request needs; none for what everybody may ask.
 fn used(entry: &Entry) -> Option<String> {
     let path = entry.path.split('?').next()?;
     let (group, rest) = match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
@@ -107,11 +105,11 @@ fn used(entry: &Entry) -> Option<String> {
         ("DELETE", _) => "delete",
         (other, _) => panic!("there is no verb for {other} {path}"),
     };
-    Some(permission(verb, &resource, &group, &namespace))
+    Some(right(verb, &resource, &group, &namespace))
 }
 
 #[test]
-fn roles_have_the_permissions_that_setup_uses() {
+fn the_roles_hold_the_rights_that_a_set_up_uses() {
     let Some(world) = World::stand_in_bare(Options::default(), "only it has an OLM of each kind")
     else {
         return;
@@ -127,7 +125,7 @@ fn roles_have_the_permissions_that_setup_uses() {
         .env("OC_QUAY_URL", world.sandbox.quay.url())
         .env("OC_QUAY_TOKEN", token)
         .succeeds();
-    // All objects exist now and must be changed.
+    // Now everything is there and has to be changed.
     let again = ["setup", "--yes", "--node-trust", "apply", "--allow", "shop", "--quay-ca-file"];
     world.oc_quay(&again).args(&[other.to_str().unwrap()]).succeeds();
     let listed = listed("docs/setup.md", "oc-quay-setup");
@@ -135,13 +133,13 @@ fn roles_have_the_permissions_that_setup_uses() {
         .cluster_traffic()
         .entries()
         .iter()
-        .filter_map(|entry| used_with_name(&listed, entry))
+        .filter_map(|entry| used_of(&listed, entry))
         .collect();
     assert_eq!(listed, used);
 }
 
 #[test]
-fn administrator_role_has_the_permissions_of_the_commands() {
+fn the_administrators_role_holds_the_rights_that_the_commands_use() {
     let Some(world) = World::stand_in("its roles are tried with its namespaces") else { return };
     let run = |command: &str| world.oc_quay(&command.split(' ').collect::<Vec<_>>()).succeeds();
     run("link -A --yes");
@@ -155,7 +153,7 @@ fn administrator_role_has_the_permissions_of_the_commands() {
     run("unlink -n shop --yes");
     run("link -n shop --yes");
     world.damage("shop");
-    // A conflict makes the program read the service account again.
+    // Somebody else is quicker, so the service account is read again.
     let conflict = json!({ "kind": "Status", "status": "Failure", "message": "stale", "reason": "Conflict", "code": 409 });
     let conflict =
         Fault::on("PATCH", "serviceaccounts").status(409).body(&conflict.to_string()).times(1);
@@ -168,7 +166,7 @@ fn administrator_role_has_the_permissions_of_the_commands() {
 }
 
 #[test]
-fn builds_role_has_permissions_that_administrator_role_lacks() {
+fn the_role_for_builds_holds_what_the_administrators_lacks_for_them() {
     let Some(world) = World::stand_in("its roles are tried with its namespaces") else { return };
     let run = |command: &str| world.oc_quay(&command.split(' ').collect::<Vec<_>>()).succeeds();
     world.trust_quay();
@@ -203,12 +201,8 @@ fn builds_role_has_permissions_that_administrator_role_lacks() {
     assert_eq!(listed("docs/security.md", "oc-quay-builds"), lacking);
 }
 
-/// The permission in all namespaces.
+/// The same right in all namespaces.
 fn used_anywhere(entry: &Entry) -> Option<String> {
-    let permission = used(entry)?;
-    Some(
-        permission
-            .split_once(" in ")
-            .map_or(permission.clone(), |(permission, _)| format!("{permission} in ")),
-    )
+    let right = used(entry)?;
+    Some(right.split_once(" in ").map_or(right.clone(), |(right, _)| format!("{right} in ")))
 }

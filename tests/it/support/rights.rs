@@ -1,4 +1,4 @@
-//! Compares the controller's roles with its requests.
+//! What the bridge's roles allow, held against what was really asked.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::World;
 
-/// The rules of the manifests: API group, resource, verb, and the name if restricted to one.
+/// What the roles of the manifests allow: API group, resource, verb, and a name if just that one.
 fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
     let mut allowed = BTreeSet::new();
     for object in ControllerManifests::new(Some("default"), None).manifests() {
@@ -40,7 +40,7 @@ fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
     allowed
 }
 
-/// The permissions that requests needed, in the form of [`allowed`].
+/// What was asked for, in the same words.
 fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)> {
     let mut asked = BTreeSet::new();
     for entry in entries {
@@ -49,7 +49,7 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
         let group = match segments.first() {
             Some(&"api") => segments.drain(..2).next().map(|_| ""),
             Some(&"apis") if segments.len() > 3 => segments.drain(..3).nth(1),
-            // Allowed to all users, such as the version.
+            // What everybody may ask, such as the version.
             _ => None,
         };
         let Some(group) = group else { continue };
@@ -79,7 +79,7 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
     asked
 }
 
-/// The permissions for the strategies of changed builds, which OpenShift checks at every change.
+/// By which right the builds that were changed are made: OpenShift asks for it at every change.
 fn strategies(world: &World, entries: &[Entry]) -> BTreeSet<String> {
     let changed = entries.iter().filter(|entry| entry.method == "PATCH").filter_map(|entry| {
         let path = entry.path.strip_prefix("/apis/build.openshift.io/v1/namespaces/")?;
@@ -97,7 +97,7 @@ fn strategies(world: &World, entries: &[Entry]) -> BTreeSet<String> {
 }
 
 impl World {
-    /// Asserts that the controller's roles allow each request since [`World::forget_traffic`].
+    /// Whether each request since [`World::forget_traffic`] is one that the bridge's roles allow.
     #[track_caller]
     pub(crate) fn assert_within_the_bridges_rights(&self) {
         let (allowed, asked) = (allowed(), asked(&self.cluster_traffic().entries()));

@@ -1,4 +1,4 @@
-//! Requests, latency and memory of the controller.
+//! The bridge: what it spends on an event, and what it holds of a large cluster.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -10,47 +10,47 @@ use serde_json::json;
 
 use super::{ACCOUNTS, LATENCY, Requests, STREAMS, World, names};
 
-/// Watches of the controller: namespaces, service accounts, secrets, image streams, BuildConfigs,
-/// builds, QuayIntegrations, and the token Secret.
+/// Watches that the bridge keeps: namespaces, service accounts, secrets, image streams, BuildConfigs, builds,
+/// QuayIntegrations, and the Secret with the token.
 const WATCHES: usize = 8;
 
-/// A running controller, killed on drop.
-struct Controller<'a> {
+/// The bridge, running. It is killed when dropped.
+struct Bridge<'a> {
     world: &'a World,
     child: Child,
 }
 
-impl<'a> Controller<'a> {
-    /// Waits until the first resync is done.
+impl<'a> Bridge<'a> {
+    /// Starts it and waits until it has looked at everything.
     fn start(world: &'a World) -> Result<Self> {
         world.forget();
         let child = world.oc_quay(&["run"]).stderr(Stdio::null()).spawn()?;
-        let controller = Self { world, child };
+        let bridge = Self { world, child };
         let watches = || world.sandbox.openshift.traffic().count("watch");
         while watches() < WATCHES {
             std::thread::sleep(Duration::from_millis(20));
         }
-        controller.wait_until_idle();
-        Ok(controller)
+        bridge.settles();
+        Ok(bridge)
     }
 
-    /// Waits until it sends no requests.
-    fn wait_until_idle(&self) {
-        let requests = || {
+    /// Waits until it has asked nobody for a while.
+    fn settles(&self) {
+        let asked = || {
             self.world.sandbox.quay_traffic().entries().len()
                 + self.world.sandbox.openshift.traffic().entries().len()
         };
-        let (mut before, mut since) = (requests(), Instant::now());
+        let (mut before, mut since) = (asked(), Instant::now());
         while since.elapsed() < Duration::from_secs(2) {
             std::thread::sleep(Duration::from_millis(50));
-            if requests() != before {
-                (before, since) = (requests(), Instant::now());
+            if asked() != before {
+                (before, since) = (asked(), Instant::now());
             }
         }
     }
 
-    /// Peak memory in MiB.
-    fn peak_memory(&self) -> Result<f64> {
+    /// The most memory that it ever had, in MiB.
+    fn peak(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line =
             status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak")?;
@@ -59,30 +59,31 @@ impl<'a> Controller<'a> {
     }
 }
 
-impl Drop for Controller<'_> {
+impl Drop for Bridge<'_> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
+/// What the bridge spends on an event.
 pub(super) fn requests() -> Result<()> {
-    println!("\nRequests of the controller per event: reads + writes = total (maximum)\n");
+    println!("\nRequests of the bridge per event: reads + writes, and in all (at most)\n");
     let world = World::new()?;
-    let controller = Controller::start(&world)?;
+    let bridge = Bridge::start(&world)?;
     let Sandbox { openshift, .. } = &world.sandbox;
-    let count = |event: &str, budget: usize, happens: &dyn Fn() -> Result<()>| -> Result<()> {
+    let count = |event: &str, most: usize, happens: &dyn Fn() -> Result<()>| -> Result<()> {
         world.forget();
         happens()?;
-        controller.wait_until_idle();
+        bridge.settles();
         let [to_quay, to_cluster] =
-            [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::from);
+            [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
         let all = to_quay.reads + to_quay.writes;
-        let to_quay = format!("{} + {} = {all} ({budget})", to_quay.reads, to_quay.writes);
+        let to_quay = format!("{} + {} = {all} ({most})", to_quay.reads, to_quay.writes);
         println!("{event:34}{to_quay:24}{} + {}", to_cluster.reads, to_cluster.writes);
         ensure!(
-            all <= budget,
-            "{event} exceeds its budget: {:#?}",
+            all <= most,
+            "{event} is over its budget: {:#?}",
             world.sandbox.quay_traffic().entries()
         );
         Ok(())
@@ -92,48 +93,47 @@ pub(super) fn requests() -> Result<()> {
         openshift.create(manifests::image_stream("shop-1", "cron"));
         Ok(())
     })?;
-    count("deleted secret", 2, &|| {
+    count("secret lost", 2, &|| {
         openshift.delete("Secret", "shop-1", "builder-quay-openshift");
         Ok(())
     })?;
-    count("no change", 0, &|| Ok(()))?;
-    count("unrelated change", 0, &|| {
+    count("nothing", 0, &|| Ok(()))?;
+    count("something of others", 0, &|| {
         let mut namespace = openshift.get("Namespace", "", "shop-1").context("no namespace")?;
         namespace["metadata"]["labels"]["team"] = json!("red");
         openshift.put(namespace);
         Ok(())
     })?;
-    drop(controller);
-    let controller = Controller::start(&world)?;
+    drop(bridge);
+    let bridge = Bridge::start(&world)?;
     let [to_quay, to_cluster] =
-        [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::from);
-    let to_quay_text = format!("{} + {}", to_quay.reads, to_quay.writes);
-    println!("{:34}{to_quay_text:24}{} + {}", "restart", to_cluster.reads, to_cluster.writes);
+        [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
+    let of_quay = format!("{} + {}", to_quay.reads, to_quay.writes);
+    println!("{:34}{of_quay:24}{} + {}", "restart", to_cluster.reads, to_cluster.writes);
     ensure!(
         to_quay.writes + to_cluster.writes == 0,
-        "a restart wrote: {:#?}",
+        "a restart wrote something: {:#?}",
         openshift.traffic().writes()
     );
-    drop(controller);
+    drop(bridge);
     Ok(())
 }
 
-/// Time until a namespace is linked. OpenShift creates its service accounts meanwhile.
-pub(super) fn latency() -> Result<()> {
-    // The sequence of requests that depend on each other: read and create the organization, create
-    // a robot account and its default permission. The repository inherits its permissions from
-    // that, and exists before the response.
-    const MIN_SEQUENCE: u32 = 4;
+/// How long a namespace waits for the bridge. OpenShift furnishes it while the bridge takes its first look.
+pub(super) fn waiting() -> Result<()> {
+    // A look at the organization, then making it, a robot account and its default permission, of which the answers are
+    // needed; the repository, which takes its rights from that, is there before its answer is.
+    const LEAST: u32 = 4;
     let world = World::new()?;
-    let _controller = Controller::start(&world)?;
+    let _bridge = Bridge::start(&world)?;
     world.set_latency(LATENCY);
-    let created = Instant::now();
+    let made = Instant::now();
     world.namespaces(&names(1))?;
     while !is_linked(&world, "shop-1") {
-        ensure!(created.elapsed() < Duration::from_secs(120), "the namespace was not linked");
+        ensure!(made.elapsed() < Duration::from_secs(120), "the namespace was not linked");
         std::thread::sleep(Duration::from_millis(5));
     }
-    super::print_latency("link of a namespace by run", created.elapsed(), LATENCY * MIN_SEQUENCE);
+    super::print_waiting("a namespace until run has linked it", made.elapsed(), LATENCY * LEAST);
     Ok(())
 }
 
@@ -148,6 +148,7 @@ fn is_linked(world: &World, namespace: &str) -> bool {
         && quay.repositories(&format!("openshift_{namespace}")).len() == STREAMS.len()
 }
 
+/// What the bridge holds of a large cluster.
 pub(super) fn memory() -> Result<()> {
     const NAMESPACES: usize = 5000;
     const STREAMS_EACH: usize = 10;
@@ -162,9 +163,9 @@ pub(super) fn memory() -> Result<()> {
             world.sandbox.quay.add_repository(&format!("openshift_{name}"), &stream, "quayadmin");
         }
     }
-    let controller = Controller::start(&world)?;
+    let bridge = Bridge::start(&world)?;
     ensure!(world.sandbox.quay_traffic().writes().is_empty(), "the namespaces were not linked");
     let work = format!("run, {NAMESPACES} namespaces, {} streams", NAMESPACES * STREAMS_EACH);
-    println!("{work:34}{:6.1} MiB (at most 200)", controller.peak_memory()?);
+    println!("{work:34}{:6.1} MiB (at most 200)", bridge.peak()?);
     Ok(())
 }

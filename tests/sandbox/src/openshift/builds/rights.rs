@@ -1,5 +1,4 @@
-//! Permissions for build strategies (openshift-apiserver
-//! `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
+//! Who may build by which strategy (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
 
 use serde_json::Value;
 
@@ -8,7 +7,7 @@ use super::super::api_errors::Refusal;
 use super::super::kinds::{BUILD, BUILD_CONFIG, Kind};
 use super::super::meta;
 
-/// Checks a write to a Build or a BuildConfig: it needs the permission for its build strategy, whatever it is
+/// Lets a user write a Build or a BuildConfig, or not: whoever does needs the right to build by its strategy, whatever it is
 /// that changes.
 ///
 /// # Errors
@@ -26,9 +25,7 @@ pub(crate) fn check_strategy(
     }
     let Some((resource, strategy)) = strategy(&object["spec"]["strategy"]) else { return Ok(()) };
     let (namespace, name) = (meta::namespace(object), meta::name(object));
-    if users
-        .is_allowed(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name })
-    {
+    if users.may(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name }) {
         return Ok(());
     }
     Err(Refusal::forbidden(

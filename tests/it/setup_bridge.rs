@@ -1,4 +1,4 @@
-//! `setup` with the in-cluster controller, the replacement of the operator, and teardown.
+//! `setup` with our own bridge in the operator's place, taking over from the operator, and the way back.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
@@ -24,14 +24,14 @@ const OBJECTS: [(&str, &str); 11] = [
     ("MutatingWebhookConfiguration", ""),
 ];
 
-fn controller_objects(world: &World) -> Vec<&'static str> {
+fn bridge_objects(world: &World) -> Vec<&'static str> {
     let is_there =
         |(kind, namespace): &(&str, &str)| world.get(kind, namespace, "oc-quay").is_some();
     OBJECTS.into_iter().filter(is_there).map(|(kind, _)| kind).collect()
 }
 
-/// Whether the rollout of the Deployment is complete.
-fn controller_is_ready(world: &World) -> bool {
+/// Whether the Deployment is rolled out as it is specified now.
+fn bridge_runs(world: &World) -> bool {
     world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
         let status = &deployment["status"];
         status["observedGeneration"] == deployment["metadata"]["generation"]
@@ -54,22 +54,22 @@ fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
 }
 
 #[test]
-fn installs_and_removes_in_cluster_controller() {
+fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
     let world = World::bare();
     let run = world.setup(&["--controller", "in-cluster", "--dry-run", "-o", "yaml"]).succeeds();
     assert!(run.stdout.contains("image: quay.io/oc-quay/oc-quay:v"), "{}", run.stdout);
-    assert_eq!(controller_objects(&world), Vec::<&str>::new());
+    assert_eq!(bridge_objects(&world), Vec::<&str>::new());
 
     let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done", "{}", run.stdout);
-    assert_eq!(controller_objects(&world).len(), OBJECTS.len(), "{:?}", controller_objects(&world));
-    assert!(controller_is_ready(&world));
+    assert_eq!(bridge_objects(&world).len(), OBJECTS.len(), "{:?}", bridge_objects(&world));
+    assert!(bridge_runs(&world));
     assert_eq!(world.subscriptions(), 0, "the operator is not installed too");
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
     // It is found again without being named.
     assert_nothing_to_do(&world, &[]);
 
-    // Changed objects are repaired, another image is an update, and OpenShift's fields are kept.
+    // What somebody changed is put right, another image is an update, and OpenShift's own is left alone.
     let image = json!({ "spec": { "replicas": 1 } });
     world.merge("Deployment", "oc-quay", "oc-quay", &image);
     world.forget_traffic();
@@ -85,7 +85,7 @@ fn installs_and_removes_in_cluster_controller() {
     );
     assert_nothing_to_do(&world, &[]);
 
-    // Without a controller its finalizer would block the deletion of a namespace.
+    // Without a bridge nobody would take its finalizer off a namespace that is deleted.
     world.namespace("shop");
     world.merge(
         "Namespace",
@@ -99,12 +99,12 @@ fn installs_and_removes_in_cluster_controller() {
         json!(["example.com/other"])
     );
     assert_eq!(
-        (run.state("controller"), run.state("integration")),
+        (run.state("bridge"), run.state("integration")),
         ("done".into(), "done".into()),
         "{}",
         run.stdout
     );
-    world.wait_for("the removal of the controller", || controller_objects(&world).is_empty());
+    world.wait_for("the bridge to go", || bridge_objects(&world).is_empty());
     world.forget_traffic();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
@@ -112,7 +112,7 @@ fn installs_and_removes_in_cluster_controller() {
 }
 
 #[test]
-fn second_setup_keeps_edits_of_the_deployment() {
+fn a_second_setup_keeps_edits_of_the_deployment() {
     let world = World::bare();
     world.setup(&["--controller", "in-cluster"]).succeeds();
     let deployment = || world.get("Deployment", "oc-quay", "oc-quay").unwrap();
@@ -155,7 +155,7 @@ fn second_setup_keeps_edits_of_the_deployment() {
     let budget = json!({ "spec": { "minAvailable": null, "maxUnavailable": 1 } });
     world.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
     // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
-    world.wait_for("the edit to be rolled out", || controller_is_ready(&world));
+    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
 
     // An update changes the image and nothing else; what the manifests set is as they set it.
@@ -212,7 +212,7 @@ fn second_setup_keeps_edits_of_the_deployment() {
 }
 
 #[test]
-fn status_update_is_no_conflict() {
+fn a_status_that_changes_meanwhile_is_no_conflict() {
     let world = World::bare();
     world.setup(&["--controller", "in-cluster"]).succeeds();
     let update = || world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]);
@@ -221,7 +221,7 @@ fn status_update_is_no_conflict() {
     let edited = json!({ "spec": { "replicas": 1 } });
     let run =
         world.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay", edited));
-    assert!(run.code == Some(1) && run.said().contains("the object was modified"), "{run:#?}");
+    assert!(run.code == Some(1) && run.said().contains("it was changed meanwhile"), "{run:#?}");
     let status = json!({ "status": { "observedGeneration": 9 } });
     let run = world
         .interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay/status", status));
@@ -234,7 +234,7 @@ fn status_update_is_no_conflict() {
 }
 
 #[test]
-fn controller_replaces_operator_once_it_is_ready() {
+fn the_bridge_takes_over_from_the_operator_once_it_runs() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.namespace("shop");
@@ -247,13 +247,13 @@ fn controller_replaces_operator_once_it_is_ready() {
     let integration = world.get("QuayIntegration", "", "quay").unwrap();
 
     let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
-    assert!(run.said().contains("the controller is passive until it is removed"), "{}", run.stdout);
-    assert!(controller_is_ready(&world) && world.operator_runs(), "both are there");
+    assert!(run.said().contains("the bridge stands by until it is gone"), "{}", run.stdout);
+    assert!(bridge_runs(&world) && world.operator_runs(), "both are there");
 
     let run =
         world.setup(&["--controller", "in-cluster", "--replace-operator", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done", "{}", run.stdout);
-    assert!(controller_is_ready(&world));
+    assert!(bridge_runs(&world));
     assert_eq!(world.subscriptions(), 0);
     assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT), None);
     let webhooks: Vec<Value> = world.list("MutatingWebhookConfiguration", "");
@@ -271,7 +271,7 @@ fn controller_replaces_operator_once_it_is_ready() {
 }
 
 #[test]
-fn stops_operator_without_olm_and_deletes_its_webhook() {
+fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
     let world = World::bare();
     world.create(&manifests::operator_deployment(OPERATORS, 1));
     world.create(&json!({
@@ -289,19 +289,19 @@ fn stops_operator_without_olm_and_deletes_its_webhook() {
     world.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
     assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
     assert_eq!(world.get("MutatingWebhookConfiguration", "", "operators"), None);
-    assert!(controller_is_ready(&world));
+    assert!(bridge_runs(&world));
     assert_nothing_to_do(&world, &["--replace-operator"]);
     let again = world.setup(&[]).succeeds();
     assert!(
-        again.said().contains("scaled to 0: the controller is active")
-            && !again.said().contains("is passive until"),
+        again.said().contains("scaled to 0: the bridge does not stand by")
+            && !again.said().contains("stands by until"),
         "{}",
         again.stdout
     );
 }
 
 #[test]
-fn changes_unlabeled_objects_only_with_adopt() {
+fn what_others_made_in_the_bridges_place_is_changed_only_when_asked_for() {
     let world = World::bare();
     world.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -311,22 +311,22 @@ fn changes_unlabeled_objects_only_with_adopt() {
     }));
     let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).ends_with(2);
     assert!(
-        run.said().contains("ClusterRole oc-quay already exists without the label of oc quay"),
+        run.said().contains("there is a ClusterRole oc-quay already that does not carry our label"),
         "{run:#?}"
     );
     assert!(run.said().contains("--adopt"), "{run:#?}");
-    assert_eq!(controller_objects(&world), ["ClusterRole"]);
+    assert_eq!(bridge_objects(&world), ["ClusterRole"]);
     assert_eq!(
         world.get("ClusterRole", "", "oc-quay").unwrap()["rules"][0]["resources"],
         json!(["pods"])
     );
     world.setup(&["--controller", "in-cluster", "--adopt"]).succeeds();
-    assert!(controller_is_ready(&world));
+    assert!(bridge_runs(&world));
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
 }
 
 #[test]
-fn replacement_ignores_other_deployment_of_same_name() {
+fn a_take_over_stops_the_operator_and_not_what_only_has_its_name() {
     let world = World::bare();
     world.namespace("mallory");
     world.create(&manifests::operator_deployment("mallory", 0));
@@ -338,7 +338,7 @@ fn replacement_ignores_other_deployment_of_same_name() {
 }
 
 #[test]
-fn controller_that_is_not_ready_replaces_nothing() {
+fn a_bridge_that_does_not_come_to_run_takes_nothing_over() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.trouble(Some(&olm::Trouble::NeverFinishes));

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::Role;
 use crate::quay::ErrorKind;
 
-/// Roles of a robot account's default permissions.
+/// The roles of the default permissions of a robot account.
 fn roles(scene: &Scene, robot: &str) -> Vec<RepoRole> {
     let delegate = format!("{ORGANIZATION}+{robot}");
     let found = scene
@@ -16,31 +16,31 @@ fn roles(scene: &Scene, robot: &str) -> Vec<RepoRole> {
     found.map(|found| found.role).collect()
 }
 
-/// A client whose circuit breaker does not open at the first failure.
-fn connected_client(scene: &Scene) -> Quay {
+/// A client that has been answered before, so that the stand-in gets its faults before our patience ends.
+fn acquainted(scene: &Scene) -> Quay {
     let client = scene.client();
-    scene.run(client.server_info()).unwrap();
+    scene.run(client.about()).unwrap();
     scene.traffic().clear();
     client
 }
 
 #[test]
-fn explains_a_name_in_use() {
+fn a_name_that_is_not_free_is_explained() {
     let scene = Scene::linked();
     let client = scene.client();
     let error = scene.run(client.create_organization("alice", &claim_of(ours()))).unwrap_err();
-    assert_eq!(error.reason, "the name is used by a user");
+    assert_eq!(error.reason, "the name is taken by a user");
     scene.run(client.delete_organization(ORGANIZATION)).unwrap();
     let error = scene.run(client.create_organization(ORGANIZATION, &claim_of(ours()))).unwrap_err();
     assert!(error.reason.contains("was just deleted"), "{error}");
 }
 
 #[test]
-fn uses_a_concurrent_organization_only_without_owner() {
-    let create_concurrently = |prepare: &dyn Fn(&Scene)| {
+fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
+    let is_taken = |furnish: &dyn Fn(&Scene)| {
         let scene = Scene::new();
         scene.sandbox.quay.add_organization(ORGANIZATION, ADMIN);
-        prepare(&scene);
+        furnish(&scene);
         let outcome =
             scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours())));
         outcome.map_err(|error| error.reason)
@@ -51,13 +51,10 @@ fn uses_a_concurrent_organization_only_without_owner() {
             scene.sandbox.quay.add_repository(ORGANIZATION, "api", ADMIN);
         }
     };
-    assert_eq!(
-        create_concurrently(&|_| ()),
-        Ok(()),
-        "created by another run, or the response was lost"
-    );
-    assert_eq!(create_concurrently(&robot(ours())), Ok(()), "another run is linking it");
-    let errors: [(&dyn Fn(&Scene), &str); 6] = [
+    assert_eq!(is_taken(&|_| ()), Ok(()), "another run was faster, or the answer to ours was lost");
+    assert_eq!(is_taken(&robot(ours())), Ok(()), "another run is at work in it");
+    type Arrangement<'a> = &'a dyn Fn(&Scene);
+    let refusals: [(Arrangement<'_>, &str); 6] = [
         (&|scene| scene.sandbox.quay.add_repository(ORGANIZATION, "theirs", ADMIN), "OQ206"),
         (&|scene| drop(scene.sandbox.quay.add_robot(ORGANIZATION, "theirs", "")), "OQ206"),
         (
@@ -71,27 +68,27 @@ fn uses_a_concurrent_organization_only_without_owner() {
         (&robot(mark_of("integration-1", "api.prod:6443", "uid-0")), "OQ205"),
         (&robot(mark_of("integration-2", "api.other:6443", "uid-2")), "OQ204"),
     ];
-    for (prepare, code) in errors {
-        let error = create_concurrently(prepare).unwrap_err();
-        assert!(error.contains(&format!("oc quay explain {code}")), "{error}");
+    for (furnish, code) in refusals {
+        let refusal = is_taken(furnish).unwrap_err();
+        assert!(refusal.contains(&format!("oc quay explain {code}")), "{refusal}");
     }
 }
 
 #[test]
-fn rereads_an_organization_that_another_run_links() {
+fn looks_again_at_an_organization_that_another_run_furnishes() {
     let scene = Scene::new();
     let quay = scene.sandbox.quay.clone();
     quay.add_organization(ORGANIZATION, ADMIN);
-    let link = move || {
+    let furnish = move || {
         quay.add_robot(ORGANIZATION, "builder", &ours().to_string()).unwrap();
         quay.add_repository(ORGANIZATION, "api", ADMIN);
     };
-    scene.traffic().fault(Fault::on("GET", "/robots").nth(1).after(link));
+    scene.traffic().fault(Fault::on("GET", "/robots").nth(1).after(furnish));
     scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours()))).unwrap();
 }
 
 #[test]
-fn deletes_new_organization_if_robots_are_disallowed() {
+fn leaves_no_organization_without_robot_accounts_behind() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
     quay.set_flags(|flags| flags.robots_disallow = true);
@@ -99,10 +96,10 @@ fn deletes_new_organization_if_robots_are_disallowed() {
     scene.run(client.create_organization(ORGANIZATION, &claim_of(ours()))).unwrap();
     let error = scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::RobotsDisallowed);
-    assert!(error.reason.contains("was deleted"), "{error}");
+    assert!(error.reason.contains("was deleted again"), "{error}");
     assert_eq!(quay.organizations(), Vec::<String>::new());
 
-    // An existing organization is kept.
+    // One that was there before is nobody's to delete.
     quay.add_organization(ORGANIZATION, ADMIN);
     let client = scene.client();
     scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
@@ -110,7 +107,7 @@ fn deletes_new_organization_if_robots_are_disallowed() {
 }
 
 #[test]
-fn takes_ownership_of_organizations_only() {
+fn ownership_is_taken_of_organizations_only() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
     quay.add_organization(ORGANIZATION, "alice");
@@ -119,22 +116,22 @@ fn takes_ownership_of_organizations_only() {
         scene.run(client.take_ownership(ORGANIZATION)).unwrap();
     }
     assert!(scene.read(&client, ReadStrategy::Full).unwrap().unwrap().administered);
-    // Quay would convert the user to an organization.
+    // Quay itself would turn the person into an organization.
     assert_eq!(scene.run(client.take_ownership("alice")).unwrap_err().kind, ErrorKind::NotFound);
     assert!(!quay.organizations().contains(&"alice".to_owned()));
 }
 
-/// Faults that lose the first response, or the first request.
-fn lost() -> [(&'static str, AddFault); 2] {
-    [("response", Fault::drop_after), ("request", Fault::drop_before)]
+/// Whether the answer to the first try is lost, or the request itself.
+fn lost() -> [(&'static str, Harm); 2] {
+    [("answer", Fault::drop_after), ("request", Fault::drop_before)]
 }
 
 #[test]
-fn lost_response_creates_no_second_default_permission() {
+fn a_default_permission_is_not_doubled_when_the_answer_is_lost() {
     for (what, lose) in lost() {
         let scene = Scene::linked();
         scene.sandbox.quay.add_robot(ORGANIZATION, "pipeline", "");
-        let client = connected_client(&scene);
+        let client = acquainted(&scene);
         scene.traffic().fault(lose(Fault::on("POST", "/prototypes").nth(1)));
         scene.run(client.create_default_permission(ORGANIZATION, "pipeline", Role::Write)).unwrap();
         assert_eq!(roles(&scene, "pipeline"), [RepoRole::Write], "{what}");
@@ -142,31 +139,31 @@ fn lost_response_creates_no_second_default_permission() {
 }
 
 #[test]
-fn creates_default_permissions_despite_a_lost_connection() {
+fn default_permissions_survive_that_their_connection_breaks() {
     let scene = Scene::linked();
     for name in ["one", "two", "three", "four"] {
         scene.sandbox.quay.add_robot(ORGANIZATION, name, "");
     }
-    let client = connected_client(&scene);
+    let client = acquainted(&scene);
     scene.traffic().set_latency(Duration::from_millis(100));
-    // All four are in flight on one HTTP/2 connection.
+    // All four are under way on one HTTP/2 connection.
     scene.traffic().fault(Fault::on("POST", "/prototypes").nth(4).drop_after());
     let create = |name| client.create_default_permission(ORGANIZATION, name, Role::Read);
     scene.run(futures::future::try_join_all(["one", "two", "three", "four"].map(create))).unwrap();
     for name in ["one", "two", "three", "four"] {
         assert_eq!(roles(&scene, name), [RepoRole::Read], "{name}");
     }
-    assert_eq!(client.problems(), []);
+    assert_eq!(client.troubles(), []);
 }
 
 #[test]
-fn writes_succeed_despite_lost_responses() {
-    let [response, request] = lost();
-    in_parallel(
-        [(true, response), (false, response), (true, request), (false, request)],
+fn a_lost_answer_harms_nothing() {
+    let [answer, request] = lost();
+    at_once(
+        [(true, answer), (false, answer), (true, request), (false, request)],
         |(http2, (what, lose))| {
             let scene = Scene::start(sandbox::Options { http2, ..Default::default() });
-            let client = connected_client(&scene);
+            let client = acquainted(&scene);
             scene.traffic().fault(lose(Fault::on("POST", "/organization/").nth(1)));
             scene.traffic().fault(lose(Fault::on("PUT", "/robots/").nth(1)));
             scene.traffic().fault(lose(Fault::on("POST", "/repository").nth(1)));
@@ -176,10 +173,7 @@ fn writes_succeed_despite_lost_responses() {
                 let token = client.create_robot(ORGANIZATION, "builder", "").await.unwrap();
                 assert_eq!(token.expose_secret(), scene.current_token("builder"), "{what}");
                 client.create_repository(ORGANIZATION, "api").await.unwrap();
-                client
-                    .set_repository_permission(ORGANIZATION, "api", "builder", Role::Write)
-                    .await
-                    .unwrap();
+                client.grant(ORGANIZATION, "api", "builder", Role::Write).await.unwrap();
             });
             assert_eq!(
                 scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+builder"],
@@ -187,10 +181,10 @@ fn writes_succeed_despite_lost_responses() {
             );
 
             scene.traffic().fault(lose(Fault::on("POST", "/regenerate").nth(1)));
-            let previous = scene.current_token("builder");
+            let old = scene.current_token("builder");
             let new = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
             assert_eq!(new.expose_secret(), scene.current_token("builder"), "{what}");
-            assert_ne!(new.expose_secret(), previous, "{what}");
+            assert_ne!(new.expose_secret(), old, "{what}");
 
             scene.traffic().fault(lose(Fault::on("DELETE", "/robots/").nth(1)));
             scene.run(client.delete_robot(ORGANIZATION, "builder")).unwrap();
@@ -203,30 +197,27 @@ fn writes_succeed_despite_lost_responses() {
 }
 
 #[test]
-fn lost_renewal_responses_return_the_valid_token() {
+fn a_renewal_whose_answers_are_all_lost_gives_the_token_that_is_valid() {
     let scene = Scene::linked();
-    let client = connected_client(&scene);
+    let client = acquainted(&scene);
     scene.traffic().fault(Fault::on("POST", "/regenerate").drop_after());
     let token = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
     assert_eq!(token.expose_secret(), scene.current_token("builder"));
 }
 
 #[test]
-fn retries_the_first_permission_after_a_race() {
+fn the_loser_of_a_race_for_the_first_right_tries_again() {
     let scene = Scene::linked();
     let client = scene.client();
     scene.traffic().fault(Fault::on("PUT", "/permissions/").nth(1).html(500));
-    scene
-        .run(client.set_repository_permission(ORGANIZATION, "api", "default", Role::Write))
-        .unwrap();
+    scene.run(client.grant(ORGANIZATION, "api", "default", Role::Write)).unwrap();
     assert_eq!(
         scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+default"],
         RepoRole::Write
     );
 
-    let error = scene
-        .run(client.set_repository_permission(ORGANIZATION, "nosuch", "default", Role::Write))
-        .unwrap_err();
+    let error =
+        scene.run(client.grant(ORGANIZATION, "nosuch", "default", Role::Write)).unwrap_err();
     assert_eq!((error.kind, error.status), (ErrorKind::Server, Some(500)));
     assert_eq!(error.reason, "Quay answered 500 Internal Server Error");
 }
