@@ -289,7 +289,7 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop -o xml",
             &[],
-            "error: invalid value 'xml' for '--output <OUTPUT>'\n  [possible values: human, wide, short, json, yaml, name, html, mirror]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'xml' for '--output <OUTPUT>'\n  [possible values: text, wide, short, json, yaml, name, html, mirror]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --fail-on info",
