@@ -198,17 +198,20 @@ impl Quay {
         }
     }
 
-    /// Deletes an organization that this client created a moment ago and in which Quay allows no robot accounts. No call
-    /// tells that beforehand (`ROBOTS_DISALLOW` is not in `/config`), and without them the organization is of no use.
+    /// Deletes an organization that this client created a moment ago and in which Quay allows no robot accounts, unless
+    /// something was pushed since. No call reports `ROBOTS_DISALLOW` before, and without robot accounts the organization
+    /// is of no use.
     async fn withdraw_organization(&self, name: &str, mut refusal: QuayError) -> QuayError {
         if self.created().remove(name) {
-            let outcome = self.delete_organization(name).await.map_or_else(
-                |error| {
-                    format!("; organization {name}, which is empty, was not deleted again: {error}")
+            let outcome = match self.repositories(name).await {
+                Ok(found) if !found.items.is_empty() => "is kept, since it has repositories".into(),
+                Ok(_) => match self.delete_organization(name).await {
+                    Ok(()) => "is empty and was deleted again".into(),
+                    Err(error) => format!("is empty and was not deleted again: {error}"),
                 },
-                |()| format!("; organization {name}, which is empty, was deleted again"),
-            );
-            refusal.reason.push_str(&outcome);
+                Err(error) => format!("is kept, since its repositories are unknown: {error}"),
+            };
+            refusal.reason.push_str(&format!("; organization {name} {outcome}"));
         }
         refusal
     }

@@ -99,11 +99,17 @@ fn leaves_no_organization_without_robot_accounts_behind() {
     assert!(error.reason.contains("was deleted again"), "{error}");
     assert_eq!(quay.organizations(), Vec::<String>::new());
 
-    // One that was there before is nobody's to delete.
+    // An image that was pushed in between is not lost.
+    scene.run(client.create_organization("second", &claim_of(ours()))).unwrap();
+    quay.add_repository("second", "api", ADMIN);
+    let error = scene.run(client.create_robot("second", "builder", "")).unwrap_err();
+    assert!(error.reason.contains("second is kept, since it has repositories"), "{error}");
+
+    // An organization of an earlier run is kept.
     quay.add_organization(ORGANIZATION, ADMIN);
     let client = scene.client();
     scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
-    assert_eq!(quay.organizations(), [ORGANIZATION]);
+    assert_eq!(quay.organizations(), [ORGANIZATION, "second"]);
 }
 
 #[test]
