@@ -245,9 +245,10 @@ fn yaml_is_the_same_as_json() {
             serde_saphyr::from_str(&report.render(Format::Yaml, &style(80)).unwrap()).unwrap();
         assert_eq!(yaml, json(&report));
     }
-    let text = failed().render(Format::Yaml, &style(80)).unwrap();
+    let failed = failed();
+    let text = failed.render(Format::Yaml, &style(80)).unwrap();
     let yaml: Value = serde_saphyr::from_str(&text).unwrap();
-    assert_eq!(yaml, serde_json::to_value(failed()).unwrap());
+    assert_eq!(yaml, serde_json::to_value(&failed).unwrap());
 }
 
 /// Every word of the human text that is not part of its form is in the JSON.

@@ -69,7 +69,10 @@ impl World {
             }
             ["cancel-build", name] => {
                 let cancelled = json!({ "status": { "cancelled": true } });
-                Ok(vec![self.write(&call, Method::PATCH, "build", name, &cancelled)?])
+                let written = self.write(&call, Method::PATCH, "build", name, &cancelled)?;
+                // oc waits for the build controller as well.
+                self.wait_for_build(call.namespace, name, "Cancelled");
+                Ok(vec![written])
             }
             ["rollout", "restart", workload] => {
                 let (kind, name) = workload.split_once('/').ok_or("no workload")?;
