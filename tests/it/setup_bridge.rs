@@ -35,7 +35,7 @@ fn bridge_runs(world: &World) -> bool {
     world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
         let status = &deployment["status"];
         status["observedGeneration"] == deployment["metadata"]["generation"]
-            && status["availableReplicas"] == 2
+            && status["availableReplicas"] == deployment["spec"]["replicas"]
     })
 }
 
@@ -72,6 +72,8 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
     // What somebody changed is put right, another image is an update, and OpenShift's own is left alone.
     let image = json!({ "spec": { "replicas": 1 } });
     world.merge("Deployment", "oc-quay", "oc-quay", &image);
+    // A status that changes meanwhile would cost a second patch.
+    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
     world.forget_traffic();
     world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
     let writes: Vec<_> =
