@@ -7,14 +7,14 @@
 //! |---|---|
 //! | [`cli`] | the command line; its doc comments are the help |
 //! | `commands` | a file per command: gather, judge, plan, ask, apply, report |
-//! | `session` | what commands share: the settings, both sides, gathering and applying |
-//! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
+//! | `ops` | what commands share: the settings, both sides, gathering and applying |
+//! | [`domain`] | pure: names, scope, desired, snapshot, checks, plan |
 //! | `completion` | what could stand at the cursor, for shells, `oc` and `kubectl` |
 //! | [`cluster`] | the OpenShift side: reading and writing |
 //! | [`quay`] | the Quay side: reading and writing |
 //! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
-//! | [`observe`] | a look at every request to both sides |
-//! | `pause` | how long to wait before something is tried again |
+//! | [`request_metrics`] | counts every request to both sides |
+//! | `backoff` | how long to wait before something is tried again |
 //! | `proxy`, `tls` | the way to both sides, and whom to trust there |
 //! | [`report`] | one report value, rendered for people and programs |
 //! | [`ui`] | the only door to stdout, stderr and prompts |

@@ -212,7 +212,7 @@ impl Ui {
     /// Asks a question to be answered with yes or no. Enter takes the default.
     ///
     /// # Errors
-    /// [`Stopped`](crate::error::Stopped) on Esc and Ctrl-C; a failure if the terminal does not work. Ask
+    /// [`Cancelled`](crate::error::Cancelled) on Esc and Ctrl-C; a failure if the terminal does not work. Ask
     /// [`Ui::can_prompt`] first.
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         self.line.clear();
@@ -304,7 +304,7 @@ impl Ui {
         }
     }
 
-    /// Starts to count `total` pieces of work, or one of unknown size with none; [`Progress::during`] does it. What takes
+    /// Starts to count `total` pieces of work, or one of unknown size with none; [`Progress::track`] does it. What takes
     /// over a second is shown, on a terminal, in one line that goes when the value does.
     pub fn progress(&self, what: &'static str, total: usize) -> Progress<'_> {
         Progress::new(&self.line, what, total)

@@ -1,10 +1,10 @@
 //! An OpenShift API server with its controllers, as far as the bridge to Quay touches them.
 //!
 //! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
-//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]), and
+//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`api_errors`]), and
 //! what webhooks make of it before ([`admission`]).
 //! [`namespaces`] and [`controllers`] play the controllers, [`builds`] that of builds, [`olm`] the Operator Lifecycle
-//! Manager. [`images`] answers imports: [`imports`] has their rules, [`keyring`] the logins they use.
+//! Manager. [`images`] answers imports: [`imports`] has their rules, [`credentials`] the logins they use.
 
 mod access;
 mod admission;
