@@ -1,8 +1,8 @@
-//! `cargo bench`: what the commands cost. Requests are counted and have to keep to their budget; times and memory are
-//! printed beside what they should be, and fail nothing, since they depend on the computer.
+//! `cargo bench`: costs of the commands, the controller and the webhook. Requests over budget fail;
+//! times and memory depend on the computer, so they are only printed beside their goals.
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-mod bridge;
+mod controller;
 mod webhook;
 
 use std::fs;
@@ -17,40 +17,38 @@ use sandbox::traffic::Traffic;
 use sandbox::{Options, Sandbox, manifests};
 use serde_json::json;
 
-/// Service accounts that are linked in every namespace, with the roles of their robot accounts.
+/// Linked service accounts of every namespace, with the roles of their robot accounts.
 const ACCOUNTS: [(&str, RepoRole); 3] =
     [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
 
-/// Image streams of every namespace.
 const STREAMS: [&str; 3] = ["app", "base", "web"];
 
-/// What each side takes for an answer where waiting is measured.
+/// Delay of each response where latency is measured.
 const LATENCY: Duration = Duration::from_millis(200);
 
-/// Requests in flight to each side, unless told otherwise.
-const PARALLEL: usize = 8;
+/// Default of `--concurrency`.
+const CONCURRENCY: usize = 8;
 
 fn main() -> Result<()> {
     requests()?;
-    bridge::requests()?;
+    controller::requests()?;
     if cfg!(debug_assertions) {
-        println!("\nWaiting, memory and latency are measured in a release build only");
+        println!("\nLatency and memory are measured in a release build only");
         return Ok(());
     }
-    waiting()?;
-    bridge::waiting()?;
+    latency()?;
+    controller::latency()?;
     memory()?;
-    bridge::memory()?;
+    controller::memory()?;
     webhook::latency()?;
     start_up()
 }
 
-/// A cluster with the integration, and a Quay.
-struct World {
+struct TestEnv {
     sandbox: Sandbox,
 }
 
-impl World {
+impl TestEnv {
     fn new() -> Result<Self> {
         let sandbox = Sandbox::start(Options::default())?;
         sandbox.openshift.create(manifests::credentials(&sandbox.quay.admin_token()));
@@ -58,7 +56,7 @@ impl World {
         Ok(Self { sandbox })
     }
 
-    /// Namespaces with their image streams, as soon as they have their service accounts.
+    /// Creates namespaces with image streams, and waits for their service accounts.
     fn namespaces(&self, names: &[String]) -> Result<()> {
         let openshift = &self.sandbox.openshift;
         for name in names {
@@ -76,7 +74,7 @@ impl World {
         Ok(())
     }
 
-    /// What `link` makes, without its requests.
+    /// Creates the objects of `link` directly.
     fn link(&self, namespace: &str) -> Result<()> {
         let Sandbox { openshift, quay, .. } = &self.sandbox;
         let organization = format!("openshift_{namespace}");
@@ -84,8 +82,8 @@ impl World {
         for (account, role) in ACCOUNTS {
             let token = quay.add_robot(&organization, account, "").context("no organization")?;
             quay.add_prototype(&organization, &format!("{organization}+{account}"), role);
-            let login = STANDARD.encode(format!("{organization}+{account}:{token}"));
-            let config = json!({ "auths": { quay.host(): { "auth": login } } }).to_string();
+            let auth = STANDARD.encode(format!("{organization}+{account}:{token}"));
+            let config = json!({ "auths": { quay.host(): { "auth": auth } } }).to_string();
             let secret = format!("{account}-quay-openshift");
             openshift.create(json!({
                 "apiVersion": "v1",
@@ -118,13 +116,13 @@ impl World {
         command
     }
 
-    /// Forgets what either side was asked.
+    /// Clears the recorded traffic.
     fn forget(&self) {
         self.sandbox.openshift.traffic().clear();
         self.sandbox.quay_traffic().clear();
     }
 
-    /// Runs a command, which has to succeed, with empty logs.
+    /// Runs a command, which must succeed, with cleared traffic.
     fn run(&self, arguments: &[&str]) -> Result<Duration> {
         self.forget();
         let started = Instant::now();
@@ -143,101 +141,105 @@ fn names(count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("shop-{number}")).collect()
 }
 
-/// Requests that were sent to one side, or that may be.
+/// Number or budget of requests to one server.
 #[derive(Clone, Copy)]
 struct Requests {
     reads: usize,
     writes: usize,
 }
 
-impl Requests {
-    fn of(traffic: &Traffic) -> Self {
+impl From<&Traffic> for Requests {
+    fn from(traffic: &Traffic) -> Self {
         Self { reads: traffic.reads().len(), writes: traffic.writes().len() }
     }
+}
 
-    /// `2 + 10 (2 + 10)`: reads and writes, and how many they may be.
-    fn beside(self, most: Self) -> String {
-        format!("{} + {} ({} + {})", self.reads, self.writes, most.reads, most.writes)
+impl Requests {
+    /// `2 + 10 (2 + 10)`: reads and writes, and the budget.
+    fn with_budget(self, budget: Self) -> String {
+        format!("{} + {} ({} + {})", self.reads, self.writes, budget.reads, budget.writes)
     }
 
-    fn fit(self, most: Self) -> bool {
-        self.reads <= most.reads && self.writes <= most.writes
+    fn is_within(self, budget: Self) -> bool {
+        self.reads <= budget.reads && self.writes <= budget.writes
     }
 }
 
 fn requests() -> Result<()> {
-    const MANY: usize = 40;
+    const NAMESPACES: usize = 40;
     println!("Requests: reads + writes (at most), with 3 service accounts and 3 image streams\n");
     println!("{:34}{:24}cluster", "", "Quay");
-    let world = World::new()?;
-    world.namespaces(&names(1))?;
-    let look = [Requests { reads: 3, writes: 0 }, Requests { reads: 9, writes: 0 }];
-    let all = [Requests { reads: 2 * MANY + 1, writes: 0 }, Requests { reads: 9, writes: 0 }];
-    // A status also looks at pods that wait for images, and at the cluster's image policy.
+    let env = TestEnv::new()?;
+    env.namespaces(&names(1))?;
+    let read_only = [Requests { reads: 3, writes: 0 }, Requests { reads: 9, writes: 0 }];
+    let all = [Requests { reads: 2 * NAMESPACES + 1, writes: 0 }, Requests { reads: 9, writes: 0 }];
+    // `status` also reads pods that wait for images, and the image policy.
     let status =
         |[quay, cluster]: [Requests; 2]| [quay, Requests { reads: cluster.reads + 2, ..cluster }];
     let count = |work: &str, arguments: &[&str], [quay, cluster]: [Requests; 2]| -> Result<()> {
-        world.run(arguments)?;
+        env.run(arguments)?;
         let [to_quay, to_cluster] =
-            [world.sandbox.quay_traffic(), world.sandbox.openshift.traffic()].map(Requests::of);
-        println!("{work:34}{:24}{}", to_quay.beside(quay), to_cluster.beside(cluster));
-        ensure!(to_quay.fit(quay) && to_cluster.fit(cluster), "{work} is over its budget");
+            [env.sandbox.quay_traffic(), env.sandbox.openshift.traffic()].map(Requests::from);
+        println!("{work:34}{:24}{}", to_quay.with_budget(quay), to_cluster.with_budget(cluster));
+        ensure!(
+            to_quay.is_within(quay) && to_cluster.is_within(cluster),
+            "{work} exceeds its budget"
+        );
         Ok(())
     };
     let link = [Requests { reads: 2, writes: 10 }, Requests { reads: 5, writes: 6 }];
     count("link of a fresh namespace", &["link", "-n", "shop-1", "--yes"], link)?;
-    count("status of a healthy namespace", &["status", "-n", "shop-1"], status(look))?;
-    count("second link", &["link", "-n", "shop-1", "--yes"], look)?;
-    count("repair of a healthy namespace", &["repair", "-n", "shop-1", "--yes"], look)?;
-    world.namespaces(&names(MANY)[1..])?;
-    names(MANY)[1..].iter().try_for_each(|name| world.link(name))?;
-    count(&format!("status -A of {MANY} namespaces"), &["status", "-A"], status(all))?;
-    count(&format!("repair -A of {MANY} namespaces"), &["repair", "-A", "--yes"], all)
+    count("status of a healthy namespace", &["status", "-n", "shop-1"], status(read_only))?;
+    count("second link", &["link", "-n", "shop-1", "--yes"], read_only)?;
+    count("repair of a healthy namespace", &["repair", "-n", "shop-1", "--yes"], read_only)?;
+    env.namespaces(&names(NAMESPACES)[1..])?;
+    names(NAMESPACES)[1..].iter().try_for_each(|name| env.link(name))?;
+    count(&format!("status -A of {NAMESPACES} namespaces"), &["status", "-A"], status(all))?;
+    count(&format!("repair -A of {NAMESPACES} namespaces"), &["repair", "-A", "--yes"], all)
 }
 
-fn waiting() -> Result<()> {
-    const MANY: usize = 40;
-    println!(
-        "\nWaiting at {LATENCY:?} an answer: time, the least possible, and the ratio (goal: 1.15)\n"
-    );
-    let world = World::new()?;
-    world.namespaces(&names(1))?;
-    world.set_latency(LATENCY);
-    let measure = |work: &str, arguments: &[&str], least: u32| -> Result<()> {
-        print_waiting(work, world.run(arguments)?, LATENCY * least);
+fn latency() -> Result<()> {
+    const NAMESPACES: usize = 40;
+    println!("\nTime with {LATENCY:?} per response: measured, minimum, ratio (goal: 1.15)\n");
+    let env = TestEnv::new()?;
+    env.namespaces(&names(1))?;
+    env.set_latency(LATENCY);
+    let measure = |work: &str, arguments: &[&str], minimum: u32| -> Result<()> {
+        print_latency(work, env.run(arguments)?, LATENCY * minimum);
         Ok(())
     };
-    // The longest chain of requests that each need the answer of the one before: QuayIntegration, token, organization,
-    // the token's user, then creating the organization, a robot account, its default permission, a repository that takes its rights
-    // from that.
+    // Sequence of requests that depend on each other: QuayIntegration, token, organization, user,
+    // create organization, robot account, default permission, and a repository that inherits
+    // permissions from it.
     measure("link of a fresh namespace", &["link", "-n", "shop-1", "--yes"], 8)?;
-    // QuayIntegration, token, and then all of Quay's lists at once.
+    // QuayIntegration, token, and all lists of Quay concurrently.
     measure("status of a healthy namespace", &["status", "-n", "shop-1"], 3)?;
-    world.set_latency(Duration::ZERO);
-    world.namespaces(&names(MANY)[1..])?;
-    names(MANY)[1..].iter().try_for_each(|name| world.link(name))?;
-    world.set_latency(LATENCY);
-    // QuayIntegration, token, the list of organizations, and then two requests for each of them, so many at a time.
-    let rounds = u32::try_from((2 * MANY).div_ceil(PARALLEL))?;
-    measure(&format!("status -A of {MANY} namespaces"), &["status", "-A"], 3 + rounds)
+    env.set_latency(Duration::ZERO);
+    env.namespaces(&names(NAMESPACES)[1..])?;
+    names(NAMESPACES)[1..].iter().try_for_each(|name| env.link(name))?;
+    env.set_latency(LATENCY);
+    // QuayIntegration, token, list of organizations, and two requests for each of them, at most
+    // `CONCURRENCY` at a time.
+    let rounds = u32::try_from((2 * NAMESPACES).div_ceil(CONCURRENCY))?;
+    measure(&format!("status -A of {NAMESPACES} namespaces"), &["status", "-A"], 3 + rounds)
 }
 
-fn print_waiting(work: &str, time: Duration, least: Duration) {
-    let (time, least) = (time.as_secs_f64(), least.as_secs_f64());
-    println!("{work:36}{time:6.2} s {least:8.2} s {:8.2}", time / least);
+fn print_latency(work: &str, time: Duration, minimum: Duration) {
+    let (time, minimum) = (time.as_secs_f64(), minimum.as_secs_f64());
+    println!("{work:36}{time:6.2} s {minimum:8.2} s {:8.2}", time / minimum);
 }
 
 fn memory() -> Result<()> {
-    const MANY: usize = 5000;
+    const NAMESPACES: usize = 5000;
     println!("\nPeak memory\n");
-    let world = World::new()?;
-    let names = names(MANY);
-    world.namespaces(&names)?;
-    names.iter().try_for_each(|name| world.link(name))?;
-    let mut child = world.oc_quay(&["status", "-A"]).spawn()?;
+    let env = TestEnv::new()?;
+    let names = names(NAMESPACES);
+    env.namespaces(&names)?;
+    names.iter().try_for_each(|name| env.link(name))?;
+    let mut child = env.oc_quay(&["status", "-A"]).spawn()?;
     let file = format!("/proc/{}/status", child.id());
     let mut peak = 0;
-    // The kernel keeps the peak until the process ends; the last look is close enough.
+    // The kernel reports the peak until the process ends.
     let status = loop {
         let status = fs::read_to_string(&file).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -248,7 +250,7 @@ fn memory() -> Result<()> {
         std::thread::sleep(Duration::from_millis(2));
     };
     ensure!(status.success(), "status -A: {status}");
-    let work = format!("status -A of {MANY} namespaces");
+    let work = format!("status -A of {NAMESPACES} namespaces");
     println!("{work:34}{:6.1} MiB (at most 64)", f64::from(peak) / 1024.0);
     Ok(())
 }
@@ -256,14 +258,14 @@ fn memory() -> Result<()> {
 fn start_up() -> Result<()> {
     const RUNS: usize = 21;
     println!("\nStart-up, the median of {RUNS} runs (a few milliseconds)\n");
-    let world = World::new()?;
+    let env = TestEnv::new()?;
     for arguments in [&["--help"][..], &["version", "--client"]] {
-        let mut times = (0..RUNS).map(|_| world.run(arguments)).collect::<Result<Vec<_>>>()?;
+        let mut times = (0..RUNS).map(|_| env.run(arguments)).collect::<Result<Vec<_>>>()?;
         times.sort();
         println!("{:34}{:6.1} ms", arguments.join(" "), times[RUNS / 2].as_secs_f64() * 1000.0);
-        let asked = world.sandbox.openshift.traffic().entries().len()
-            + world.sandbox.quay_traffic().entries().len();
-        ensure!(asked == 0, "{} asked somebody", arguments.join(" "));
+        let requests = env.sandbox.openshift.traffic().entries().len()
+            + env.sandbox.quay_traffic().entries().len();
+        ensure!(requests == 0, "{} sent requests", arguments.join(" "));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How long the API server waits for the build webhook.
+//! Latency of the build webhook.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,19 +16,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-/// A review every so often: 1,000 in a second.
-const EVERY: Duration = Duration::from_millis(1);
+/// Time between two reviews: 1,000 per second.
+const INTERVAL: Duration = Duration::from_millis(1);
 
-/// Reviews in all.
 const REVIEWS: u32 = 3_000;
 
-/// Connections that an API server keeps, more or less.
+/// About as many connections as an API server keeps.
 const CONNECTIONS: usize = 16;
 
-/// Everybody can push to this Quay.
-struct Known(Arc<Integration>);
+/// Every service account has a push secret.
+struct FakeView(Arc<Integration>);
 
-impl WebhookView for Known {
+impl WebhookView for FakeView {
     fn integration(&self) -> Option<Arc<Integration>> {
         Some(Arc::clone(&self.0))
     }
@@ -37,25 +36,26 @@ impl WebhookView for Known {
         Some(Scope::of(namespace, false, None))
     }
 
-    fn can_push(&self, _namespace: &str, _service_account: &str) -> bool {
+    fn has_push_secret(&self, _namespace: &str, _service_account: &str) -> bool {
         true
     }
 }
 
 pub(super) fn latency() -> Result<()> {
-    println!("\nThe webhook at 1,000 reviews in a second (goal: p99 well under 1 ms inside)\n");
+    println!("\nThe webhook at 1,000 reviews per second (goal: p99 well under 1 ms inside)\n");
     let folder = tempfile::tempdir()?;
     let authority = Authority::new()?;
     authority.write_server_files(&["127.0.0.1"], folder.path())?;
     let inside = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&inside);
+    let times = Arc::clone(&inside);
     let observer = Arc::new(move |event: &WebhookEvent| {
         if let WebhookEvent::Reviewed { took, .. } = event {
-            told.lock().unwrap_or_else(PoisonError::into_inner).push(*took);
+            times.lock().unwrap_or_else(PoisonError::into_inner).push(*took);
         }
     });
-    let webhook = Webhook::new(folder.path(), Arc::new(Known(Arc::new(integration()?))), observer)
-        .map_err(anyhow::Error::msg)?;
+    let webhook =
+        Webhook::new(folder.path(), Arc::new(FakeView(Arc::new(integration()?))), observer)
+            .map_err(anyhow::Error::msg)?;
     let ca = Certificate::from_pem(authority.pem().as_bytes())?;
     let client = Client::builder().tls_certs_only([ca]).no_proxy().build()?;
     let mut outside = tokio::runtime::Runtime::new()?.block_on(async {
@@ -66,7 +66,7 @@ pub(super) fn latency() -> Result<()> {
     })?;
     let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
     print("inside the webhook", &mut inside);
-    print("over TLS, from when it was due", &mut outside);
+    print("over TLS, from scheduled time", &mut outside);
     Ok(())
 }
 
@@ -83,8 +83,8 @@ fn integration() -> Result<Integration> {
     })
 }
 
-/// Sends reviews when they are due, whether or not those before have been answered. Where all connections are busy, the wait
-/// for one counts too.
+/// Sends reviews on schedule, whether or not earlier ones were answered. Waiting for a connection
+/// counts.
 async fn load(client: &Client, url: &str) -> Result<Vec<Duration>> {
     let body = review().to_string();
     let (sender, receiver) = mpsc::unbounded_channel::<Instant>();
@@ -105,7 +105,7 @@ async fn load(client: &Client, url: &str) -> Result<Vec<Duration>> {
     }
     let start = Instant::now() + Duration::from_millis(100);
     for number in 0..REVIEWS {
-        let due = start + EVERY * number;
+        let due = start + INTERVAL * number;
         sleep_until(due.into()).await;
         sender.send(due)?;
     }
@@ -139,7 +139,7 @@ fn review() -> serde_json::Value {
     })
 }
 
-fn print(what: &str, times: &mut [Duration]) {
+fn print(label: &str, times: &mut [Duration]) {
     times.sort();
     let at = |share: f64| {
         times
@@ -147,7 +147,7 @@ fn print(what: &str, times: &mut [Duration]) {
             .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
     };
     println!(
-        "{what:34}p50 {:6.3} ms   p99 {:6.3} ms   p99.9 {:6.3} ms",
+        "{label:34}p50 {:6.3} ms   p99 {:6.3} ms   p99.9 {:6.3} ms",
         at(0.5),
         at(0.99),
         at(0.999)

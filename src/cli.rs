@@ -16,21 +16,21 @@ use clap::builder::{FalseyValueParser, RangedI64ValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::domain::Role;
-use crate::report::Format;
+use crate::report::{Format, StatusFormat, VersionFormat};
 pub use builds::{BuildConfigs, Builds, BuildsCommand};
 pub use completion::{Completion, Shell};
 use duration::duration;
-pub(crate) use help::{called, single_suggestion};
+pub(crate) use help::{set_bin_name, single_suggestion};
 pub use images::Images;
 pub use import::Import;
 pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
 
-/// Link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
+/// Link OpenShift namespaces to Red Hat Quay, diagnose and repair them.
 #[derive(Debug, Parser)]
 #[command(name = "oc-quay", version, propagate_version = false)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
     /// Flags of every command.
@@ -41,36 +41,55 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Set up the integration, asking step by step or scripted
+    /// Set up the integration, interactively or by flags
     Setup(Box<Setup>),
     /// Link namespaces: organization, robot accounts, secrets and repositories
     Link(Link),
-    /// Say exactly what is right and wrong
+    /// Show the state of linked namespaces and what is wrong
     Status(Status),
-    /// Put right what can be put right without losing anything
+    /// Repair linked namespaces (never deletes data)
     Repair(Repair),
-    /// List BuildConfigs and their last builds, and have them push to Quay
+    /// List BuildConfigs and their last builds, and redirect them to Quay
     Builds(Builds),
-    /// Import what Quay has into image streams, now
+    /// Import tags from Quay into image streams
     Import(Import),
-    /// List what is still in OpenShift's own registry, and how it gets to Quay
+    /// List images in the internal registry and how to copy them to Quay
     Images(Images),
-    /// Take a link back; organization and images stay
+    /// Unlink namespaces (keeps organization and images)
     Unlink(Unlink),
-    /// Take the integration out of the cluster; organizations and images stay
+    /// Remove the integration from the cluster (keeps organizations and images)
     Teardown(Teardown),
-    /// Keep namespaces linked for as long as it runs: the bridge
+    /// Run the controller
     Run(Run),
     /// Explain a finding code
     Explain(Explain),
-    /// Print what completes commands, flags and names in a shell
+    /// Generate shell completion scripts
     Completion(Completion),
     /// Print the versions of this plugin, the cluster and Quay
     Version(Version),
 }
 
 impl Command {
-    /// How it writes its log, if it is the one that has nothing else to say.
+    /// `-o` of commands with the common formats. Those of `status`, `images` and `version` are in their arguments.
+    pub(crate) fn output(&self) -> Format {
+        match self {
+            Command::Setup(args) => args.changing.output,
+            Command::Link(args) => args.changing.output,
+            Command::Repair(args) => args.changing.output,
+            Command::Builds(args) => args.output,
+            Command::Import(args) => args.changing.output,
+            Command::Unlink(args) => args.changing.output,
+            Command::Teardown(args) => args.changing.output,
+            Command::Run(args) => args.changing.output,
+            Command::Explain(args) => args.output,
+            Command::Status(_)
+            | Command::Images(_)
+            | Command::Completion(_)
+            | Command::Version(_) => Format::default(),
+        }
+    }
+
+    /// The log format of a command whose only output is its log.
     pub(crate) fn log_format(&self) -> Option<LogFormat> {
         match self {
             Command::Run(run) => {
@@ -85,37 +104,34 @@ impl Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Namespace to work on, instead of the context's
+    /// Namespace [default: the context's]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// Output format
-    #[arg(short, long, global = true, value_enum, default_value_t, hide_default_value = true)]
-    pub output: Format,
-    /// Address of the Quay (OC_QUAY_URL), instead of the QuayIntegration's
+    /// URL of Quay (OC_QUAY_URL) [default: the QuayIntegration's]
     #[arg(long, global = true, value_name = "URL")]
     pub quay_url: Option<String>,
-    /// File with the token for Quay, `-` for stdin (or the token itself in OC_QUAY_TOKEN)
+    /// File with the Quay token, `-` for stdin (or set the token in OC_QUAY_TOKEN)
     #[arg(long, global = true, value_name = "FILE")]
     pub quay_token_file: Option<PathBuf>,
-    /// Certificate authority of the Quay, PEM (OC_QUAY_CA_FILE); the system's are trusted too
+    /// PEM file with Quay's CA (OC_QUAY_CA_FILE), in addition to the system's CAs
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub quay_ca_file: Option<PathBuf>,
-    /// Cluster ID (OC_QUAY_CLUSTER_ID), instead of the QuayIntegration's
+    /// Cluster ID (OC_QUAY_CLUSTER_ID) [default: the QuayIntegration's]
     #[arg(long, global = true, value_name = "ID", hide_short_help = true)]
     pub cluster_id: Option<String>,
-    /// Do not verify Quay's certificate; allow plain http
+    /// Skip verification of Quay's certificate and allow plain HTTP
     #[arg(long, global = true, hide_short_help = true)]
     pub insecure: bool,
-    /// Requests in flight at once, to each side
-    #[arg(long, global = true, value_name = "N", default_value_t = 8, value_parser = at_once(), hide_short_help = true)]
+    /// Maximum concurrent requests per server
+    #[arg(long, global = true, value_name = "N", default_value_t = 8, value_parser = concurrency(), hide_short_help = true)]
     pub concurrency: u16,
-    /// Ask nothing
+    /// Never prompt
     #[arg(long, global = true, hide_short_help = true)]
     pub no_input: bool,
     /// Use colors
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN", hide_short_help = true)]
     pub color: ColorChoice,
-    /// Show the requests on stderr: -v those to Quay, -vv those to the cluster too, up to -vvvv
+    /// Log requests on stderr: -v those to Quay, -vv those to the cluster too, up to -vvvv
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Kubeconfig file
@@ -139,18 +155,18 @@ pub struct GlobalArgs {
     /// UID to impersonate
     #[arg(long = "as-uid", global = true, value_name = "UID", hide_short_help = true)]
     pub impersonate_uid: Option<String>,
-    /// How long one request may take, such as 10s or 1m
+    /// Timeout of a single request, such as 10s or 1m
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub request_timeout: Duration,
 }
 
-/// Which namespaces to work on. Without any: that of `-n`, or of the context.
+/// Selection of namespaces. Default: that of `-n`, or of the context.
 #[derive(Debug, Args)]
 pub struct TargetArgs {
     /// Namespaces
     #[arg(value_name = "NAMESPACE")]
     pub namespaces: Vec<String>,
-    /// All namespaces that can be seen
+    /// All accessible namespaces
     #[arg(short = 'A', long, conflicts_with_all = ["namespaces", "selector"])]
     pub all_namespaces: bool,
     /// Namespaces with these labels
@@ -158,13 +174,23 @@ pub struct TargetArgs {
     pub selector: Option<String>,
 }
 
-/// How a command that changes something goes about it.
+/// Flags of commands that make changes.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ChangeArgs {
-    /// Print what would be done and write nothing
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: Format,
+    /// Print the changes without making them
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask (OC_QUAY_YES)
+    /// Skip confirmation (OC_QUAY_YES)
     #[arg(short, long, alias = "confirm", env = "OC_QUAY_YES", hide_env = true, value_parser = FalseyValueParser::new())]
     pub yes: bool,
 }
@@ -175,28 +201,26 @@ pub struct ChangeArgs {
   # Link the namespace of the current context
   oc quay link
 
-  # See what linking would do
+  # Preview the changes
   oc quay link -n shop --dry-run
 
-  # Let OpenShift Pipelines push
+  # Allow OpenShift Pipelines to push
   oc quay link -n shop --service-account pipeline=write --yes")]
 pub struct Link {
-    /// Which namespaces.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Another service account to link, with a role: read (default), write or admin; may be repeated
-    #[arg(long = "service-account", value_name = "NAME[=ROLE]", value_parser = request)]
+    /// Additional service account to link, with role read (default), write or admin; repeatable
+    #[arg(long = "service-account", value_name = "NAME[=ROLE]", value_parser = service_account)]
     pub service_accounts: Vec<(String, Role)>,
-    /// Take over an organization that another cluster marked, or that is not ours to administer
+    /// Adopt an organization of another cluster, or one without admin permission on it
     #[arg(long)]
     pub adopt: bool,
-    /// Link a namespace that is excluded by its name, such as openshift-*
+    /// Link a namespace that is protected by its name, such as openshift-*
     #[arg(long)]
     pub force: bool,
-    /// How long to wait for service accounts that are still to appear
+    /// How long to wait for missing service accounts
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub wait: Duration,
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }
@@ -207,70 +231,77 @@ pub struct Link {
   # The namespace of the current context
   oc quay status
 
-  # Log in to the registry with what the secrets really hold
+  # Test the credentials in the secrets against the registry
   oc quay status -n shop --probe
 
-  # All namespaces, for a pipeline
+  # All namespaces, as JSON
   oc quay status -A -o json
 
-  # All namespaces, as a page for a browser
+  # All namespaces, as an HTML report
   oc quay status -A -o html --output-file status.html")]
 pub struct Status {
-    /// Which namespaces.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Ask the registry what the logins in the secrets may pull and push
+    /// Test the credentials in the secrets against the registry
     #[arg(long)]
     pub probe: bool,
-    /// Keep looking, and show it again when it changes
+    /// Watch one namespace and print the report when it changes
     #[arg(short, long, conflicts_with = "output_file")]
     pub watch: bool,
-    /// Write the report into a file, as for `-o html`
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: StatusFormat,
+    /// Write the report to a file
     #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
-    /// The severity that makes the exit code 1
-    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "LEVEL")]
+    /// Lowest severity that sets exit code 1
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     pub fail_on: FailOn,
 }
 
-/// The severity that makes the exit code 1.
+/// The lowest severity that sets exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// What could not be checked, warnings and errors
+    /// Failed checks, warnings and errors
     Unknown,
     /// Warnings and errors
     Warning,
     /// Errors
     Error,
-    /// Nothing that was found
+    /// No finding
     Never,
 }
 
 /// `repair`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # Put the namespace of the current context right
+  # Repair the namespace of the current context
   oc quay repair
 
-  # All namespaces, without asking
+  # All namespaces, without confirmation
   oc quay repair -A --yes
 
   # New tokens for the robot accounts of a namespace
   oc quay repair -n shop --rotate --yes")]
 pub struct Repair {
-    /// Which namespaces.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Renew the tokens of the robot accounts, and the secrets with them
+    /// Renew the tokens of the robot accounts and update the secrets
     #[arg(long)]
     pub rotate: bool,
-    /// Take over objects that others marked or made
+    /// Adopt objects that belong to another owner
     #[arg(long)]
     pub adopt: bool,
-    /// Ask the registry what the logins may do, and mend what is too little
+    /// Test the credentials against the registry and repair missing permissions
     #[arg(long)]
     pub probe: bool,
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }
@@ -278,25 +309,23 @@ pub struct Repair {
 /// `unlink`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # Unlink the namespace of the current context; organization and images stay
+  # Unlink the namespace of the current context; organization and images are kept
   oc quay unlink
 
   # Delete the organization and its images too
   oc quay unlink -n shop --delete-organization --confirm-organization openshift_shop --yes")]
 pub struct Unlink {
-    /// Which namespaces.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Delete the robot accounts too
+    /// Also delete the robot accounts
     #[arg(long)]
     pub delete_robots: bool,
-    /// Delete the organization with all its images too; asks for its name
+    /// Also delete the organization with all its images; prompts for its name
     #[arg(long)]
     pub delete_organization: bool,
-    /// The name of the organization to delete, instead of being asked for it (OC_QUAY_CONFIRM_ORGANIZATION)
+    /// Name of the organization to delete, instead of the prompt (OC_QUAY_CONFIRM_ORGANIZATION)
     #[arg(long, value_name = "NAME", env = "OC_QUAY_CONFIRM_ORGANIZATION", hide_env = true)]
     pub confirm_organization: Option<String>,
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }
@@ -304,37 +333,56 @@ pub struct Unlink {
 /// `explain`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # What OQ306 means and what to do about it
+  # Explain OQ306 and how to resolve it
   oc quay explain OQ306")]
 pub struct Explain {
-    /// A finding code; without one, all of them are listed
+    /// Finding code [default: list all]
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: Format,
 }
 
 /// `version`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # Only this plugin; nothing is connected to
+  # Only this plugin, without any connection
   oc quay version --client")]
 pub struct Version {
     /// Only this plugin's version
     #[arg(long)]
     pub client: bool,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: VersionFormat,
 }
 
-/// How many requests may be in flight at once.
-fn at_once() -> RangedI64ValueParser<u16> {
+fn concurrency() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=64)
 }
 
 /// `NAME` or `NAME=ROLE`.
-fn request(text: &str) -> Result<(String, Role), String> {
+fn service_account(text: &str) -> Result<(String, Role), String> {
     let (name, role) = match text.split_once('=') {
         Some((name, role)) => (name, role.parse()?),
         None => (text, Role::Read),
     };
-    crate::domain::names::kubernetes_name(name)?;
+    crate::domain::names::validate_kubernetes_name(name)?;
     Ok((name.to_owned(), role))
 }
 
@@ -343,17 +391,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn service_accounts_are_asked_for_with_a_role() {
-        assert_eq!(request("pipeline"), Ok(("pipeline".into(), Role::Read)));
-        assert_eq!(request("pipeline=write"), Ok(("pipeline".into(), Role::Write)));
+    fn parses_service_account_with_role() {
+        assert_eq!(service_account("pipeline"), Ok(("pipeline".into(), Role::Read)));
+        assert_eq!(service_account("pipeline=write"), Ok(("pipeline".into(), Role::Write)));
         for text in ["", "=write", "pipeline=owner", "Pipe"] {
-            assert!(request(text).is_err(), "{text}");
+            assert!(service_account(text).is_err(), "{text}");
         }
     }
 }

@@ -1,19 +1,19 @@
-//! What a command fails with, what to do about it, and the exit code; all of them in this one place.
+//! Errors of commands, with hints and exit codes.
 
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-/// How a command ended. The numbers are the exit codes, the same in every output format.
+/// The exit codes, the same in every output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Fine, or done.
+    /// No findings, or every change was made.
     Success = 0,
     /// Findings remain, or something could not be repaired.
     Findings = 1,
-    /// What was asked could not be done. Mistakes on the command line end with the same code, from clap.
+    /// The command failed. clap's usage errors have the same code.
     Failure = 2,
-    /// A person stopped it.
+    /// The user cancelled it.
     Interrupted = 130,
 }
 
@@ -23,67 +23,64 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// A person left with Esc or Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped")
+        f.write_str("cancelled")
     }
 }
 
 impl std::error::Error for Cancelled {}
 
-/// Why a command could not do what was asked: a chain of causes, and hints at what to do.
+/// A chain of causes with hints.
 ///
-/// It is made from an [`anyhow::Error`], so that an error of a library needs a context before `?` takes it here.
+/// It is made from an [`anyhow::Error`], so an error of a library needs a context before `?`.
 #[derive(Debug)]
 pub struct Error {
     cause: anyhow::Error,
-    request: Option<String>,
+    administrator_request: Option<String>,
     hints: Vec<String>,
 }
 
 impl Error {
-    /// A failure in one sentence, without a full stop.
+    /// `message` starts in lower case and has no full stop.
     pub fn new(message: impl Into<String>) -> Self {
         anyhow::Error::msg(message.into()).into()
     }
 
-    /// Adds a hint: a sentence, or a command to copy.
+    /// Adds a hint: an imperative sentence or a command.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Adds the command that a cluster administrator runs instead. [`Error::addressed`] leaves it as it is: an administrator
-    /// connects to the cluster in another way than the user.
+    /// Adds the command for a cluster administrator. [`Error::with_program_name`] does not change it, since an
+    /// administrator connects to the cluster with other flags.
     pub fn ask(mut self, command: &str) -> Self {
-        self.request = Some(format!("ask a cluster administrator to run: {command}"));
+        self.administrator_request = Some(format!("ask a cluster administrator to run: {command}"));
         self
     }
 
-    /// The same, with the commands in its hints as the person began theirs: `oc quay` or `kubectl quay`.
-    pub fn addressed(mut self, program: &str) -> Self {
+    /// Replaces `oc quay` in the hints by the program name as it was typed.
+    pub fn with_program_name(mut self, program: &str) -> Self {
         for hint in &mut self.hints {
             *hint = hint.replace("oc quay", program);
         }
         self
     }
 
-    /// The request to a cluster administrator, for a user without the permissions.
-    pub fn request(&self) -> Option<&str> {
-        self.request.as_deref()
+    pub fn administrator_request(&self) -> Option<&str> {
+        self.administrator_request.as_deref()
     }
 
-    /// The hints, in the order they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
 
-    /// The messages of the chain, the outermost first. A cause that the message before it quotes is left out, since
-    /// many libraries put their cause into their own message.
+    /// The messages of the chain, the outermost first. A cause that the message before it contains is skipped, since
+    /// many libraries include their cause in their own message.
     pub fn messages(&self) -> Vec<String> {
         let mut messages: Vec<String> = Vec::new();
         for cause in self.cause.chain() {
@@ -95,7 +92,7 @@ impl Error {
         messages
     }
 
-    /// The exit code it leads to. A reader that closes the pipe has seen enough; that is no failure.
+    /// A broken pipe is a success: the reader has read enough.
     pub fn exit_status(&self) -> ExitStatus {
         if self.is_broken_pipe() {
             ExitStatus::Success
@@ -114,7 +111,7 @@ impl Error {
 
 impl From<anyhow::Error> for Error {
     fn from(cause: anyhow::Error) -> Self {
-        Self { cause, request: None, hints: vec![] }
+        Self { cause, administrator_request: None, hints: vec![] }
     }
 }
 
@@ -125,8 +122,8 @@ impl From<io::Error> for Error {
 }
 
 impl From<Cancelled> for Error {
-    fn from(stopped: Cancelled) -> Self {
-        anyhow::Error::from(stopped).into()
+    fn from(cancelled: Cancelled) -> Self {
+        anyhow::Error::from(cancelled).into()
     }
 }
 
@@ -145,25 +142,25 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_reads_from_the_outside() {
-        let error = chain(anyhow::anyhow!("connection refused"), "could not list the namespaces");
-        assert_eq!(error.messages(), ["could not list the namespaces", "connection refused"]);
+    fn messages_start_with_outermost_context() {
+        let error = chain(anyhow::anyhow!("connection refused"), "failed to list namespaces");
+        assert_eq!(error.messages(), ["failed to list namespaces", "connection refused"]);
         assert_eq!(error.exit_status(), ExitStatus::Failure);
     }
 
     #[test]
-    fn a_cause_that_was_quoted_is_not_repeated() {
+    fn does_not_repeat_quoted_cause() {
         let error = chain(anyhow::anyhow!("timed out"), "the call failed: timed out");
         assert_eq!(error.messages(), ["the call failed: timed out"]);
     }
 
     #[test]
-    fn a_closed_pipe_is_no_failure_wherever_it_stands_in_the_chain() {
+    fn broken_pipe_anywhere_in_chain_is_success() {
         assert_eq!(
             Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).exit_status(),
             ExitStatus::Success
         );
-        let deep = chain(io::Error::from(io::ErrorKind::BrokenPipe), "could not write the report");
+        let deep = chain(io::Error::from(io::ErrorKind::BrokenPipe), "failed to write the report");
         assert_eq!(deep.exit_status(), ExitStatus::Success);
         assert_eq!(
             Error::from(io::Error::from(io::ErrorKind::NotFound)).exit_status(),
@@ -172,18 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn stopping_is_130() {
+    fn cancelled_exits_with_130() {
         assert_eq!(Error::from(Cancelled).exit_status(), ExitStatus::Interrupted);
-        assert_eq!(chain(Cancelled, "could not ask").exit_status(), ExitStatus::Interrupted);
+        assert_eq!(chain(Cancelled, "failed to prompt").exit_status(), ExitStatus::Interrupted);
         assert_eq!(ExitStatus::Interrupted as u8, 130);
     }
 
     #[test]
-    fn hints_keep_their_order() {
+    fn hints_keep_order() {
         let error = Error::new("no token").hint("oc quay status").hint("or give --quay-token-file");
         assert_eq!(error.hints(), ["oc quay status", "or give --quay-token-file"]);
         assert_eq!(
-            error.addressed("kubectl quay").hints(),
+            error.with_program_name("kubectl quay").hints(),
             ["kubectl quay status", "or give --quay-token-file"]
         );
     }

@@ -1,24 +1,26 @@
-//! `oc quay`: link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
+//! `oc quay`: link OpenShift namespaces to Red Hat Quay, diagnose and repair them.
 //!
-//! One idea carries it: a namespace is linked when what Quay and the cluster hold equals what the rules say they
-//! should hold. Data flows one way: gather, judge, plan, apply, print.
+//! A namespace is linked when the actual state in Quay and in the cluster equals the desired state. Data flows in one
+//! direction: collect, check, plan, apply, print.
 //!
-//! | room | what lives there |
+//! | module | content |
 //! |---|---|
-//! | [`cli`] | the command line; its doc comments are the help |
-//! | `commands` | a file per command: gather, judge, plan, ask, apply, report |
-//! | `ops` | what commands share: the settings, both sides, gathering and applying |
-//! | [`domain`] | pure: names, scope, desired, snapshot, checks, plan |
-//! | `completion` | what could stand at the cursor, for shells, `oc` and `kubectl` |
-//! | [`cluster`] | the OpenShift side: reading and writing |
-//! | [`quay`] | the Quay side: reading and writing |
-//! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
-//! | [`request_metrics`] | counts every request to both sides |
-//! | `backoff` | how long to wait before something is tried again |
-//! | `proxy`, `tls` | the way to both sides, and whom to trust there |
-//! | [`report`] | one report value, rendered for people and programs |
-//! | [`ui`] | the only door to stdout, stderr and prompts |
-//! | [`error`] | kinds of error and their exit codes |
+//! | [`cli`] | command line; its doc comments are the help |
+//! | `commands` | one file per command: collect, check, plan, confirm, apply, report |
+//! | `ops` | shared by commands and controller: settings, connections, collecting and applying |
+//! | [`domain`] | pure logic: names, scope, desired state, snapshot, checks, plan |
+//! | `completion` | shell completion |
+//! | [`cluster`] | Kubernetes API client |
+//! | [`quay`] | Quay API client |
+//! | [`setup`] | setup steps: discover, plan, apply, verify |
+//! | [`controller`] | `oc quay run`: watches, reconciliation, webhook |
+//! | [`request_metrics`] | counts and durations of requests |
+//! | `backoff` | delays between retries |
+//! | `proxy`, `tls` | proxies and trusted certificates |
+//! | [`report`] | reports and their output formats |
+//! | [`ui`] | stdout, stderr and prompts |
+//! | [`error`] | errors and exit codes |
+//! | `logging` | log on stderr |
 
 mod backoff;
 pub mod cli;
@@ -50,20 +52,19 @@ use commands::CommandContext;
 use error::{Cancelled, Error, ExitStatus};
 use ui::{Ui, UiOptions};
 
-/// Runs a command line, the program's name in front.
+/// Runs a command line; the first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let args: Vec<_> = args.into_iter().collect();
     let program = program(args.first());
-    if let Some(words) = completion::asked(&args) {
+    if let Some(words) = completion::requested_words(&args) {
         let ui = Ui::new(UiOptions { color: ColorChoice::Never, no_input: true });
-        // A closed pipe leaves nobody to tell.
+        // A closed pipe is not an error here.
         let _ = ui.out(&completion::candidates(words));
         return ExitStatus::Success;
     }
     let cli = match parse(args, program) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe leaves nobody to tell.
             let _ = error.print();
             return if error.use_stderr() { ExitStatus::Failure } else { ExitStatus::Success };
         }
@@ -74,29 +75,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     execute(&ui, &cli, program, interruption)
 }
 
-/// A run within the process of a test.
 #[derive(Debug)]
 pub struct CapturedRun {
-    /// How it ended.
     pub status: ExitStatus,
-    /// What it wrote to stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
     pub stderr: String,
 }
 
-/// Runs a command line without a terminal and without a log, and keeps what it writes. For tests that play thousands of runs: the
-/// rest of the environment is the process's own. Pauses between two attempts are shortened to `pause_percent`, for the
-/// whole process.
+/// Runs a command line without terminal and log and captures its output, for tests with thousands of runs.
+/// `pause_percent` shortens the delays between retries in the whole process.
 ///
 /// # Errors
-/// A command line that clap refuses.
+/// clap's usage errors.
 pub fn run_captured(
     args: impl IntoIterator<Item = OsString>,
     pause_percent: u32,
     interruption: impl Future<Output = ()>,
 ) -> Result<CapturedRun, clap::Error> {
-    backoff::shorten(pause_percent);
+    backoff::set_percent(pause_percent);
     let args: Vec<_> = args.into_iter().collect();
     let program = program(args.first());
     let cli = parse(args, program)?;
@@ -107,11 +103,10 @@ pub fn run_captured(
 }
 
 fn parse(args: Vec<OsString>, program: &'static str) -> Result<Cli, clap::Error> {
-    let matches = cli::called(Cli::command(), program).try_get_matches_from(args);
+    let matches = cli::set_bin_name(Cli::command(), program).try_get_matches_from(args);
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::single_suggestion)
 }
 
-/// The name the person typed: `kubectl quay` under a link `kubectl-quay`, else `oc quay`.
 fn program(argument: Option<&OsString>) -> &'static str {
     let name = argument
         .and_then(|argument| Path::new(argument).file_name())
@@ -120,8 +115,8 @@ fn program(argument: Option<&OsString>) -> &'static str {
     if name.starts_with("kubectl") { "kubectl quay" } else { "oc quay" }
 }
 
-/// Runs the command, until it ends or is interrupted, and says why it failed. Every change can be interrupted; the next run goes
-/// on.
+/// Runs the command until it ends or is interrupted, and prints its error. Every change can be interrupted; the next
+/// run continues.
 fn execute(
     ui: &Ui,
     cli: &Cli,
@@ -129,9 +124,15 @@ fn execute(
     interruption: impl Future<Output = ()>,
 ) -> ExitStatus {
     let invocation = commands::invocation(program, &cli.global);
-    let context = CommandContext { ui, global: &cli.global, program, invocation: &invocation };
+    let context = CommandContext {
+        ui,
+        global: &cli.global,
+        program,
+        invocation: &invocation,
+        output: cli.command.output(),
+    };
     run_command(&context, cli, interruption).unwrap_or_else(|error| {
-        let error = error.addressed(&invocation.to_string());
+        let error = error.with_program_name(&invocation.to_string());
         ui.error(&error);
         error.exit_status()
     })
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_shows_the_name_it_was_called_by() {
+    fn detects_kubectl_program_name() {
         let named = |name: &str| program(Some(&name.into()));
         assert_eq!(named("/usr/local/bin/oc-quay"), "oc quay");
         assert_eq!(named("/home/me/.krew/bin/kubectl-quay"), "kubectl quay");

@@ -1,4 +1,4 @@
-//! The log on stderr: what is asked for, and nothing else. Bodies and headers, where tokens are, are never in it.
+//! The log on stderr. It never contains bodies or headers, since these hold tokens.
 
 use std::fmt;
 
@@ -16,11 +16,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::LogFormat;
 
-/// Starts the log. A command is silent unless it is asked not to be: what matters is in its report or its error. Then it
-/// tells our requests first, and those of the libraries. The bridge has no report, so it tells what it does.
-pub(crate) fn start(verbosity: u8, bridge: Option<LogFormat>) {
+/// Commands log only with `-v`. The controller, which has no report, logs at level info; `controller` is its format.
+pub(crate) fn start(verbosity: u8, controller: Option<LogFormat>) {
     let ours = |level| Targets::new().with_target("oc_quay", level).with_default(Level::WARN);
-    let filter = match (verbosity, bridge) {
+    let filter = match (verbosity, controller) {
         (0, None) => Targets::new(),
         (0, Some(_)) => ours(Level::INFO),
         (1, _) => ours(Level::DEBUG),
@@ -29,14 +28,14 @@ pub(crate) fn start(verbosity: u8, bridge: Option<LogFormat>) {
         _ => Targets::new().with_default(Level::DEBUG),
     };
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let log = match bridge {
+    let log = match controller {
         Some(LogFormat::Json) => log.event_format(Json).boxed(),
         _ => log.boxed(),
     };
     tracing_subscriber::registry().with(log.with_filter(filter)).init();
 }
 
-/// An object a line: `time`, `level`, `target`, `message`, and the fields of the event beside them.
+/// One JSON object per line: `time`, `level`, `target`, `message` and the event's fields.
 struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -51,11 +50,11 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields(Map::new());
-        let about = event.metadata();
+        let metadata = event.metadata();
         for (name, value) in [
             ("time", Timestamp::now().to_string()),
-            ("level", about.level().to_string().to_lowercase()),
-            ("target", about.target().to_owned()),
+            ("level", metadata.level().to_string().to_lowercase()),
+            ("target", metadata.target().to_owned()),
         ] {
             fields.0.insert(name.to_owned(), Value::from(value));
         }
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_an_object_with_the_fields_beside_the_message() {
+    fn writes_event_fields_into_json_object() {
         let lines = Lines::default();
         let writer = lines.clone();
         let log = tracing_subscriber::fmt()
@@ -129,12 +128,12 @@ mod tests {
             .event_format(Json)
             .finish();
         tracing::subscriber::with_default(log, || {
-            tracing::warn!(namespace = "shop", changes = 3, ok = true, "says \"no\"\nand stops");
+            tracing::warn!(namespace = "shop", changes = 3, ok = true, "says \"no\"\nand ends");
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(line["message"], "says \"no\"\nand stops");
+        assert_eq!(line["message"], "says \"no\"\nand ends");
         assert_eq!(
             (&line["namespace"], &line["changes"], &line["ok"]),
             (&"shop".into(), &3.into(), &true.into())

@@ -1,9 +1,9 @@
-//! The way to a server: straight, or by a proxy that the environment names. The rules are those of Go
-//! (`golang.org/x/net/http/httpproxy`), by which `oc` decides, and they are the same for the cluster and for Quay.
+//! Proxy settings from the environment, with the rules of Go (`golang.org/x/net/http/httpproxy`)
+//! and `oc`, for the cluster and Quay.
 //!
-//! What HTTP libraries for Rust know are curl's rules, as hyper-util's `client::proxy::matcher`: `ALL_PROXY` counts there, a
-//! port in `NO_PROXY` is not understood, `.example.com` covers `example.com`, this computer's own addresses go by the proxy,
-//! and a proxy that is no address is passed over.
+//! Not hyper-util's `client::proxy::matcher`, which follows curl: it uses `ALL_PROXY`, ignores
+//! ports in `NO_PROXY`, matches `example.com` with `.example.com`, proxies loopback addresses and
+//! skips invalid proxies.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use http::Uri;
 use url::Host;
 
-/// What the environment says about proxies.
 #[derive(Clone)]
 pub(crate) struct ProxyRules {
     http: String,
@@ -19,26 +18,25 @@ pub(crate) struct ProxyRules {
     exempt: Vec<NoProxyRule>,
 }
 
-/// An entry of `NO_PROXY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum NoProxyRule {
     All,
     Network(IpAddr, u32),
     Address(IpAddr, Option<String>),
-    /// The names that end in a suffix, which begins with a dot; with the flag, also the name behind that dot.
+    /// A suffix that begins with a dot; with the flag, it also matches the name without the dot.
     Names(String, Option<String>, bool),
 }
 
 impl fmt::Debug for ProxyRules {
-    /// Without the addresses of the proxies: a password may be in them.
+    /// Without the proxy URLs, which might contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rules").field("exempt", &self.exempt).finish_non_exhaustive()
+        f.debug_struct("ProxyRules").field("exempt", &self.exempt).finish_non_exhaustive()
     }
 }
 
 impl ProxyRules {
-    /// Reads them; `variable` looks up environment variables.
-    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// `variable` looks up environment variables.
+    pub(crate) fn from_env(variable: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| {
             let names = [name.to_owned(), name.to_lowercase()];
             names
@@ -50,10 +48,10 @@ impl ProxyRules {
         Self { http: either("HTTP_PROXY"), https: either("HTTPS_PROXY"), exempt }
     }
 
-    /// The proxy for a server; none if it is to be reached straight.
+    /// None for a direct connection.
     ///
     /// # Errors
-    /// If what is named is no address of a proxy. Go takes such a thing for the name of one, and fails to look it up.
+    /// If the variable is not a valid URL. Go fails to look it up instead.
     pub(crate) fn proxy(&self, server: &Uri) -> Result<Option<Uri>, String> {
         let (name, proxy) = match server.scheme_str() {
             Some("http") => ("HTTP_PROXY", &self.http),
@@ -62,11 +60,11 @@ impl ProxyRules {
         if proxy.is_empty() || self.is_exempt(server) {
             return Ok(None);
         }
-        // Its value is not quoted: a password may be in it.
-        address(proxy).map(Some).ok_or_else(|| format!("{name} is no address of a proxy"))
+        // The value is not quoted: it might contain a password.
+        parse_url(proxy).map(Some).ok_or_else(|| format!("{name} is not a valid proxy URL"))
     }
 
-    /// Whether a server is one of this computer's own, or is on the list.
+    /// Loopback addresses and matches of `NO_PROXY`.
     fn is_exempt(&self, server: &Uri) -> bool {
         let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = server
@@ -77,7 +75,7 @@ impl ProxyRules {
         let host = host.to_lowercase();
         host == "localhost"
             || ip.is_some_and(|ip| ip.is_loopback())
-            || self.exempt.iter().any(|entry| entry.covers(&host, ip, &port))
+            || self.exempt.iter().any(|entry| entry.is_match(&host, ip, &port))
     }
 }
 
@@ -104,7 +102,7 @@ impl NoProxyRule {
         (!name.is_empty()).then(|| Self::Names(format!(".{name}"), port, with_itself))
     }
 
-    fn covers(&self, host: &str, ip: Option<IpAddr>, port: &str) -> bool {
+    fn is_match(&self, host: &str, ip: Option<IpAddr>, port: &str) -> bool {
         let is_port =
             |wanted: &Option<String>| wanted.as_deref().is_none_or(|wanted| wanted == port);
         match self {
@@ -120,7 +118,7 @@ impl NoProxyRule {
     }
 }
 
-/// `host:port` or `[IPv6]:port`, as Go's `net.SplitHostPort` takes it.
+/// As Go's `net.SplitHostPort`.
 fn split_port(entry: &str) -> Option<(&str, &str)> {
     let (host, port) = entry.rsplit_once(':')?;
     match host.strip_prefix('[') {
@@ -129,7 +127,7 @@ fn split_port(entry: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// A network, such as `10.0.0.0/8`.
+/// In CIDR notation.
 fn network(entry: &str) -> Option<NoProxyRule> {
     let (start, length) = entry.split_once('/')?;
     let (start, length) = (start.parse::<IpAddr>().ok()?, length.parse::<u32>().ok()?);
@@ -149,8 +147,8 @@ fn is_in_network(start: IpAddr, length: u32, ip: IpAddr) -> bool {
     net(start) == net(ip)
 }
 
-/// An address of a proxy; `http://` may be left out.
-pub(crate) fn address(text: &str) -> Option<Uri> {
+/// The scheme defaults to `http://`.
+pub(crate) fn parse_url(text: &str) -> Option<Uri> {
     let text = text.trim();
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri =
@@ -158,12 +156,12 @@ pub(crate) fn address(text: &str) -> Option<Uri> {
     if !matches!(uri.scheme_str(), Some("socks5" | "socks5h")) || uri.port().is_some() {
         return Some(uri);
     }
-    // What connects knows the usual ports of HTTP alone.
+    // The connector knows default ports of HTTP only.
     format!("{}://{}:1080", uri.scheme_str()?, uri.authority()?).parse().ok()
 }
 
-/// An address without the name and the password that may be in it.
-pub(crate) fn shown(proxy: &Uri) -> String {
+/// The URL without credentials.
+pub(crate) fn redacted(proxy: &Uri) -> String {
     let port = proxy.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", proxy.scheme_str().unwrap_or("http"), proxy.host().unwrap_or_default())
 }
@@ -178,13 +176,13 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
-        ProxyRules::of(variable)
+        ProxyRules::from_env(variable)
             .proxy(&server.parse().unwrap())
-            .map(|proxy| proxy.as_ref().map(shown))
+            .map(|proxy| proxy.as_ref().map(redacted))
     }
 
     #[test]
-    fn the_scheme_of_the_server_names_the_variable() {
+    fn selects_variable_by_server_scheme() {
         let variables = [
             ("HTTPS_PROXY", "http://secure:3128"),
             ("HTTP_PROXY", "plain:3128"),
@@ -205,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_has_the_entries_of_go() {
-        let straight = |server: &str, list: &str| {
+    fn no_proxy_matches_like_go() {
+        let direct = |server: &str, list: &str| {
             proxy(server, &[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", list)]) == Ok(None)
         };
         let server = "https://api.dev.example.com:6443";
@@ -218,7 +216,7 @@ mod tests {
             "a, API.dev.example.com ,b",
             "api.dev.example.com:6443",
         ] {
-            assert!(straight(server, list), "{list}");
+            assert!(direct(server, list), "{list}");
         }
         for list in [
             "",
@@ -233,10 +231,10 @@ mod tests {
             "*.api.dev.example.com",
             "*example.com",
         ] {
-            assert!(!straight(server, list), "{list}");
+            assert!(!direct(server, list), "{list}");
         }
         for list in ["10.1.2.3", "10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "10.1.2.3:6443"] {
-            assert!(straight("https://10.1.2.3:6443", list), "{list}");
+            assert!(direct("https://10.1.2.3:6443", list), "{list}");
         }
         for list in [
             "10.1.2.4",
@@ -247,40 +245,39 @@ mod tests {
             "2.3",
             "10.1.2.3:443",
         ] {
-            assert!(!straight("https://10.1.2.3:6443", list), "{list}");
+            assert!(!direct("https://10.1.2.3:6443", list), "{list}");
         }
         assert!(
-            straight("https://[fd00::1]:6443", "fd00::/8")
-                && straight("https://[fd00::1]:6443", "[fd00::1]:6443")
+            direct("https://[fd00::1]:6443", "fd00::/8")
+                && direct("https://[fd00::1]:6443", "[fd00::1]:6443")
         );
         assert!(
-            straight("https://[fd00::1]:6443", "fd00::1")
-                && !straight("https://[fd00::1]:6443", "fd01::/16")
+            direct("https://[fd00::1]:6443", "fd00::1")
+                && !direct("https://[fd00::1]:6443", "fd01::/16")
         );
-        assert!(straight("https://xn--bcher-kva.example", "bücher.example"));
+        assert!(direct("https://xn--bcher-kva.example", "bücher.example"));
         assert!(
-            straight("https://api.one", "api.one:443")
-                && !straight("https://api.one", "api.one:80")
+            direct("https://api.one", "api.one:443") && !direct("https://api.one", "api.one:80")
         );
     }
 
     #[test]
-    fn this_computer_needs_no_proxy() {
+    fn loopback_needs_no_proxy() {
         for server in ["https://localhost:6443", "https://127.0.0.1:6443", "https://[::1]:6443"] {
             assert_eq!(proxy(server, &[("HTTPS_PROXY", "http://p:1")]), Ok(None), "{server}");
         }
     }
 
     #[test]
-    fn a_password_in_it_is_never_shown() {
+    fn never_shows_proxy_password() {
         let with_password = "http://ann:hunter2@proxy.example.com:3128";
         let shown = proxy("https://api.one", &[("HTTPS_PROXY", with_password)]);
         assert_eq!(shown, Ok(Some("http://proxy.example.com:3128".into())));
         let error =
             proxy("https://api.one", &[("HTTPS_PROXY", "http://ann:hun ter2@p")]).unwrap_err();
-        assert_eq!(error, "HTTPS_PROXY is no address of a proxy");
+        assert_eq!(error, "HTTPS_PROXY is not a valid proxy URL");
         let rules =
-            ProxyRules::of(|name| (name == "HTTPS_PROXY").then(|| with_password.to_owned()));
+            ProxyRules::from_env(|name| (name == "HTTPS_PROXY").then(|| with_password.to_owned()));
         assert!(!format!("{rules:?}").contains("hunter2"));
     }
 }

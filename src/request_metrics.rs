@@ -1,25 +1,25 @@
-//! A look at every request to both sides, for whoever counts them. Nothing of a request is told but its kind.
+//! Reports requests to the API server and to Quay, for metrics. It exposes only the kind of a request, without names.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Is told of every request that was answered, or that got no answer.
+/// Receives every request after its response or failure.
 pub type Observer = Arc<dyn Fn(&ObservedRequest) + Send + Sync>;
 
-/// A request, as it is counted.
+/// A request for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedRequest {
-    /// Who was asked.
+    /// The server.
     pub side: Side,
-    /// What was asked, without names: `list secrets`, `PUT organization/*/robots/*`.
+    /// The operation without names: `list secrets`, `PUT organization/*/robots/*`.
     pub kind: String,
-    /// The status of the answer; none if there was none.
+    /// The status of the response; `None` without a response.
     pub status: Option<u16>,
-    /// How long it took.
-    pub took: Duration,
+    /// The time until the response or the failure.
+    pub duration: Duration,
 }
 
-/// Who is asked.
+/// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// The API server.
@@ -29,7 +29,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Its name in metrics.
+    /// The value of the label in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Side::Cluster => "cluster",
@@ -38,18 +38,17 @@ impl Side {
     }
 }
 
-/// A place for one observer, at a door to the outside.
+/// Holds one observer of a client and its clones.
 #[derive(Clone, Default)]
 pub(crate) struct ObserverSlot(Arc<OnceLock<Observer>>);
 
 impl ObserverSlot {
-    /// Opens it. The first observer stays.
-    pub(crate) fn open(&self, observer: Observer) {
+    /// The first observer is kept.
+    pub(crate) fn set(&self, observer: Observer) {
         let _ = self.0.set(observer);
     }
 
-    /// Tells the observer, if there is one.
-    pub(crate) fn tell(&self, request: impl FnOnce() -> ObservedRequest) {
+    pub(crate) fn notify(&self, request: impl FnOnce() -> ObservedRequest) {
         if let Some(observer) = self.0.get() {
             observer(&request());
         }
@@ -58,11 +57,11 @@ impl ObserverSlot {
 
 impl std::fmt::Debug for ObserverSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Eye")
+        f.write_str("ObserverSlot")
     }
 }
 
-/// What a request to the API server asks, in the words of its rules for access: verb and resource.
+/// Verb and resource of a request to the API server, as in RBAC rules.
 pub(crate) fn cluster_kind(method: &str, path: &str) -> String {
     let mut rest: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let root = match rest.first() {
@@ -87,7 +86,7 @@ pub(crate) fn cluster_kind(method: &str, path: &str) -> String {
     format!("{verb} {}{subresource}", rest.first().unwrap_or(&"paths"))
 }
 
-/// The words in the paths of Quay's API and of its registry; everything else is a name.
+/// Fixed segments in the paths of Quay's API and of its registry; all others are names.
 const KNOWN_PATH_SEGMENTS: [&str; 19] = [
     "auth",
     "config",
@@ -110,16 +109,16 @@ const KNOWN_PATH_SEGMENTS: [&str; 19] = [
     "v2",
 ];
 
-/// What a request to Quay asks: method and path, with `*` for every name.
+/// Method and path of a request to Quay, with `*` for each name.
 pub(crate) fn quay_kind(method: &str, path: &str) -> String {
     let path = path.strip_prefix("/api/v1/").unwrap_or(path);
-    let words = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
+    let segments = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
         match KNOWN_PATH_SEGMENTS.contains(&segment) {
             true => segment,
             false => "*",
         }
     });
-    format!("{method} {}", words.collect::<Vec<_>>().join("/"))
+    format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
 }
 
 #[cfg(test)]
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_to_the_cluster_is_counted_by_verb_and_resource() {
+    fn names_cluster_requests_by_verb_and_resource() {
         let table = [
             ("GET", "/api/v1/namespaces", "list namespaces"),
             ("GET", "/api/v1/namespaces/shop", "get namespaces"),
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_to_quay_is_counted_without_names() {
+    fn names_quay_requests_without_object_names() {
         let table = [
             (
                 "PUT",

@@ -1,9 +1,9 @@
-//! TLS as a client, for the cluster and for Quay alike: whom to trust, and what to show.
+//! TLS client configuration for the cluster and Quay.
 
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,73 +11,82 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error as TlsError,
+    RootCertStore, SignatureScheme,
 };
 use rustls_platform_verifier::Verifier;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use x509_cert::der::Decode as _;
 
-/// Whom to trust.
+/// Trusted certificate authorities.
 pub(crate) enum Trust {
-    /// The system's authorities, and these.
+    /// The system's authorities and these.
     SystemAnd(Vec<CertificateDer<'static>>),
-    /// These authorities alone.
+    /// Only these.
     Only(Vec<CertificateDer<'static>>),
-    /// Every server: certificates are not verified.
+    /// Certificates are not verified.
     Every,
 }
 
-/// A certificate with which the client shows who it is, and its key.
+/// A client certificate with its key.
 #[derive(Clone)]
 pub(crate) struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
-    /// Reads both from PEM; what else is there is passed over.
+    /// Other PEM content is ignored.
     ///
     /// # Errors
-    /// What is wrong with them, without quoting the key.
+    /// Never quotes the key.
     pub(crate) fn from_pem(certificate: &[u8], key: &SecretSlice<u8>) -> Result<Self, String> {
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
         if chain.is_empty() {
-            return Err("there is no certificate in PEM".into());
+            return Err("no PEM certificate found".into());
         }
         let key = PrivateKeyDer::from_pem_slice(key.expose_secret())
-            .map_err(|_| "there is no private key in PEM")?;
+            .map_err(|_| "no PEM private key found")?;
         let pair = CertifiedKey::from_der(chain, key, &default_provider());
         pair.map(|pair| Self(Arc::new(pair)))
-            .map_err(|error| format!("certificate and key cannot be used together: {error}"))
+            .map_err(|error| format!("certificate and key do not match: {error}"))
     }
 
-    /// The certificates, the client's own first.
+    /// The client's certificate comes first.
     #[cfg(test)]
     pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
         &self.0.cert
     }
 }
 
-/// A configuration for connections to a server.
-///
 /// # Errors
-/// What is wrong with the authorities.
+/// If an authority is invalid.
 pub(crate) fn client_config(
     trust: Trust,
     identity: Option<&Identity>,
 ) -> Result<ClientConfig, String> {
     let provider = Arc::new(default_provider());
     let verifier = verifier(trust, &provider)?;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
+    let builder = config_builder(provider, verifier)?;
     Ok(match identity {
         Some(Identity(pair)) => builder.with_client_cert_resolver(Arc::new(
             rustls::sign::SingleCertAndKey::from(Arc::clone(pair)),
         )),
         None => builder.with_no_client_auth(),
     })
+}
+
+/// A client configuration that lacks only the client's certificate.
+///
+/// # Errors
+/// No protocol version of the provider is supported.
+pub(crate) fn config_builder(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
 }
 
 fn verifier(
@@ -93,7 +102,7 @@ fn verifier(
         Trust::SystemAnd(extra) => {
             let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), provider)
                 .map_err(|error| error.to_string())?;
-            Arc::new(OwnAuthority { verifier: Arc::new(verifier), trusted: extra })
+            Arc::new(SelfSignedVerifier { verifier: Arc::new(verifier), trusted: extra })
         }
         Trust::Only(authorities) => {
             let mut roots = RootCertStore::empty();
@@ -102,20 +111,21 @@ fn verifier(
             }
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
             let verifier = builder.build().map_err(|error| error.to_string())?;
-            Arc::new(OwnAuthority { verifier, trusted: authorities })
+            Arc::new(SelfSignedVerifier { verifier, trusted: authorities })
         }
     })
 }
 
-/// Accepts a server's certificate that is, byte for byte, one of the trusted ones: `openssl req -x509` makes one that is its
-/// own authority, which webpki refuses as a server's. Go, curl and OpenShift's nodes accept it.
+/// Accepts a server certificate that equals a trusted one: `openssl req -x509` creates a
+/// self-signed CA certificate, which webpki rejects as a server's. Go, curl and OpenShift's nodes
+/// accept it.
 #[derive(Debug)]
-struct OwnAuthority {
+struct SelfSignedVerifier {
     verifier: Arc<dyn ServerCertVerifier>,
     trusted: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for OwnAuthority {
+impl ServerCertVerifier for SelfSignedVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -177,7 +187,6 @@ fn verify_validity(
     Ok(())
 }
 
-/// Accepts any certificate, which was asked for.
 #[derive(Debug)]
 struct NoVerifier(Arc<CryptoProvider>);
 
@@ -229,7 +238,7 @@ mod tests {
     const OTHER: &[u8] = include_bytes!("cluster/tests/clientcmd/ca.pem");
 
     #[test]
-    fn a_certificate_that_is_its_own_trusted_authority_is_accepted() {
+    fn accepts_trusted_self_signed_certificate() {
         let provider = Arc::new(default_provider());
         let read = |pem: &[u8]| CertificateDer::from_pem_slice(pem).unwrap();
         let now = UnixTime::now();
@@ -247,17 +256,17 @@ mod tests {
         let own = || vec![read(OTHER), read(OWN)];
         assert_eq!(verified(Trust::Only(own()), "quay.example.com", now), Ok(()));
         assert_eq!(verified(Trust::SystemAnd(own()), "quay.example.com", now), Ok(()));
-        let refused = |error| Err(TlsError::InvalidCertificate(error));
+        let rejected = |error| Err(TlsError::InvalidCertificate(error));
         assert!(verified(Trust::Only(own()), "other.example.com", now).is_err());
         let in_centuries = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() * 10));
         assert_eq!(
             verified(Trust::Only(own()), "quay.example.com", in_centuries),
-            refused(CertificateError::Expired)
+            rejected(CertificateError::Expired)
         );
         let too_early = UnixTime::since_unix_epoch(Duration::from_secs(1));
         assert_eq!(
             verified(Trust::Only(own()), "quay.example.com", too_early),
-            refused(CertificateError::NotValidYet)
+            rejected(CertificateError::NotValidYet)
         );
         assert!(verified(Trust::Only(vec![read(OTHER)]), "quay.example.com", now).is_err());
     }

@@ -1,7 +1,7 @@
-//! The only door to stdout, stderr, prompts, color and progress.
+//! The only access to stdout, stderr, prompts, color and progress.
 //!
-//! Whoever writes styles always; the door strips what the stream cannot show. stdout carries the report, everything
-//! else goes to stderr.
+//! Callers always add styles; this module removes those that a stream does not support. Reports go to stdout, everything
+//! else to stderr.
 
 mod input;
 mod progress;
@@ -32,46 +32,43 @@ pub use progress::{Progress, Spinner};
 pub(crate) use scripted_terminal::ScriptedAnswer;
 use transcript::Transcript;
 
-/// The columns of a terminal that does not tell.
+/// For terminals without a known width.
 const UNKNOWN_WIDTH: usize = 80;
 const DEFAULT_WINDOW: (Width, Height) = (Width(80), Height(24));
 
-/// What the global flags say about input and output.
 #[derive(Clone, Copy, Debug)]
 pub struct UiOptions {
-    /// `--color`.
+    /// `--color`
     pub color: clap::ColorChoice,
-    /// `--no-input`: ask nothing.
+    /// `--no-input`
     pub no_input: bool,
 }
 
-/// Stdout, stderr and the keyboard, as they are in this run. Made once.
 #[derive(Debug)]
 pub struct Ui {
-    person: InputSource,
+    source: InputSource,
     out: ColorChoice,
     err: ColorChoice,
     can_prompt: bool,
     ascii: bool,
     width: Option<usize>,
-    /// The progress line on stderr, which all other output there has to clear first.
-    line: Arc<StatusLine>,
+    /// The progress line on stderr, to be cleared before other output.
+    status_line: Arc<StatusLine>,
 }
 
-/// Who reads and answers.
 #[derive(Debug)]
 enum InputSource {
-    /// Whoever is at the process's own streams.
-    Real,
-    /// None: both streams are kept in memory, and no question can be asked.
-    Absent(Transcript),
-    /// The one that a test plays.
+    /// The process's own streams.
+    Process,
+    /// Output in memory, no prompts.
+    Memory(Transcript),
+    /// Scripted answers in tests.
     #[cfg(test)]
-    Played(scripted_terminal::ScriptedTerminal),
+    Scripted(scripted_terminal::ScriptedTerminal),
 }
 
 impl Ui {
-    /// Looks at the streams and at the environment (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `COLUMNS`,
+    /// Reads the properties of the streams and the environment (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `COLUMNS`,
     /// `LC_ALL`, `LC_CTYPE`, `LANG`).
     pub fn new(options: UiOptions) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
@@ -80,9 +77,9 @@ impl Ui {
             clap::ColorChoice::Always => ColorChoice::Always,
             clap::ColorChoice::Never => ColorChoice::Never,
         };
-        let moves = stderr.is_terminal() && !is_dumb();
+        let can_redraw = stderr.is_terminal() && !is_dumb();
         Self {
-            person: InputSource::Real,
+            source: InputSource::Process,
             out: color(AutoStream::choice(&stdout)),
             err: color(AutoStream::choice(&stderr)),
             can_prompt: !options.no_input && io::stdin().is_terminal() && stderr.is_terminal(),
@@ -92,43 +89,42 @@ impl Ui {
                 stdout.is_terminal(),
                 terminal_size::terminal_size_of(&stdout),
             ),
-            line: Arc::new(StatusLine::new(moves)),
+            status_line: Arc::new(StatusLine::new(can_redraw)),
         }
     }
 
-    /// Keeps both streams in memory, for [`Ui::streams`]. They are those of a run without a terminal.
+    /// Captures the output of a run without a terminal, for [`Ui::streams`].
     pub(crate) fn in_memory() -> Self {
         Self {
-            person: InputSource::Absent(Transcript::default()),
+            source: InputSource::Memory(Transcript::default()),
             out: ColorChoice::Never,
             err: ColorChoice::Never,
             can_prompt: false,
             ascii: false,
             width: None,
-            line: Arc::new(StatusLine::new(false)),
+            status_line: Arc::new(StatusLine::new(false)),
         }
     }
 
-    /// Stdout and stderr of a run in memory; empty of any other.
+    /// Stdout and stderr of [`Ui::in_memory`]; otherwise empty.
     pub(crate) fn streams(&self) -> [String; 2] {
-        match &self.person {
-            InputSource::Absent(transcript) => transcript.streams().clone(),
+        match &self.source {
+            InputSource::Memory(transcript) => transcript.streams().clone(),
             _ => Default::default(),
         }
     }
 
-    /// Whether stdout's readers may see no more than ASCII.
+    /// Whether stdout only supports ASCII.
     pub fn ascii(&self) -> bool {
         self.ascii
     }
 
-    /// The columns of stdout: `COLUMNS`, or the terminal's. None where stdout is no terminal.
+    /// The columns of stdout: `COLUMNS`, or the terminal's; none without a terminal.
     pub fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Writes a report, or a part of one, to stdout. A reader that closes the pipe has seen enough: the exit code still tells what
-    /// the command found or did.
+    /// Writes to stdout. A broken pipe is ignored, so that the exit code is that of the command.
     ///
     /// # Errors
     /// If stdout cannot be written to.
@@ -144,13 +140,13 @@ impl Ui {
         self.write_out(&format!("{text}{newline}"))
     }
 
-    /// Shows a text instead of the one before: on a terminal in its place, elsewhere after a line with `---`.
+    /// Replaces the previous text on a terminal; elsewhere, adds the text after a line `---`.
     ///
     /// # Errors
-    /// If stdout cannot be written to; a closed pipe too, which [`Error::exit_status`] knows: it ends the watching.
+    /// If stdout cannot be written to, including a broken pipe, to end the watch.
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout();
-        if matches!(self.person, InputSource::Real) && stdout.is_terminal() && !is_dumb() {
+        if matches!(self.source, InputSource::Process) && stdout.is_terminal() && !is_dumb() {
             let text = if self.out == ColorChoice::Never {
                 strip_str(text).to_string()
             } else {
@@ -158,8 +154,8 @@ impl Ui {
             };
             let (Width(columns), Height(rows)) =
                 terminal_size::terminal_size_of(&stdout).unwrap_or(DEFAULT_WINDOW);
-            self.line.clear();
-            // Not through the stream that strips colors: it would strip what steers, too.
+            self.status_line.clear();
+            // Not through `AutoStream`, which would remove the cursor movements.
             stdout.write_all(redraw::frame(&text, columns.into(), rows.into()).as_bytes())?;
             stdout.flush()
         } else {
@@ -168,66 +164,67 @@ impl Ui {
         }
     }
 
-    /// Says on stderr what is being done, or is about to be.
     pub fn status(&self, text: &str) {
         self.write_err(text);
     }
 
-    /// Warns on stderr.
     pub fn warn(&self, text: &str) {
         self.write_err(&format!("{} {}", "warning:".yellow().bold(), printable(text)));
     }
 
-    /// Hints on stderr at what to do next.
     pub fn hint(&self, text: &str) {
         self.write_err(&format!("{} {}", "hint:".cyan().bold(), printable(text)));
     }
 
-    /// Tells on stderr why a command failed. Says nothing if nothing failed: a closed pipe, a person who left.
+    /// Prints an error to stderr, except broken pipes and cancellations.
     pub fn error(&self, error: &Error) {
         if error.exit_status() != ExitStatus::Failure {
             return;
         }
-        for (place, message) in error.messages().iter().enumerate() {
-            let label = if place == 0 { "error:" } else { "caused by:" };
+        for (index, message) in error.messages().iter().enumerate() {
+            let label = if index == 0 { "error:" } else { "caused by:" };
             self.write_err(&format!("{} {}", label.red().bold(), printable(message)));
         }
-        for hint in error.request().into_iter().chain(error.hints().iter().map(String::as_str)) {
+        for hint in error
+            .administrator_request()
+            .into_iter()
+            .chain(error.hints().iter().map(String::as_str))
+        {
             self.hint(hint);
         }
     }
 
     /// Ends the line in which a terminal shows `^C`.
     pub fn interrupted(&self) {
-        if matches!(self.person, InputSource::Real) && io::stderr().is_terminal() {
+        if matches!(self.source, InputSource::Process) && io::stderr().is_terminal() {
             self.write_err("");
         }
     }
 
-    /// Whether a person can be asked: stdin and stderr are terminals, and `--no-input` is absent.
+    /// Whether stdin and stderr are terminals, and `--no-input` is absent.
     pub fn can_prompt(&self) -> bool {
         self.can_prompt
     }
 
-    /// Asks a question to be answered with yes or no. Enter takes the default.
+    /// Asks a yes/no question. Enter selects the default.
     ///
     /// # Errors
-    /// [`Cancelled`](crate::error::Cancelled) on Esc and Ctrl-C; a failure if the terminal does not work. Ask
+    /// [`Cancelled`](crate::error::Cancelled) on Esc and Ctrl-C; a failure if the terminal does not work. Check
     /// [`Ui::can_prompt`] first.
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
-        self.line.clear();
-        match &self.person {
-            InputSource::Real => {
+        self.status_line.clear();
+        match &self.source {
+            InputSource::Process => {
                 prompt::confirm(self.prompts_in_color(), &printable(question), default)
             }
-            InputSource::Absent(_) => Err(no_terminal()),
+            InputSource::Memory(_) => Err(no_terminal()),
             #[cfg(test)]
-            InputSource::Played(rehearsal) => rehearsal.confirm(question, default),
+            InputSource::Scripted(terminal) => terminal.confirm(question, default),
         }
     }
 
-    /// Asks for a line of text, without spaces around it, until `check` likes it; else it says what is wrong. Enter
-    /// takes the default, which is checked like any other answer.
+    /// Asks for a line of text, which is trimmed, until `check` accepts it. Enter selects the default, which is checked,
+    /// too.
     ///
     /// # Errors
     /// As [`Ui::confirm`].
@@ -238,16 +235,16 @@ impl Ui {
         check: &dyn Fn(&str) -> Result<(), String>,
     ) -> Result<String, Error> {
         loop {
-            self.line.clear();
-            let line = match &self.person {
-                InputSource::Real => prompt::text(
+            self.status_line.clear();
+            let line = match &self.source {
+                InputSource::Process => prompt::text(
                     self.prompts_in_color(),
                     &printable(question),
                     default.map(printable_line).as_deref(),
                 )?,
-                InputSource::Absent(_) => return Err(no_terminal()),
+                InputSource::Memory(_) => return Err(no_terminal()),
                 #[cfg(test)]
-                InputSource::Played(rehearsal) => rehearsal.text(question, default)?,
+                InputSource::Scripted(terminal) => terminal.text(question, default)?,
             };
             let answer = line.trim();
             let checked = if prompt::is_plain(answer) {
@@ -257,13 +254,13 @@ impl Ui {
             };
             match checked {
                 Ok(()) => return Ok(answer.to_owned()),
-                Err(message) => self.refuse(&message),
+                Err(message) => self.reject(&message),
             }
         }
     }
 
-    /// Asks to choose one of some options, each a label and a help, which may be empty. Enter takes the one at
-    /// `default`. Gives the place of the one that was chosen.
+    /// Asks to select one of `options`, pairs of label and help, which can be empty. Enter selects the one at index
+    /// `default`. Returns the index.
     ///
     /// # Errors
     /// As [`Ui::confirm`].
@@ -273,9 +270,9 @@ impl Ui {
         options: &[(&str, &str)],
         default: usize,
     ) -> Result<usize, Error> {
-        self.line.clear();
-        match &self.person {
-            InputSource::Real => {
+        self.status_line.clear();
+        match &self.source {
+            InputSource::Process => {
                 let options: Vec<_> = options
                     .iter()
                     .map(|(label, help)| (printable_line(label), printable_line(help)))
@@ -284,80 +281,82 @@ impl Ui {
                     options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
                 prompt::select(self.prompts_in_color(), &printable(question), &options, default)
             }
-            InputSource::Absent(_) => Err(no_terminal()),
+            InputSource::Memory(_) => Err(no_terminal()),
             #[cfg(test)]
-            InputSource::Played(rehearsal) => rehearsal.select(question, options, default),
+            InputSource::Scripted(terminal) => terminal.select(question, options, default),
         }
     }
 
-    /// Asks for a password or a token, until there is one. Nothing of it is shown.
+    /// Asks for a password or a token, without echo, until it is not empty.
     ///
     /// # Errors
     /// As [`Ui::confirm`].
     pub fn password(&self, question: &str) -> Result<SecretString, Error> {
-        self.line.clear();
-        match &self.person {
-            InputSource::Real => prompt::password(self.prompts_in_color(), &printable(question)),
-            InputSource::Absent(_) => Err(no_terminal()),
+        self.status_line.clear();
+        match &self.source {
+            InputSource::Process => prompt::password(self.prompts_in_color(), &printable(question)),
+            InputSource::Memory(_) => Err(no_terminal()),
             #[cfg(test)]
-            InputSource::Played(rehearsal) => rehearsal.password(question),
+            InputSource::Scripted(terminal) => terminal.password(question),
         }
     }
 
-    /// Starts to count `total` pieces of work, or one of unknown size with none; [`Progress::track`] does it. What takes
-    /// over a second is shown, on a terminal, in one line that goes when the value does.
+    /// Counts `total` work items, or none if the number is unknown. On a terminal, [`Progress::track`] shows a line after a
+    /// second, which is removed on drop.
     pub fn progress(&self, what: &'static str, total: usize) -> Progress<'_> {
-        Progress::new(&self.line, what, total)
+        Progress::new(&self.status_line, what, total)
     }
 
-    /// Starts to wait for others, which is shown, on a terminal, in one line that goes when the value does.
+    /// Shows a wait in one line on a terminal, which is removed on drop.
     pub fn waiting(&self, what: &'static str) -> Spinner<'_> {
-        Spinner::new(&self.line, what)
+        Spinner::new(&self.status_line, what)
     }
 
-    /// Says what is wrong with an answer, as prompts do.
-    fn refuse(&self, message: &str) {
+    /// Prints the error of an answer in the style of prompts.
+    fn reject(&self, message: &str) {
         self.write_err(&format!("{} {}", "#".red(), input::wrap(&printable(message), 2)));
     }
 
     fn write_out(&self, text: &str) -> io::Result<()> {
-        self.line.clear();
-        match &self.person {
-            InputSource::Real => {
+        self.status_line.clear();
+        match &self.source {
+            InputSource::Process => {
                 let mut stdout = AutoStream::new(io::stdout(), self.out);
                 stdout.write_all(text.as_bytes())?;
                 stdout.flush()
             }
-            InputSource::Absent(transcript) => {
+            InputSource::Memory(transcript) => {
                 transcript.print_out(text);
                 Ok(())
             }
             #[cfg(test)]
-            InputSource::Played(rehearsal) => {
-                rehearsal.print_out(text);
+            InputSource::Scripted(terminal) => {
+                terminal.print_out(text);
                 Ok(())
             }
         }
     }
 
-    /// A way to say a line on stderr for who knows nothing of this.
+    /// A function that prints a line to stderr, for modules without access to [`Ui`].
     pub fn teller(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
-        let (line, color) = (Arc::clone(&self.line), self.err);
+        let (status_line, color) = (Arc::clone(&self.status_line), self.err);
         Arc::new(move |text| {
-            line.clear();
+            status_line.clear();
             drop(writeln!(AutoStream::new(io::stderr(), color), "{}", printable(text)));
         })
     }
 
-    /// When stderr is gone there is nobody left to be told, so errors are dropped.
+    /// Ignores errors, since there is no other stream to report them.
     fn write_err(&self, text: &str) {
-        self.line.clear();
+        self.status_line.clear();
         let text = text.trim_end_matches('\n');
-        match &self.person {
-            InputSource::Real => drop(writeln!(AutoStream::new(io::stderr(), self.err), "{text}")),
-            InputSource::Absent(transcript) => transcript.print_err(&format!("{text}\n")),
+        match &self.source {
+            InputSource::Process => {
+                drop(writeln!(AutoStream::new(io::stderr(), self.err), "{text}"))
+            }
+            InputSource::Memory(transcript) => transcript.print_err(&format!("{text}\n")),
             #[cfg(test)]
-            InputSource::Played(rehearsal) => rehearsal.print_err(&format!("{text}\n")),
+            InputSource::Scripted(terminal) => terminal.print_err(&format!("{text}\n")),
         }
     }
 
@@ -366,28 +365,27 @@ impl Ui {
     }
 }
 
-/// The text without what would steer the terminal, or have it show the text in another order; for words that a server, or
-/// anyone else, chose.
+/// Removes control characters and bidirectional formatting from text that a server or another user chose.
 pub fn printable(text: &str) -> String {
-    let reorders = |char: char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let steer = |char: char| (char.is_control() && char != '\n') || reorders(char);
-    strip_str(text).to_string().replace(steer, " ")
+    let is_bidi = |char: char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_unsafe = |char: char| (char.is_control() && char != '\n') || is_bidi(char);
+    strip_str(text).to_string().replace(is_unsafe, " ")
 }
 
-/// The same in one line: a line break would begin another entry of a list, or another command.
+/// As [`printable`], in one line: a line break could imitate another list entry or command.
 pub fn printable_line(text: &str) -> String {
     printable(text).replace('\n', " ")
 }
 
 fn no_terminal() -> Error {
-    Error::new("there is no terminal to ask at")
+    Error::new("prompts require a terminal")
 }
 
 fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// The first of the three variables that is set to something decides (POSIX, "Internationalization Variables").
+/// The first variable that is not empty decides (POSIX, "Internationalization Variables").
 fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
@@ -404,47 +402,45 @@ fn width(
     is_terminal: bool,
     size: Option<(Width, Height)>,
 ) -> Option<usize> {
-    let asked =
+    let configured =
         columns.and_then(|columns| columns.trim().parse().ok()).filter(|&columns| columns > 0);
     let measured = size.map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
-    asked.or_else(|| is_terminal.then_some(measured))
+    configured.or_else(|| is_terminal.then_some(measured))
 }
 
-/// A terminal of 80 columns with a person that a test plays.
+/// A terminal of 80 columns with scripted answers.
 #[cfg(test)]
 impl Ui {
-    /// Every question takes the next answer. One too many or one too few fails the test.
+    /// Each question takes the next answer. Missing and unused answers fail the test.
     pub(crate) fn with_answers(options: UiOptions, answers: Vec<ScriptedAnswer>) -> Self {
         Self {
-            person: InputSource::Played(scripted_terminal::ScriptedTerminal::new(answers)),
+            source: InputSource::Scripted(scripted_terminal::ScriptedTerminal::new(answers)),
             out: ColorChoice::Never,
             err: ColorChoice::Never,
             can_prompt: !options.no_input,
             ascii: false,
             width: Some(UNKNOWN_WIDTH),
-            line: Arc::new(StatusLine::new(false)),
+            status_line: Arc::new(StatusLine::new(false)),
         }
     }
 
-    /// The questions so far.
     pub(crate) fn questions(&self) -> Vec<String> {
-        self.rehearsal().questions()
+        self.terminal().questions()
     }
 
-    /// What was written to stdout.
     pub(crate) fn stdout(&self) -> String {
-        self.rehearsal().stdout()
+        self.terminal().stdout()
     }
 
-    /// What was written to stderr, with a line `? QUESTION` for every question.
+    /// Stderr, with a line `? QUESTION` for each question.
     pub(crate) fn stderr(&self) -> String {
-        self.rehearsal().stderr()
+        self.terminal().stderr()
     }
 
-    fn rehearsal(&self) -> &scripted_terminal::ScriptedTerminal {
-        match &self.person {
-            InputSource::Played(rehearsal) => rehearsal,
-            other => panic!("{other:?} is no rehearsal"),
+    fn terminal(&self) -> &scripted_terminal::ScriptedTerminal {
+        match &self.source {
+            InputSource::Scripted(terminal) => terminal,
+            other => panic!("{other:?} is not scripted"),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! What reads bytes from outside, each by itself and without a connection, for the fuzzer and for the tests below: no bytes may
-//! end in a panic.
+//! Parsers of external input, for cargo-fuzz and the tests below: no input may cause a panic.
 
 pub use crate::cluster::untrusted::{api_server, kubeconfig};
 use crate::domain::dockerconfig;
@@ -7,9 +6,7 @@ pub use crate::quay::untrusted::{quay, registry};
 pub use crate::setup::oauth_redirect::browser_request;
 pub use crate::ui::untrusted::terminal;
 
-/// A docker configuration in a Secret.
 pub fn secret(bytes: &[u8]) {
-    // What cannot be read is said so elsewhere.
     let _ = dockerconfig::parse(bytes);
 }
 
@@ -21,13 +18,13 @@ mod tests {
 
     use super::*;
 
-    /// How long each is fuzzed, in seconds; CI takes its time.
+    /// Seconds per parser.
     const SECONDS: &str = "OC_QUAY_FUZZ_SECONDS";
 
-    /// The longest input.
+    /// Limit of an input.
     const MAX_BYTES: usize = 4096;
 
-    /// Numbers that are the same in each run (SplitMix64).
+    /// Deterministic random numbers (SplitMix64).
     struct Numbers(u64);
 
     impl Numbers {
@@ -39,7 +36,7 @@ mod tests {
             ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
         }
 
-        /// One of the seeds, with a few changes.
+        /// A mutated seed.
         fn input(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
             let mut bytes = seeds[self.below(seeds.len())].to_vec();
             for _ in 0..self.below(6) {
@@ -72,7 +69,7 @@ mod tests {
         }
     }
 
-    /// Throws changed seeds at something for a while. A panic names the input.
+    /// Runs a parser on mutated seeds. A panic reports the input.
     fn fuzz(reads: impl Fn(&[u8]), seeds: &[&[u8]]) {
         let seconds =
             std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
@@ -82,17 +79,13 @@ mod tests {
                 let input = numbers.input(seeds);
                 let outcome =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reads(&input)));
-                assert!(
-                    outcome.is_ok(),
-                    "these bytes end in a panic: b\"{}\"",
-                    input.escape_ascii()
-                );
+                assert!(outcome.is_ok(), "panic with input b\"{}\"", input.escape_ascii());
             }
         }
     }
 
     #[test]
-    fn no_kubeconfig_ends_in_a_panic() {
+    fn kubeconfig_never_panics() {
         fuzz(kubeconfig, &[
             b"current-context: a\ncontexts: [{name: a, context: {cluster: b, user: c}}]\nclusters: [{name: b, cluster: \
               {server: 'https://api.one:6443', certificate-authority-data: YQ==, tls-server-name: x, proxy-url: 'http://p:1'}}]\n\
@@ -109,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_of_an_api_server_ends_in_a_panic() {
+    fn api_response_never_panics() {
         fuzz(api_server, &[
             br#"{"kind":"Status","status":"Failure","message":"no","reason":"NotFound","code":404}"#,
             br#"{"metadata":{"name":"a","namespace":"b","uid":"u","resourceVersion":"1","annotations":{"oc-quay/role":"admin"}},"secrets":[{"name":"s"}],"imagePullSecrets":[{"name":"s"}]}"#,
@@ -121,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_of_a_quay_ends_in_a_panic() {
+    fn quay_response_never_panics() {
         fuzz(quay, &[
             br#"{"error_message":"no","error_type":"invalid_token","detail":"x","title":"t","status":403}"#,
             br#"{"robots":[{"name":"a+b","token":"T","description":"made by oc-quay","unstructured_metadata":{},"created":"x"}]}"#,
@@ -134,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_of_a_registry_ends_in_a_panic() {
+    fn registry_response_never_panics() {
         fuzz(registry, &[
             br#"Bearer realm="https://localhost:18443/v2/auth",service="localhost:18443""#,
             br#"{"token":"e30.eyJhY2Nlc3MiOlt7InR5cGUiOiJyZXBvc2l0b3J5IiwibmFtZSI6ImEvYiIsImFjdGlvbnMiOlsicHVsbCJdfV19.c2ln"}"#,
@@ -142,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_for_a_terminal_steers_it() {
+    fn terminal_text_has_no_control_sequences() {
         fuzz(
             terminal,
             &[
@@ -154,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn no_request_to_the_waiting_for_a_browser_ends_in_a_panic() {
+    fn browser_request_never_panics() {
         fuzz(
             browser_request,
             &[
@@ -165,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_ends_in_a_panic() {
+    fn secret_never_panics() {
         fuzz(secret, &[br#"{"auths":{"q":{"auth":"YTpi","email":"e"},"r/s":{"username":"u","password":"p"}}}"#]);
     }
 }

@@ -1,4 +1,4 @@
-//! An answer of an API server, as each of the objects that it may be.
+//! Responses of an API server.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A request to the port where the set-up waits for the browser.
+//! Requests to the OAuth redirect listener of `oc quay setup`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

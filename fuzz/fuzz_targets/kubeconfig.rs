@@ -1,4 +1,4 @@
-//! A kubeconfig, up to the client that is made of it.
+//! A kubeconfig, including the client built from it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

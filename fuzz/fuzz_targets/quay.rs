@@ -1,4 +1,4 @@
-//! An answer of a Quay, as each of those that it may be.
+//! Responses of Quay.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

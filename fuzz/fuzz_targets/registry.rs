@@ -1,4 +1,4 @@
-//! A challenge or a token of a registry.
+//! A registry's challenge or token.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

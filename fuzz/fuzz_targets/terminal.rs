@@ -1,4 +1,4 @@
-//! Words of others on their way to the terminal, which nothing of them may steer.
+//! Untrusted text for the terminal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,49 +1,61 @@
-//! `builds`: what BuildConfigs push, and where.
+//! `builds`.
 
 use clap::{Args, Subcommand};
 
 use super::ChangeArgs;
+use crate::report::Format;
 
 /// `builds`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # The builds of the namespace of the current context
+  # List the builds of the namespace of the current context
   oc quay builds
 
-  # Have all BuildConfigs of a namespace push to Quay, without any webhook
+  # Redirect all BuildConfigs of a namespace to Quay, without any webhook
   oc quay builds rewrite -n shop
 
-  # Have them push where they did before
+  # Restore their original output
   oc quay builds restore -n shop")]
 pub struct Builds {
-    /// What to do; without it, BuildConfigs and their last builds are listed.
+    /// Without one, BuildConfigs and their last builds are listed.
     #[command(subcommand)]
     pub command: Option<BuildsCommand>,
-    /// All namespaces that can be seen
+    /// All accessible namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: Format,
 }
 
-/// What is done about BuildConfigs.
+/// Changes to BuildConfigs.
 #[derive(Debug, Subcommand)]
 pub enum BuildsCommand {
-    /// Have BuildConfigs push to Quay by themselves, so that no webhook is needed
+    /// Set the output of BuildConfigs to Quay, so that no webhook is needed
     #[command(after_help = "Examples:
-  # See what would be changed in a namespace
+  # Preview the changes in a namespace
   oc quay builds rewrite -n shop --dry-run
 
-  # One BuildConfig, without asking
+  # One BuildConfig, without confirmation
   oc quay builds rewrite app -n shop --yes")]
     Rewrite(BuildConfigs),
-    /// Have BuildConfigs push where they did before they were rewritten
+    /// Restore the original output of rewritten BuildConfigs
     #[command(after_help = "Examples:
-  # All that were rewritten in a namespace
+  # All rewritten BuildConfigs of a namespace
   oc quay builds restore -n shop")]
     Restore(BuildConfigs),
 }
 
 impl BuildsCommand {
-    /// What it is called.
+    /// The name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             BuildsCommand::Rewrite(_) => "rewrite",
@@ -52,16 +64,15 @@ impl BuildsCommand {
     }
 }
 
-/// Which BuildConfigs to change, and how to go about it.
+/// Arguments of the changing subcommands.
 #[derive(Debug, Args)]
 pub struct BuildConfigs {
-    /// BuildConfigs; without one, all of the namespace
+    /// BuildConfigs [default: all of the namespace]
     #[arg(value_name = "NAME", conflicts_with = "all_namespaces")]
     pub build_configs: Vec<String>,
-    /// Those of all namespaces that can be seen
+    /// BuildConfigs of all accessible namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 /// `completion`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # For `oc quay` and `kubectl quay`, in every shell in which `oc` and `kubectl` complete
+  # For `oc quay` and `kubectl quay`, in every shell with completion of `oc` and `kubectl`
   oc quay completion oc > ~/.local/bin/oc_complete-quay
   oc quay completion kubectl > ~/.local/bin/kubectl_complete-quay
   chmod +x ~/.local/bin/*_complete-quay
@@ -13,12 +13,12 @@ use clap::{Args, ValueEnum};
   # For `oc-quay` in bash
   oc quay completion bash > ~/.local/share/bash-completion/completions/oc-quay")]
 pub struct Completion {
-    /// Which shell is to complete `oc-quay`, or which client `quay`
+    /// Shell that completes `oc-quay`, or client that completes `quay`
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
 }
 
-/// Who asks for completions.
+/// A caller of `__complete`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// `oc`, for `oc quay`

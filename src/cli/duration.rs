@@ -1,25 +1,26 @@
-//! Times on the command line.
+//! Durations on the command line.
 
 use std::time::Duration;
 
-/// The longest time that can be said, a hundred years: clocks can still add it to what they show.
+/// A hundred years, so that `Instant` and `Timestamp` arithmetic cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// A time as kubectl writes it: a number with `ms`, `s`, `m` or `h`, several of them, or just seconds.
+/// Parses a duration as kubectl does: numbers with `ms`, `s`, `m` or `h`, or only seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let time = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => with_units(text)
-            .ok_or_else(|| format!("`{text}` is no time: write for example 10s or 1m30s"))?,
+        Err(_) => parse_units(text).ok_or_else(|| {
+            format!("invalid duration `{text}`: expected for example 10s or 1m30s")
+        })?,
     };
     if time > MAX_DURATION {
-        Err(format!("`{text}` is more than a hundred years"))
+        Err(format!("invalid duration `{text}`: the maximum is 100 years"))
     } else {
         Ok(time)
     }
 }
 
-fn with_units(text: &str) -> Option<Duration> {
+fn parse_units(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
@@ -28,14 +29,14 @@ fn with_units(text: &str) -> Option<Duration> {
             .find(|c: char| c.is_ascii_digit())
             .map_or(rest.len(), |length| digits + length);
         let number: u32 = rest[..digits].parse().ok()?;
-        let one = match &rest[digits..unit] {
+        let factor = match &rest[digits..unit] {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
             "m" => Duration::from_secs(60),
             "h" => Duration::from_secs(3600),
             _ => return None,
         };
-        total = total.checked_add(one.checked_mul(number)?)?;
+        total = total.checked_add(factor.checked_mul(number)?)?;
         rest = &rest[unit..];
     }
     (!text.is_empty()).then_some(total)
@@ -46,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_kubectls() {
-        let longest = 100 * 365 * 24 * 3_600_000;
+    fn parses_durations_as_kubectl_does() {
+        let max = 100 * 365 * 24 * 3_600_000;
         let table = [
             ("30", 30_000),
             ("10s", 10_000),
@@ -55,7 +56,7 @@ mod tests {
             ("2h", 7_200_000),
             ("250ms", 250),
             ("0", 0),
-            ("876000h", longest),
+            ("876000h", max),
         ];
         for (text, milliseconds) in table {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");

@@ -1,10 +1,10 @@
-//! What the help and clap's messages say beyond the doc comments.
+//! Adjusts clap's help and error messages.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error};
 
-/// The command under the name a person typed, `oc quay` or `kubectl quay`, in usage and examples alike.
-pub(crate) fn called(command: Command, program: &str) -> Command {
+/// Shows `oc quay` or `kubectl quay`, as it was typed, in usage and examples.
+pub(crate) fn set_bin_name(command: Command, program: &str) -> Command {
     with_examples(command, program).bin_name(program)
 }
 
@@ -18,12 +18,11 @@ fn with_examples(command: Command, program: &str) -> Command {
     }
 }
 
-/// The most edits between a word and the one that was meant, as in oc and kubectl (spf13/cobra
-/// `SuggestionsMinimumDistance`).
+/// The maximum edit distance of a suggestion, as in oc and kubectl (spf13/cobra `SuggestionsMinimumDistance`).
 const MAX_EDITS: usize = 2;
 
-/// The error with the single_suggestion of the words that it suggests, if that is a likely one. clap suggests all that are near, the
-/// single_suggestion last (`did_you_mean` in clap_builder's `src/parser/features/suggestions.rs`).
+/// Reduces the suggestions of an error to the most similar one, or none. clap sorts them by similarity, the best one
+/// last (`did_you_mean` in clap_builder's `src/parser/features/suggestions.rs`).
 pub(crate) fn single_suggestion(mut error: Error) -> Error {
     let kinds = [
         (ContextKind::SuggestedSubcommand, ContextKind::InvalidSubcommand),
@@ -31,22 +30,20 @@ pub(crate) fn single_suggestion(mut error: Error) -> Error {
         (ContextKind::SuggestedValue, ContextKind::InvalidValue),
     ];
     for (suggested, invalid) in kinds {
-        let single_suggestion = match error.get(suggested) {
+        let best = match error.get(suggested) {
             Some(ContextValue::String(word)) => word.clone(),
             Some(ContextValue::Strings(words)) => words.last().cloned().unwrap_or_default(),
             _ => continue,
         };
         let Some(ContextValue::String(typed)) = error.get(invalid) else { continue };
-        if single_suggestion.starts_with(typed.as_str())
-            || edits(typed, &single_suggestion) <= MAX_EDITS
-        {
+        if best.starts_with(typed.as_str()) || edit_distance(typed, &best) <= MAX_EDITS {
             if matches!(error.get(suggested), Some(ContextValue::Strings(_))) {
-                error.insert(suggested, ContextValue::Strings(vec![single_suggestion]));
+                error.insert(suggested, ContextValue::Strings(vec![best]));
             }
         } else {
             error.remove(suggested);
             if suggested == ContextKind::SuggestedArg {
-                // The usage of the command with the argument that is not suggested any more.
+                // The usage of the suggested argument's command.
                 error.remove(ContextKind::SuggestedCommand);
             }
         }
@@ -54,8 +51,8 @@ pub(crate) fn single_suggestion(mut error: Error) -> Error {
     error
 }
 
-/// The Levenshtein distance: how many characters are added, left out or replaced.
-fn edits(from: &str, to: &str) -> usize {
+/// The Levenshtein distance.
+fn edit_distance(from: &str, to: &str) -> usize {
     let to: Vec<_> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (place, from) in from.chars().enumerate() {
@@ -77,8 +74,8 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn usage_and_examples_show_the_name_that_was_typed() {
-        let mut program = called(Cli::command(), "kubectl quay");
+    fn usage_and_examples_show_typed_program_name() {
+        let mut program = set_bin_name(Cli::command(), "kubectl quay");
         program.build();
         let help = program
             .find_subcommand_mut("link")
@@ -93,42 +90,42 @@ mod tests {
     }
 
     #[test]
-    fn of_several_words_that_are_near_the_nearest_is_suggested() {
+    fn suggests_most_similar_word() {
         let error =
             Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(single_suggestion);
-        let said = error.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(said.contains("'status'") && !said.contains("'setup'"), "{said}");
+        let message = error.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains("'status'") && !message.contains("'setup'"), "{message}");
     }
 
     #[test]
-    fn suggests_no_word_that_is_far() {
-        let said = |args: &[&str]| {
+    fn does_not_suggest_dissimilar_word() {
+        let message = |args: &[&str]| {
             let error = Cli::command()
                 .try_get_matches_from([&["oc-quay"], args].concat())
                 .map_err(single_suggestion);
             error.err().map(|error| error.to_string()).unwrap_or_default()
         };
-        assert!(!said(&["login"]).contains("similar"), "{}", said(&["login"]));
-        assert!(said(&["unlnik"]).contains("'unlink'"), "{}", said(&["unlnik"]));
-        assert!(said(&["tear"]).contains("'teardown'"), "{}", said(&["tear"]));
+        assert!(!message(&["linkage"]).contains("similar"), "{}", message(&["linkage"]));
+        assert!(message(&["unlnik"]).contains("'unlink'"), "{}", message(&["unlnik"]));
+        assert!(message(&["tear"]).contains("'teardown'"), "{}", message(&["tear"]));
         assert!(
-            said(&["link", "--dry-rnu"]).contains("'--dry-run'"),
+            message(&["link", "--dry-rnu"]).contains("'--dry-run'"),
             "{}",
-            said(&["link", "--dry-rnu"])
+            message(&["link", "--dry-rnu"])
         );
         assert!(
-            said(&["status", "-o", "jsn"]).contains("'json'"),
+            message(&["status", "-o", "jsn"]).contains("'json'"),
             "{}",
-            said(&["status", "-o", "jsn"])
+            message(&["status", "-o", "jsn"])
         );
     }
 
     #[test]
     fn counts_edits() {
         for (from, to, distance) in
-            [("", "ab", 2), ("link", "link", 0), ("stauts", "status", 2), ("login", "link", 3)]
+            [("", "ab", 2), ("link", "link", 0), ("stauts", "status", 2), ("logout", "link", 5)]
         {
-            assert_eq!(edits(from, to), distance, "{from} {to}");
+            assert_eq!(edit_distance(from, to), distance, "{from} {to}");
         }
     }
 }

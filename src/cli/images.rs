@@ -2,19 +2,28 @@
 
 use clap::Args;
 
+use crate::report::ImagesFormat;
+
 /// `images`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # What is still in OpenShift's own registry
+  # List the images in the internal registry
   oc quay images
 
-  # The list of copies to make, for oc image mirror -f
+  # Print a mapping file for oc image mirror -f
   oc quay images -n shop -o mirror
 
-  # The commands that copy, one for each image
-  oc quay images -n shop --oc-adm")]
+  # Print one copy command for each image
+  oc quay images -n shop -o commands")]
 pub struct Images {
-    /// Print the commands of `oc` that copy the images to Quay
-    #[arg(long)]
-    pub oc_adm: bool,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: ImagesFormat,
 }

@@ -8,25 +8,24 @@ use crate::domain::imports::NamedTag;
 /// `import`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # What Quay has and the image streams of the namespace have not, or not any more
+  # Import tags that are missing or outdated in the image streams
   oc quay import --missing
 
-  # One tag, and keep following it
+  # Import one tag and follow it
   oc quay import app:latest --scheduled
 
-  # Every tag that Quay has of an image stream
+  # Import every tag of an image stream from Quay
   oc quay import app -n shop --yes")]
 pub struct Import {
-    /// Image streams, or single tags of them; without any, every image stream that has a repository
+    /// Image streams or single tags [default: every image stream with a repository]
     #[arg(value_name = "STREAM[:TAG]")]
     pub named: Vec<NamedTag>,
-    /// Only tags that the image stream has not, or of which Quay has another image
+    /// Only tags that are missing in the image stream or have another image in Quay
     #[arg(long)]
     pub missing: bool,
-    /// Have OpenShift ask Quay every 15 minutes from now on, whatever the QuayIntegration says
+    /// Enable scheduled imports (every 15 minutes) for these tags
     #[arg(long)]
     pub scheduled: bool,
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }

@@ -11,7 +11,6 @@ use crate::setup::{
     Approval, ControllerKind, NodeTrust, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes,
 };
 
-/// `setup`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   # Ask step by step; Enter takes the default
@@ -23,37 +22,33 @@ use crate::setup::{
   # The objects, for a Git repository
   oc quay setup --dry-run -o yaml --quay-url https://quay.example.com
 
-  # Only look whether everything is set up
+  # Check whether everything is set up
   oc quay setup --check")]
 pub struct Setup {
-    /// Only look what is set up and what is missing; write nothing
+    /// Only check what is set up and what is missing; write nothing
     #[arg(long, conflicts_with_all = ["dry_run", "yes"])]
     pub check: bool,
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
-    /// Where the token comes from.
     #[command(flatten)]
     pub token: Token,
-    /// The operator.
     #[command(flatten)]
     pub operator: Operator,
-    /// Secret and QuayIntegration.
     #[command(flatten)]
     pub integration: Integration,
 }
 
-/// Where the token for Quay comes from. One that exists is given with `--quay-token-file`.
+/// Source of the token. An existing one is passed with `--quay-token-file`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Token")]
 pub struct Token {
-    /// Sign in as this user and have a token issued (OC_QUAY_USERNAME)
+    /// Sign in as this user and issue a token (OC_QUAY_USERNAME)
     #[arg(long, value_name = "NAME", env = "OC_QUAY_USERNAME", hide_env = true)]
     pub quay_username: Option<String>,
     /// File with the user's password, `-` for stdin (or the password itself in OC_QUAY_PASSWORD)
     #[arg(long, value_name = "FILE", requires = "quay_username")]
     pub quay_password_file: Option<PathBuf>,
-    /// Create the user first: only an empty Quay allows it; an e-mail address comes with it (OC_QUAY_FIRST_USER_EMAIL)
+    /// E-mail address of the first user, which is created; only for an empty Quay (OC_QUAY_FIRST_USER_EMAIL)
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -63,7 +58,7 @@ pub struct Token {
         hide_short_help = true
     )]
     pub first_user_email: Option<String>,
-    /// Sign in with the browser, wait for the token (OC_QUAY_BROWSER)
+    /// Sign in with the browser (OC_QUAY_BROWSER)
     #[arg(
         long,
         conflicts_with = "quay_username",
@@ -75,7 +70,7 @@ pub struct Token {
     /// Print the address instead of opening the browser (OC_QUAY_NO_BROWSER)
     #[arg(long, env = "OC_QUAY_NO_BROWSER", hide_env = true, value_parser = FalseyValueParser::new(), hide_short_help = true)]
     pub no_browser: bool,
-    /// Client ID of an OAuth application that exists (OC_QUAY_CLIENT_ID)
+    /// Client ID of an existing OAuth application (OC_QUAY_CLIENT_ID)
     #[arg(
         long,
         value_name = "ID",
@@ -104,7 +99,7 @@ pub struct Token {
         hide_short_help = true
     )]
     pub token_application: String,
-    /// How long the token lives, such as 8760h; without it, ten years (OC_QUAY_TOKEN_EXPIRY; Quay 3.18 and later)
+    /// Lifetime of the token, such as 8760h [default: ten years] (OC_QUAY_TOKEN_EXPIRY; Quay 3.18 and later)
     #[arg(
         long,
         value_name = "DURATION",
@@ -114,12 +109,12 @@ pub struct Token {
         hide_short_help = true
     )]
     pub token_expiry: Option<Duration>,
-    /// Token scopes: those that the documentation recommends, or the minimum (OC_QUAY_TOKEN_SCOPES)
+    /// Token scopes: those the documentation recommends, or the minimum (OC_QUAY_TOKEN_SCOPES)
     #[arg(
         long,
         value_enum,
         default_value_t = TokenScopes::Default,
-        value_name = "WHICH",
+        value_name = "SCOPES",
         env = "OC_QUAY_TOKEN_SCOPES",
         hide_env = true,
         hide_short_help = true
@@ -127,12 +122,11 @@ pub struct Token {
     pub token_scopes: TokenScopes,
 }
 
-/// The Quay Bridge Operator.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operator")]
 pub struct Operator {
     /// Controller that reconciles linked namespaces [default: operator] (OC_QUAY_CONTROLLER)
-    #[arg(long, value_enum, value_name = "WHICH", env = "OC_QUAY_CONTROLLER", hide_env = true)]
+    #[arg(long, value_enum, value_name = "KIND", env = "OC_QUAY_CONTROLLER", hide_env = true)]
     pub controller: Option<ControllerKind>,
     /// Image of the in-cluster controller [default: the image of this version] (OC_QUAY_CONTROLLER_IMAGE)
     #[arg(
@@ -164,11 +158,11 @@ pub struct Operator {
         hide_short_help = true
     )]
     pub operator_channel: Option<String>,
-    /// Who approves the operator's updates (OC_QUAY_OPERATOR_APPROVAL)
+    /// Approval of the operator's updates (OC_QUAY_OPERATOR_APPROVAL)
     #[arg(
         long,
         value_enum,
-        value_name = "HOW",
+        value_name = "APPROVAL",
         env = "OC_QUAY_OPERATOR_APPROVAL",
         hide_env = true,
         hide_short_help = true
@@ -187,11 +181,10 @@ pub struct Operator {
     pub operator_timeout: Duration,
 }
 
-/// Secret, QuayIntegration, the role of projects' users, node trust and the first namespaces.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Integration")]
 pub struct Integration {
-    /// Name of the Secret with the token (OC_QUAY_SECRET_NAME); quay-integration if nothing says otherwise
+    /// Name of the Secret with the token [default: quay-integration] (OC_QUAY_SECRET_NAME)
     #[arg(
         long,
         value_name = "NAME",
@@ -200,7 +193,7 @@ pub struct Integration {
         hide_short_help = true
     )]
     pub secret_name: Option<String>,
-    /// Namespace of that Secret (OC_QUAY_SECRET_NAMESPACE); openshift-operators if nothing says otherwise
+    /// Namespace of that Secret [default: openshift-operators] (OC_QUAY_SECRET_NAMESPACE)
     #[arg(
         long,
         value_name = "NAME",
@@ -209,7 +202,7 @@ pub struct Integration {
         hide_short_help = true
     )]
     pub secret_namespace: Option<String>,
-    /// Key of the token in that Secret (OC_QUAY_SECRET_KEY); the operator reads no other than `token`
+    /// Key of the token in that Secret (OC_QUAY_SECRET_KEY); the operator reads only `token`
     #[arg(
         long,
         value_name = "KEY",
@@ -218,13 +211,13 @@ pub struct Integration {
         hide_short_help = true
     )]
     pub secret_key: Option<String>,
-    /// Replace another token that the Secret holds (OC_QUAY_REPLACE_TOKEN)
+    /// Replace a different token in the Secret (OC_QUAY_REPLACE_TOKEN)
     #[arg(long, env = "OC_QUAY_REPLACE_TOKEN", hide_env = true, value_parser = FalseyValueParser::new(), hide_short_help = true)]
     pub replace_token: bool,
-    /// With -o yaml: an ExternalSecret for this store and key in the Secret's place
+    /// With -o yaml: an ExternalSecret for this store and key instead of the Secret
     #[arg(long, value_name = "STORE/KEY", value_parser = store_and_key, requires = "dry_run", hide_short_help = true)]
     pub external_secret: Option<(String, String)>,
-    /// Have OpenShift follow imported tags (OC_QUAY_SCHEDULED_IMPORT)
+    /// Enable scheduled image imports (OC_QUAY_SCHEDULED_IMPORT)
     #[arg(
         long,
         num_args = 0..=1,
@@ -235,7 +228,7 @@ pub struct Integration {
         hide_short_help = true
     )]
     pub scheduled_import: Option<bool>,
-    /// The only namespaces to link; may be repeated (OC_QUAY_ALLOW)
+    /// Link only these namespaces; can be repeated (OC_QUAY_ALLOW)
     #[arg(
         long,
         value_name = "NAMESPACE",
@@ -244,7 +237,7 @@ pub struct Integration {
         hide_env = true
     )]
     pub allow: Option<Vec<String>>,
-    /// Namespaces never to link; may be repeated (OC_QUAY_DENY)
+    /// Never link these namespaces; can be repeated (OC_QUAY_DENY)
     #[arg(
         long,
         value_name = "NAMESPACE",
@@ -253,7 +246,7 @@ pub struct Integration {
         hide_env = true
     )]
     pub deny: Option<Vec<String>>,
-    /// Take over what others made: organizations that carry the mark of another cluster, and objects in the place of the bridge's
+    /// Adopt organizations of other clusters, and existing objects with the names of the controller's
     #[arg(long, hide_short_help = true)]
     pub adopt: bool,
     /// Let users of projects see which Quay the cluster uses: ClusterRole oc-quay-user (OC_QUAY_USER_ROLE)
@@ -267,10 +260,10 @@ pub struct Integration {
         hide_short_help = true
     )]
     pub user_role: Option<bool>,
-    /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)
-    #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_NODE_TRUST", hide_env = true)]
+    /// Configure nodes to trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)
+    #[arg(long, value_enum, value_name = "ACTION", env = "OC_QUAY_NODE_TRUST", hide_env = true)]
     pub node_trust: Option<NodeTrust>,
-    /// Namespaces to link in the end, or none; may be repeated (OC_QUAY_LINK)
+    /// Namespaces to link at the end, or none; can be repeated (OC_QUAY_LINK)
     #[arg(
         long,
         value_name = "NAMESPACE",
@@ -281,21 +274,19 @@ pub struct Integration {
     pub link: Option<Vec<String>>,
 }
 
-/// `teardown`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # See what would be taken back
+  # Show what would be removed
   oc quay teardown --dry-run
 
-  # Take the integration out of the cluster; organizations and images stay in Quay
+  # Remove the integration from the cluster; organizations and images are kept in Quay
   oc quay teardown")]
 pub struct Teardown {
-    /// How to go about it.
     #[command(flatten)]
     pub changing: ChangeArgs,
 }
 
-/// `STORE/KEY`; the key may have slashes itself.
+/// `STORE/KEY`; the key can contain slashes.
 fn store_and_key(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((store, key)) if !store.is_empty() && !key.is_empty() => {
@@ -310,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_named_with_the_key_in_it() {
+    fn splits_store_and_key_at_first_slash() {
         assert_eq!(store_and_key("vault/quay/token"), Ok(("vault".into(), "quay/token".into())));
         for text in ["", "vault", "/key", "vault/"] {
             assert!(store_and_key(text).is_err(), "{text}");

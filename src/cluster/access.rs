@@ -1,4 +1,4 @@
-//! What the user may do, asked before anything is promised.
+//! Access reviews: the permissions of the user, checked before a change is planned.
 
 use std::fmt;
 
@@ -13,18 +13,18 @@ use super::error::ClusterError;
 use super::resources::ACCESS_REVIEWS;
 use crate::domain::snapshot::Observed;
 
-/// A right to do something with a kind of objects, or with one of them.
+/// A permission, as in `spec.resourceAttributes` of a SelfSubjectAccessReview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceAttributes {
     /// `get`, `list`, `create`, `patch` or `delete`.
     pub verb: &'static str,
     /// The API group; empty for the core.
     pub group: &'static str,
-    /// The kind in the plural, as in the path.
+    /// The plural name of the kind, as in its path.
     pub resource: &'static str,
-    /// The namespace; none for all of them and for what is in none.
+    /// None for all namespaces and for cluster-scoped kinds.
     pub namespace: Option<String>,
-    /// The object; none for any.
+    /// None for any object of the kind.
     pub name: Option<String>,
 }
 
@@ -41,37 +41,38 @@ struct AccessReviewStatus {
 }
 
 impl Cluster {
-    /// Those of the `rights` that the user lacks, in their order; one question each, at once.
-    pub async fn lacking(
+    /// The `permissions` that the user lacks, in their order. One review each, concurrently.
+    pub async fn missing_permissions(
         &self,
-        rights: &[ResourceAttributes],
+        permissions: &[ResourceAttributes],
     ) -> Observed<Vec<ResourceAttributes>> {
-        let allowed = try_join_all(rights.iter().map(|right| self.may(right))).await?;
-        Ok(rights
+        let allowed =
+            try_join_all(permissions.iter().map(|permission| self.is_allowed(permission))).await?;
+        Ok(permissions
             .iter()
             .zip(allowed)
             .filter(|(_, allowed)| !allowed)
-            .map(|(right, _)| right.clone())
+            .map(|(permission, _)| permission.clone())
             .collect())
     }
 
-    async fn may(&self, right: &ResourceAttributes) -> Result<bool, ClusterError> {
+    async fn is_allowed(&self, permission: &ResourceAttributes) -> Result<bool, ClusterError> {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": {
-                "verb": right.verb,
-                "group": right.group,
-                "resource": right.resource,
-                "namespace": right.namespace.as_deref().unwrap_or_default(),
-                "name": right.name.as_deref().unwrap_or_default(),
+                "verb": permission.verb,
+                "group": permission.group,
+                "resource": permission.resource,
+                "namespace": permission.namespace.as_deref().unwrap_or_default(),
+                "name": permission.name.as_deref().unwrap_or_default(),
             } },
         });
         let request = Request::new(ACCESS_REVIEWS.path(None))
             .create(&PostParams::default(), review.to_string().into());
-        let answer: AccessReview =
-            self.send(&format!("find out whether the user may {right}"), request).await?;
-        Ok(answer.status.allowed)
+        let review: AccessReview =
+            self.send(&format!("check permission to {permission}"), request).await?;
+        Ok(review.status.allowed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading every namespace at once: lists of the whole cluster, none per namespace.
+//! Reads all namespaces with cluster-wide lists, instead of one list per namespace.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::builds::{StoredBuild, StoredBuildConfig};
 use super::client::Cluster;
-use super::read::{BuildsMode, NamespaceResources, login_secrets, not_wanted};
+use super::read::{BuildsMode, NamespaceResources, not_requested, registry_secrets};
 use super::resources::{
     self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS,
 };
@@ -18,7 +18,7 @@ use crate::domain::snapshot::{
 
 type ByNamespace<T> = Observed<HashMap<String, Vec<T>>>;
 
-/// The cluster's side of every namespace, each kind read or unread by itself.
+/// Objects by namespace. Each kind can be unreadable independently of the others.
 #[derive(Debug)]
 pub struct ClusterResources {
     service_accounts: ByNamespace<ServiceAccount>,
@@ -29,7 +29,7 @@ pub struct ClusterResources {
 }
 
 impl ClusterResources {
-    /// Takes out what was read of a namespace; a second time there is nothing left of it.
+    /// Moves the objects of a namespace out; a second call returns empty lists.
     pub fn take(&mut self, name: &str, namespace: Namespace) -> NamespaceResources {
         NamespaceResources {
             name: name.to_owned(),
@@ -51,9 +51,9 @@ fn take<T>(part: &mut ByNamespace<T>, namespace: &str) -> Observed<Vec<T>> {
 }
 
 impl Cluster {
-    /// Reads the service accounts, secrets with logins, image streams and builds of all namespaces, page by page, keeping
-    /// only what the domain needs of each.
-    pub async fn all_parts(&self, builds: BuildsMode) -> ClusterResources {
+    /// Reads the service accounts, registry secrets, image streams and builds of all namespaces,
+    /// page by page, and keeps only the fields that the domain needs.
+    pub async fn all_resources(&self, builds: BuildsMode) -> ClusterResources {
         let everything = ListParams::default();
         let (service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.by_namespace(
@@ -61,7 +61,7 @@ impl Cluster {
                 everything.clone(),
                 |object: &mut resources::ServiceAccount| &mut object.metadata
             ),
-            self.by_namespace(&SECRETS, login_secrets(), |object: &mut resources::Secret| {
+            self.by_namespace(&SECRETS, registry_secrets(), |object: &mut resources::Secret| {
                 &mut object.metadata
             }),
             self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut resources::ImageStream| {
@@ -70,8 +70,8 @@ impl Cluster {
             async {
                 match builds {
                     BuildsMode::Read => join!(self.all_build_configs(), self.all_builds()),
-                    BuildsMode::Configs => (self.all_build_configs().await, Err(not_wanted())),
-                    BuildsMode::Leave => (Err(not_wanted()), Err(not_wanted())),
+                    BuildsMode::Configs => (self.all_build_configs().await, Err(not_requested())),
+                    BuildsMode::Leave => (Err(not_requested()), Err(not_requested())),
                 }
             },
         );
@@ -104,6 +104,6 @@ impl Cluster {
             let namespace = std::mem::take(&mut meta(&mut object).namespace);
             found.entry(namespace).or_default().push(object.into());
         };
-        Ok(self.each(kind, None, params, add).await?)
+        Ok(self.fold_list(kind, None, params, add).await?)
     }
 }

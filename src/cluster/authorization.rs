@@ -1,7 +1,8 @@
-//! What a request to the cluster shows of the user: a token, a name and a password, or what a credential plugin answers.
+//! Credentials of the kubeconfig's user: a token, user name and password, or a credential plugin.
 //!
-//! kube runs a plugin three times to connect, waits for it for ever, loses its name, and panics over a token with a line
-//! break (kube-client 5.0 `client/auth/mod.rs` and `client/builder.rs`), so this is not left to it.
+//! Not left to kube (kube-client 5.0 `client/auth/mod.rs`, `client/builder.rs`): it runs a plugin
+//! three times per connection, without a timeout and without its name in errors, and panics on a
+//! token with a line break.
 
 use std::env;
 use std::fmt;
@@ -32,55 +33,47 @@ use super::kubeconfig::{Cluster, Exec};
 use crate::tls::Identity;
 use crate::ui::printable_line;
 
-/// How long a token that was read from a file is good; client-go's period (`transport/token_source.go`).
+/// client-go's refresh period of a token file (`transport/token_source.go`).
 const TOKEN_FILE_PERIOD: Duration = Duration::from_secs(60);
 
-/// How long a plugin may take, and how long at a terminal, where a person may be logging in.
+/// Timeouts of a plugin; at a terminal the user may be logging in.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const INTERACTIVE_PLUGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// How often it is looked whether a plugin has ended.
 const PLUGIN_POLL: Duration = Duration::from_millis(10);
 
-/// The largest answer of a plugin that is read.
 const MAX_PLUGIN_ANSWER_BYTES: u64 = 1 << 20;
 
-/// How long before its end a plugin's answer is asked for again.
+/// The output of a plugin is renewed this long before it expires.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 
-/// The versions of the plugin's protocol (`apiVersions` in client-go's `plugin/pkg/client/auth/exec/exec.go`).
+/// `apiVersions` in client-go's `plugin/pkg/client/auth/exec/exec.go`.
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1_BETA: &str = "client.authentication.k8s.io/v1beta1";
 
-/// What a user shows in a request.
 #[derive(Clone)]
 pub(super) enum Authorization {
-    /// Nothing, or nothing that concerns requests.
     None,
-    /// The same in each request.
     Fixed(HeaderValue),
-    /// A token in a file, which is read again now and then; while it cannot be, what was read last.
     File(TokenFile),
-    /// What a plugin answers.
     Plugin(Plugin),
 }
 
-/// A file with a token.
 #[derive(Clone)]
 pub(super) struct TokenFile {
     path: PathBuf,
     last: HeaderValue,
 }
 
-/// Why there are no credentials: a sentence that quotes none.
+/// Its text never quotes a credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct CredentialsError(pub(super) String);
 
 impl Authorization {
-    /// A token, or the one in a file. Of both, client-go takes the file's as long as it can be read
+    /// A token, or the token in a file. Like client-go, prefers a readable file
     /// (`NewBearerAuthWithRefreshRoundTripper`).
-    pub(super) fn of_token(token: Option<&SecretString>, file: &str) -> Result<Self, String> {
+    pub(super) fn from_token(token: Option<&SecretString>, file: &str) -> Result<Self, String> {
         let fixed =
             token.map(|token| bearer(token.expose_secret(), "its user's token")).transpose()?;
         if file.is_empty() {
@@ -100,11 +93,11 @@ impl Authorization {
             "Basic {}",
             STANDARD.encode(format!("{username}:{password}"))
         ));
-        // Base64 can always stand there.
+        // Base64 is always a valid header value.
         header.map_or(Self::None, |header| Self::Fixed(sensitive(header)))
     }
 
-    /// The header of the first request, if no plugin has to be asked for it.
+    /// None for a plugin.
     #[cfg(test)]
     pub(super) fn header(&self) -> Option<&HeaderValue> {
         match self {
@@ -121,17 +114,15 @@ fn sensitive(mut header: HeaderValue) -> HeaderValue {
     header
 }
 
-/// A token as it goes into a request. `what` says whose it is.
-fn bearer(token: &str, what: &str) -> Result<HeaderValue, String> {
+fn bearer(token: &str, source: &str) -> Result<HeaderValue, String> {
     let header = HeaderValue::from_str(&format!("Bearer {token}")).map(sensitive);
-    header
-        .map_err(|_| format!("{what} holds a line break or another character that cannot be sent"))
+    header.map_err(|_| format!("{source} contains a line break or another invalid character"))
 }
 
 fn read_token(path: &Path) -> Result<HeaderValue, String> {
     let shown = printable_line(&path.display().to_string());
     let content = fs::read_to_string(path)
-        .map_err(|error| format!("its token file {shown} cannot be read: {error}"))?;
+        .map_err(|error| format!("failed to read its token file {shown}: {error}"))?;
     let content = SecretString::from(content);
     match content.expose_secret().trim() {
         "" => Err(format!("its token file {shown} is empty")),
@@ -139,15 +130,13 @@ fn read_token(path: &Path) -> Result<HeaderValue, String> {
     }
 }
 
-/// A credential plugin.
 #[derive(Clone)]
 pub(super) struct Plugin {
     exec: Exec,
-    /// What it is told about the cluster, if it wants to know.
+    /// `spec.cluster` of the ExecCredential that the plugin receives (`provideClusterInfo`).
     cluster: Option<Value>,
 }
 
-/// What a plugin answered.
 #[derive(Clone)]
 pub(super) struct PluginOutput {
     pub(super) header: Option<HeaderValue>,
@@ -156,7 +145,7 @@ pub(super) struct PluginOutput {
 }
 
 impl PluginOutput {
-    fn is_good(&self) -> bool {
+    fn is_valid(&self) -> bool {
         self.expires.is_none_or(|expires| Timestamp::now() + EXPIRY_MARGIN < expires)
     }
 }
@@ -179,11 +168,11 @@ struct Status {
 }
 
 impl Plugin {
-    /// What client-go refuses in a plugin.
+    /// Validates a plugin as client-go does.
     pub(super) fn check(exec: &Exec) -> Result<(), String> {
         if !matches!(exec.api_version.as_str(), V1 | V1_BETA) {
             return Err(format!(
-                "its credential plugin has apiVersion {:?}: {V1} and {V1_BETA} can be used",
+                "invalid apiVersion {:?} of its credential plugin: expected {V1} or {V1_BETA}",
                 exec.api_version
             ));
         }
@@ -192,17 +181,17 @@ impl Plugin {
             "" if exec.api_version == V1_BETA => Ok(()),
             "" => Err("its credential plugin has no interactiveMode".into()),
             other => Err(format!(
-                "its credential plugin has interactiveMode {other:?}: use Never, IfAvailable or Always"
+                "invalid interactiveMode {other:?} of its credential plugin: expected Never, IfAvailable or Always"
             )),
         }
     }
 
     pub(super) fn new(exec: Exec, cluster: &Cluster, config: &Config) -> Self {
-        let told = || {
-            let mut told = json!({ "server": cluster.server, "config": cluster.plugin_config() });
-            if let (Value::Object(told), Some(authorities)) = (&mut told, &config.root_cert) {
+        let cluster_info = || {
+            let mut info = json!({ "server": cluster.server, "config": cluster.plugin_config() });
+            if let (Value::Object(info), Some(authorities)) = (&mut info, &config.root_cert) {
                 let pem: String = authorities.iter().map(|der| pem(der)).collect();
-                told.insert("certificate-authority-data".into(), json!(STANDARD.encode(pem)));
+                info.insert("certificate-authority-data".into(), json!(STANDARD.encode(pem)));
             }
             let optional = [
                 ("tls-server-name", config.tls_server_name.clone().map(Value::from)),
@@ -219,32 +208,31 @@ impl Plugin {
                     Some(cluster.disable_compression).filter(|on| *on).map(Value::from),
                 ),
             ];
-            if let Value::Object(told) = &mut told {
-                told.extend(
+            if let Value::Object(info) = &mut info {
+                info.extend(
                     optional
                         .into_iter()
                         .filter_map(|(name, value)| Some((name.to_owned(), value?))),
                 );
             }
-            told
+            info
         };
-        let cluster = exec.provide_cluster_info.then(told);
+        let cluster = exec.provide_cluster_info.then(cluster_info);
         Self { exec, cluster }
     }
 
-    /// What it is, as the kubeconfig has it.
     #[cfg(test)]
     pub(super) fn exec(&self) -> &Exec {
         &self.exec
     }
 
-    /// Whether it may talk with the person: as client-go decides it (`isInteractive` in `exec.go`).
+    /// As in `isInteractive` of client-go's `exec.go`.
     fn is_interactive(&self) -> Result<bool, String> {
         let is_terminal = std::io::stdin().is_terminal();
         match self.exec.interactive_mode.as_str() {
             "Never" => Ok(false),
             "Always" if !is_terminal => Err(format!(
-                "credential plugin {} has to ask, and stdin is no terminal",
+                "credential plugin {} requires a terminal, but stdin is not a terminal",
                 self.name()
             )),
             _ => Ok(is_terminal),
@@ -255,12 +243,11 @@ impl Plugin {
         printable_line(&self.exec.command)
     }
 
-    /// Runs it, on a thread that may block.
-    pub(super) async fn ask(&self) -> Result<PluginOutput, CredentialsError> {
+    pub(super) async fn request_credentials(&self) -> Result<PluginOutput, CredentialsError> {
         let plugin = self.clone();
-        let asked = tokio::task::spawn_blocking(move || plugin.run()).await;
-        asked
-            .unwrap_or_else(|_| Err("the credential plugin could not be run".into()))
+        let output = tokio::task::spawn_blocking(move || plugin.run()).await;
+        output
+            .unwrap_or_else(|_| Err("failed to run the credential plugin".into()))
             .map_err(CredentialsError)
     }
 
@@ -270,15 +257,15 @@ impl Plugin {
         if let (Value::Object(spec), Some(cluster)) = (&mut spec, &self.cluster) {
             spec.insert("cluster".into(), cluster.clone());
         }
-        let told =
+        let exec_info =
             json!({ "apiVersion": self.exec.api_version, "kind": "ExecCredential", "spec": spec });
         let mut command = Command::new(executable(&self.exec.command));
         command
             .args(&self.exec.args)
             .envs(self.exec.env.iter().map(|variable| (&variable.name, &variable.value)))
-            .env("KUBERNETES_EXEC_INFO", told.to_string())
+            .env("KUBERNETES_EXEC_INFO", exec_info.to_string())
             .stdin(if is_interactive { Stdio::inherit() } else { Stdio::null() })
-            // What it has to say to the person.
+            // Prompts of the plugin.
             .stderr(Stdio::inherit())
             .stdout(Stdio::piped());
         let limit = if std::io::stdin().is_terminal() {
@@ -289,7 +276,7 @@ impl Plugin {
         self.read_answer(&self.output(command, limit)?)
     }
 
-    /// What it prints. A plugin's own words are not quoted: they may be credentials.
+    /// Captures stdout. It is never quoted: it may contain credentials.
     fn output(&self, mut command: Command, limit: Duration) -> Result<SecretSlice<u8>, String> {
         let name = self.name();
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
@@ -298,7 +285,7 @@ impl Plugin {
             thread::spawn(move || {
                 let mut content = Vec::new();
                 let read = stdout.take(MAX_PLUGIN_ANSWER_BYTES).read_to_end(&mut content);
-                // The receiver is gone if it took too long.
+                // The receiver is dropped after a timeout.
                 let _ = send.send(read.map(|_| content));
             });
         }
@@ -308,7 +295,7 @@ impl Plugin {
                 Ok(Some(status)) => break status,
                 Ok(None) if Instant::now() < deadline => thread::sleep(PLUGIN_POLL),
                 _ => {
-                    // It may have ended by now.
+                    // It might have ended already.
                     let _ = child.kill();
                     let _ = child.wait();
                     return Err(format!(
@@ -323,7 +310,7 @@ impl Plugin {
         }
         match printed.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Ok(content)) => Ok(content.into()),
-            _ => Err(format!("the answer of credential plugin {name} could not be read")),
+            _ => Err(format!("failed to read the output of credential plugin {name}")),
         }
     }
 
@@ -336,42 +323,44 @@ impl Plugin {
                 let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
                 format!("credential plugin {name} is not installed{hint}")
             }
-            _ => format!("credential plugin {name} could not be started: {error}"),
+            _ => format!("failed to start credential plugin {name}: {error}"),
         }
     }
 
     fn read_answer(&self, printed: &SecretSlice<u8>) -> Result<PluginOutput, String> {
         let name = self.name();
-        let wrong = |problem: &str| {
-            format!("the answer of credential plugin {name} cannot be used: {problem}")
-        };
-        // Some plugins write YAML, which client-go takes as well.
+        let invalid =
+            |problem: &str| format!("invalid output of credential plugin {name}: {problem}");
+        // Some plugins write YAML, which client-go accepts.
         let answer: ExecCredential = serde_saphyr::from_slice(printed.expose_secret())
-            .map_err(|_| wrong("it is no ExecCredential"))?;
+            .map_err(|_| invalid("it is not an ExecCredential"))?;
         if answer.kind.as_deref() != Some("ExecCredential")
             || answer.api_version.as_ref() != Some(&self.exec.api_version)
         {
-            return Err(wrong(&format!("it is no ExecCredential of {}", self.exec.api_version)));
+            return Err(invalid(&format!(
+                "it is not an ExecCredential of {}",
+                self.exec.api_version
+            )));
         }
-        let status = answer.status.ok_or_else(|| wrong("it has no status"))?;
-        let given =
+        let status = answer.status.ok_or_else(|| invalid("it has no status"))?;
+        let non_empty =
             |value: Option<SecretString>| value.filter(|value| !value.expose_secret().is_empty());
-        let token = given(status.token);
+        let token = non_empty(status.token);
         let certificate =
             status.client_certificate_data.filter(|certificate| !certificate.is_empty());
-        let identity = match (certificate, given(status.client_key_data)) {
+        let identity = match (certificate, non_empty(status.client_key_data)) {
             (Some(certificate), Some(key)) => {
                 let key = key.expose_secret().as_bytes().to_vec().into();
                 Some(
                     Identity::from_pem(certificate.as_bytes(), &key)
-                        .map_err(|problem| wrong(&problem))?,
+                        .map_err(|problem| invalid(&problem))?,
                 )
             }
             (None, None) => None,
-            _ => return Err(wrong("it has a certificate or a key, and not both")),
+            _ => return Err(invalid("it has either a certificate or a key: both are required")),
         };
         if token.is_none() && identity.is_none() {
-            return Err(wrong("it has neither a token nor a certificate with its key"));
+            return Err(invalid("it has neither a token nor a certificate with its key"));
         }
         let expires = status
             .expiration_timestamp
@@ -382,15 +371,15 @@ impl Plugin {
             header: token
                 .map(|token| bearer(token.expose_secret(), "its token"))
                 .transpose()
-                .map_err(|problem| wrong(&problem))?,
+                .map_err(|problem| invalid(&problem))?,
             identity,
-            expires: expires.map_err(|_| wrong("its expirationTimestamp is no time"))?,
+            expires: expires.map_err(|_| invalid("its expirationTimestamp is not a time"))?,
         })
     }
 }
 
-/// A command as it can be started. Windows looks in `PATH` for `.exe` alone, unless it is told another of the endings that
-/// `PATHEXT` lists, such as that of `gcloud.cmd`.
+/// Windows searches `PATH` for `.exe` only, unless the command has one of the extensions in
+/// `PATHEXT`, such as `gcloud.cmd`.
 fn executable(command: &str) -> PathBuf {
     let path = PathBuf::from(command);
     if !cfg!(windows) || path.extension().is_some() {
@@ -420,7 +409,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
 }
 
-/// Puts the credentials into each request. Clones share what was found out.
+/// Adds the `Authorization` header to requests. Clones share the cached credentials.
 #[derive(Clone)]
 pub(super) struct Authorizer(Arc<Shared>);
 
@@ -431,7 +420,7 @@ enum Shared {
 }
 
 impl Authorizer {
-    /// `answer` is what a plugin answered first.
+    /// `answer` is the first output of a plugin.
     pub(super) fn new(credentials: Authorization, answer: Option<PluginOutput>) -> Self {
         Self(Arc::new(match (credentials, answer) {
             (Authorization::File(TokenFile { path, last }), _) => {
@@ -458,8 +447,8 @@ impl Authorizer {
             }
             Shared::Plugin { plugin, last } => {
                 let mut last = last.lock().await;
-                if !last.is_good() {
-                    *last = plugin.ask().await?;
+                if !last.is_valid() {
+                    *last = plugin.request_credentials().await?;
                 }
                 Ok(last.header.clone())
             }
@@ -501,14 +490,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_file_may_end_in_a_line_break_and_goes_before_the_token() {
+    fn prefers_trimmed_token_file_to_token() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token").display().to_string();
         let token = SecretString::from("inline");
         let header = |token: Option<&SecretString>| {
-            Authorization::of_token(token, &file).map(|found| found.header().cloned())
+            Authorization::from_token(token, &file).map(|found| found.header().cloned())
         };
-        assert!(header(None).unwrap_err().contains("cannot be read"));
+        assert!(header(None).unwrap_err().contains("failed to read"));
         assert_eq!(header(Some(&token)).unwrap().unwrap(), "Bearer inline");
         fs::write(&file, "  from-file \n").unwrap();
         assert_eq!(header(None).unwrap().unwrap(), "Bearer from-file");
@@ -516,12 +505,12 @@ mod tests {
         fs::write(&file, "\n").unwrap();
         assert!(header(None).unwrap_err().ends_with("is empty"));
         fs::write(&file, "two\nlines\n").unwrap();
-        assert!(header(None).unwrap_err().contains("cannot be sent"));
+        assert!(header(None).unwrap_err().contains("invalid character"));
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_plugin_that_does_not_answer_is_ended() {
+    fn kills_plugin_after_timeout() {
         let exec = Exec { command: "sleep".into(), ..Exec::default() };
         let plugin = Plugin { exec, cluster: None };
         let mut command = Command::new("sleep");
@@ -531,10 +520,10 @@ mod tests {
     }
 
     #[test]
-    fn windows_endings_are_those_of_pathext() {
+    fn finds_command_by_windows_pathext() {
         let folders = [PathBuf::from("/a"), PathBuf::from("/b")];
-        let found = |there: &str| {
-            with_ending("gcloud", &folders, ".EXE;.CMD", |path| path == Path::new(there))
+        let found = |existing: &str| {
+            with_ending("gcloud", &folders, ".EXE;.CMD", |path| path == Path::new(existing))
         };
         assert_eq!(found("/b/gcloud.CMD"), Some("/b/gcloud.CMD".into()));
         assert_eq!(found("/b/gcloud"), None);

@@ -1,4 +1,4 @@
-//! Builds and BuildConfigs, as the API server holds them and as the domain needs them.
+//! Builds and BuildConfigs: conversion from the API, reads and edits.
 
 use kube::api::ListParams;
 use serde::Deserialize;
@@ -55,14 +55,14 @@ struct Pushed {
 
 impl From<StoredBuildConfig> for BuildConfig {
     fn from(StoredBuildConfig { metadata, spec }: StoredBuildConfig) -> Self {
-        let kept = |text: &String| serde_json::from_str(text).map_err(|error| error.to_string());
+        let parse = |text: &String| serde_json::from_str(text).map_err(|error| error.to_string());
         Self {
-            former: metadata.annotation(ORIGINAL_OUTPUT_ANNOTATION).map(kept),
+            former: metadata.annotation(ORIGINAL_OUTPUT_ANNOTATION).map(parse),
             owner: metadata.owner(),
             name: metadata.name,
             resource_version: metadata.resource_version,
             output: RawOutput::deserialize(&spec["output"]).unwrap_or_default(),
-            // One that makes no sense has no strategy that we know, which the rule leaves alone.
+            // An invalid spec has no known strategy, so the rewrite rule skips it.
             spec: CommonSpec::deserialize(&spec).unwrap_or_default(),
         }
     }
@@ -71,13 +71,13 @@ impl From<StoredBuildConfig> for BuildConfig {
 impl From<StoredBuild> for Build {
     fn from(StoredBuild { metadata, spec, status }: StoredBuild) -> Self {
         let time = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let says = |annotation: &str| {
+        let is_set = |annotation: &str| {
             metadata.annotation(annotation).is_some_and(|value| value == MANAGED)
         };
         let note = |text: &String| ImportNote::parse(text, &metadata.uid);
         Self {
-            managed: says(MANAGED_ANNOTATION),
-            imported: says(IMPORTED_ANNOTATION),
+            managed: is_set(MANAGED_ANNOTATION),
+            imported: is_set(IMPORTED_ANNOTATION),
             import_note: metadata
                 .annotation(IMPORT_ANNOTATION)
                 .map_or_else(ImportNote::default, note),
@@ -107,13 +107,13 @@ impl Cluster {
             .await?)
     }
 
-    /// Notes on a build that its image was imported, and answers what it is then; none if it is gone. Once a BuildConfig is
-    /// made again, its builds have the names of earlier ones, which only their uids tell apart.
+    /// Annotates a build as imported and returns it; none if it was deleted. The `uid`
+    /// distinguishes builds of the same name after a BuildConfig is recreated.
     ///
     /// # Errors
-    /// Also when it was made again meanwhile, or its strategy is not one that we may create: OpenShift asks for that right at
-    /// every change of a build.
-    pub async fn note_imported(
+    /// Also if the build was recreated, or if the user is not allowed to create builds of its
+    /// strategy: OpenShift checks that permission at every update.
+    pub async fn annotate_imported(
         &self,
         namespace: &str,
         name: &str,
@@ -128,19 +128,24 @@ impl Cluster {
         .await
     }
 
-    /// Notes on a build how far its import is, and answers what the build is then; none if it is gone.
+    /// Annotates a build with the progress of its import and returns it; none if it was deleted.
     ///
     /// # Errors
-    /// As [`Cluster::note_imported`].
-    pub async fn note_import(
+    /// As [`Cluster::annotate_imported`].
+    pub async fn annotate_import(
         &self,
         namespace: &str,
         name: &str,
         uid: &str,
         note: ImportNote,
     ) -> Result<Option<Build>, ClusterError> {
-        self.annotate_build(namespace, name, uid, &json!({ IMPORT_ANNOTATION: note.written(uid) }))
-            .await
+        self.annotate_build(
+            namespace,
+            name,
+            uid,
+            &json!({ IMPORT_ANNOTATION: note.to_annotation(uid) }),
+        )
+        .await
     }
 
     async fn annotate_build(
@@ -157,10 +162,10 @@ impl Cluster {
         }
     }
 
-    /// Has a BuildConfig push to an image, with a secret, and keeps on it where it pushed before.
+    /// Sets the output of a BuildConfig and saves the original output in an annotation.
     ///
     /// # Errors
-    /// Also when it was changed meanwhile.
+    /// Also on a conflict.
     pub async fn rewrite_build_config(
         &self,
         namespace: &str,
@@ -168,18 +173,21 @@ impl Cluster {
         version: &str,
         former: &OriginalOutput,
     ) -> Result<(), ClusterError> {
-        let kept = json!(former).to_string();
-        let to =
-            instead_of(&former.output.to, json!({ "kind": "DockerImage", "name": former.image }));
-        let push_secret = instead_of(&former.output.push_secret, json!({ "name": former.secret }));
-        let patch = output_patch(version, &json!(kept), &to, &push_secret);
+        let original = json!(former).to_string();
+        let to = replacement_patch(
+            &former.output.to,
+            json!({ "kind": "DockerImage", "name": former.image }),
+        );
+        let push_secret =
+            replacement_patch(&former.output.push_secret, json!({ "name": former.secret }));
+        let patch = output_patch(version, &json!(original), &to, &push_secret);
         self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
     }
 
-    /// Puts the output of a BuildConfig back as it was.
+    /// Restores the original output of a BuildConfig.
     ///
     /// # Errors
-    /// Also when it was changed meanwhile.
+    /// Also on a conflict.
     pub async fn restore_build_config(
         &self,
         namespace: &str,
@@ -187,30 +195,29 @@ impl Cluster {
         version: &str,
         output: &RawOutput,
     ) -> Result<(), ClusterError> {
-        let to = instead_of(&json!({ "kind": "", "name": "" }), output.to.clone());
-        let push_secret = instead_of(&json!({ "name": "" }), output.push_secret.clone());
+        let to = replacement_patch(&json!({ "kind": "", "name": "" }), output.to.clone());
+        let push_secret = replacement_patch(&json!({ "name": "" }), output.push_secret.clone());
         let patch = output_patch(version, &Value::Null, &to, &push_secret);
         self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
     }
 
-    /// The builds of a namespace; none where the cluster has no such kind.
+    /// Empty if the cluster does not serve builds.
     ///
     /// # Errors
-    /// When they cannot be read.
     pub async fn builds(&self, namespace: &str) -> Observed<Vec<Build>> {
         Ok(self.list::<StoredBuild, _>(&BUILDS, Some(namespace), ListParams::default()).await?)
     }
 }
 
-fn output_patch(version: &str, kept: &Value, to: &Value, push_secret: &Value) -> Value {
+fn output_patch(version: &str, original: &Value, to: &Value, push_secret: &Value) -> Value {
     json!({
-        "metadata": { "resourceVersion": version, "annotations": { ORIGINAL_OUTPUT_ANNOTATION: kept } },
+        "metadata": { "resourceVersion": version, "annotations": { ORIGINAL_OUTPUT_ANNOTATION: original } },
         "spec": { "output": { "to": to, "pushSecret": push_secret } },
     })
 }
 
-/// An object as a merge patch (RFC 7396) that leaves nothing of the one before it.
-fn instead_of(before: &Value, after: Value) -> Value {
+/// A merge patch (RFC 7396) that replaces the object `before`, including its other keys.
+fn replacement_patch(before: &Value, after: Value) -> Value {
     let Value::Object(mut after) = after else { return after };
     for key in before.as_object().into_iter().flat_map(|before| before.keys()) {
         after.entry(key).or_insert(Value::Null);
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_config_keeps_its_output_as_it_is_written() {
+    fn keeps_raw_output_of_build_config() {
         let to = json!({ "kind": "ImageStreamTag", "name": "app:latest", "uid": "odd" });
         let found = config(json!({
             "metadata": { "name": "app", "namespace": "shop", "resourceVersion": "7" },
@@ -256,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_rewritten_tells_what_was_there() {
+    fn parses_original_output_annotation() {
         let former = |text: &str| {
             config(json!({ "metadata": { "annotations": { ORIGINAL_OUTPUT_ANNOTATION: text } } }))
                 .former
@@ -273,13 +280,13 @@ mod tests {
         for kept in [kept("builder-quay-openshift"), kept("")] {
             assert_eq!(former(&serde_json::to_string(&kept).unwrap()), Some(Ok(kept)));
         }
-        let before_it_was_kept = r#"{"to":{"kind":"ImageStreamTag","name":"app:1"},"pushSecret":null,"image":"q/o/app:1"}"#;
-        assert_eq!(former(before_it_was_kept), Some(Ok(kept(""))));
-        assert!(former("somebody's").unwrap().is_err());
+        let without_secret = r#"{"to":{"kind":"ImageStreamTag","name":"app:1"},"pushSecret":null,"image":"q/o/app:1"}"#;
+        assert_eq!(former(without_secret), Some(Ok(kept(""))));
+        assert!(former("invalid").unwrap().is_err());
     }
 
     #[test]
-    fn whoever_would_undo_a_change_is_named() {
+    fn names_gitops_or_controller_owner() {
         let owner = |metadata: Value| config(json!({ "metadata": metadata })).owner;
         let key = "argocd.argoproj.io/tracking-id";
         assert_eq!(
@@ -301,7 +308,7 @@ mod tests {
 
     /// A build that the operator's webhook rewrote, recorded on OpenShift 4.21.
     #[test]
-    fn a_build_tells_how_far_it_came() {
+    fn converts_build_status() {
         let found = build(json!({
             "metadata": {
                 "name": "app-3", "creationTimestamp": "2026-11-22T10:00:00Z",

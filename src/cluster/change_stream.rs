@@ -1,4 +1,4 @@
-//! Watching a namespace for changes, by metadata alone.
+//! Change notifications for a namespace, by metadata only.
 
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
@@ -13,15 +13,15 @@ use super::operator::OPERATOR_DEPLOYMENTS;
 use super::resources::{DEPLOYMENTS, IMAGE_STREAMS, SECRETS, SERVICE_ACCOUNTS};
 
 impl Cluster {
-    /// Yields once per change of a service account, an image stream or a secret with logins in a namespace, and once
-    /// per kind whenever its watch starts or starts over, since a change may have been missed before. A kind that may
-    /// not be watched, or that the cluster does not have, stays silent.
+    /// Yields once per change of a service account, image stream or registry secret in a namespace,
+    /// and once per kind when its watch starts or restarts, as changes may have been missed. A kind
+    /// that is forbidden or not served yields nothing.
     pub fn watch(&self, namespace: &str) -> impl Stream<Item = ()> + use<> {
-        let logins = Config::default().fields(&format!("type={DOCKERCONFIGJSON}"));
+        let registry_secrets = Config::default().fields(&format!("type={DOCKERCONFIGJSON}"));
         let watched = [
             (&SERVICE_ACCOUNTS, Config::default()),
             (&IMAGE_STREAMS, Config::default()),
-            (&SECRETS, logins),
+            (&SECRETS, registry_secrets),
         ];
         let streams = watched.map(|(kind, config)| {
             let api = Api::namespaced_with(self.watch_client(), namespace, &kind.resource());
@@ -30,7 +30,7 @@ impl Cluster {
         select_all(streams)
     }
 
-    /// Yields whenever the operator's Deployment changes, or may have.
+    /// Yields when the operator's Deployment has changed or might have changed.
     pub fn watch_operator(&self) -> impl Stream<Item = ()> + use<> {
         let streams = OPERATOR_DEPLOYMENTS.map(|name| {
             let api = Api::all_with(self.watch_client(), &DEPLOYMENTS.resource());

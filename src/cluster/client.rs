@@ -1,4 +1,4 @@
-//! The connection: which cluster, as whom, and the one door through which every call to it goes.
+//! The connection to a cluster, and the method that sends every request.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,38 +21,34 @@ use crate::proxy;
 use crate::request_metrics::{self, Observer, ObserverSlot, Side, cluster_kind};
 use crate::ui::printable_line;
 
-/// Which cluster, as whom, and how hard to try.
+/// Selects the cluster and the user, as kubectl's flags do.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The kubeconfig; else what `KUBECONFIG` lists, else `~/.kube/config`.
+    /// Default: the files in `KUBECONFIG`, or `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
-    /// The context in it; else its current one.
+    /// Default: the current context.
     pub context: Option<String>,
-    /// The cluster; else the context's.
+    /// Default: the context's cluster.
     pub cluster: Option<String>,
-    /// The user; else the context's.
+    /// Default: the context's user.
     pub user: Option<String>,
-    /// Act as this user.
     pub impersonate: Option<String>,
-    /// Act as a member of these groups.
     pub impersonate_groups: Vec<String>,
-    /// Act as the user with this uid.
     pub impersonate_uid: Option<String>,
-    /// How long one call may take in all, retries included; zero for as long as it takes.
+    /// Limit of one call, retries included; zero for none.
     pub timeout: Duration,
-    /// How many calls may be under way at once.
     pub concurrency: usize,
 }
 
 impl Options {
-    /// Whether something was asked for that only a kubeconfig can say.
+    /// Whether an option requires a kubeconfig.
     pub(super) fn names_kubeconfig(&self) -> bool {
         [&self.context, &self.cluster, &self.user].iter().any(|name| name.is_some())
             || self.kubeconfig.is_some()
     }
 }
 
-/// A cluster. Clones share one set of connections.
+/// Clones share one set of connections.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -66,29 +62,30 @@ struct Inner {
     namespace: String,
     is_in_pod: bool,
     address: Uri,
-    /// What other clients call the API server, where that is not its address: in the cluster.
+    /// The external address of the API server, if it differs: in a pod.
     public_server: Option<String>,
-    eye: ObserverSlot,
+    observer: ObserverSlot,
     proxy: Option<Uri>,
 }
 
 impl Cluster {
-    /// Reads the kubeconfig and makes ready to connect. Sends no request; runs the credential plugin that the
-    /// kubeconfig names, if it names one.
+    /// Resolves the kubeconfig and prepares a client. Sends no request, but runs a credential
+    /// plugin.
     ///
-    /// In a pod without a kubeconfig, the pod's service account is used, and the cluster is asked for its public name.
+    /// In a pod without a kubeconfig, uses the pod's service account and reads the API server's
+    /// external address from the cluster.
     ///
     /// # Errors
-    /// One sentence that names the file or context at fault and, where there is one, the way out.
+    /// Names the invalid file or context, with a hint.
     pub async fn connect(options: &Options) -> anyhow::Result<Self> {
-        Self::of_choice(kubeconfig::choose(options)?, options).await
+        Self::from_context(kubeconfig::resolve_context(options)?, options).await
     }
 
-    pub(super) async fn of_choice(
-        choice: kubeconfig::ResolvedContext,
+    pub(super) async fn from_context(
+        resolved: kubeconfig::ResolvedContext,
         options: &Options,
     ) -> anyhow::Result<Self> {
-        let mut cluster = Self::new(choice, options).await?;
+        let mut cluster = Self::new(resolved, options).await?;
         if cluster.is_in_pod() {
             let public_server = cluster.read_public_server().await?;
             if let Some(inner) = Arc::get_mut(&mut cluster.inner) {
@@ -98,9 +95,9 @@ impl Cluster {
         Ok(cluster)
     }
 
-    async fn new(choice: kubeconfig::ResolvedContext, options: &Options) -> anyhow::Result<Self> {
+    async fn new(resolved: kubeconfig::ResolvedContext, options: &Options) -> anyhow::Result<Self> {
         let kubeconfig::ResolvedContext { context, mut config, authorization, identity, is_in_pod } =
-            choice;
+            resolved;
         config.headers.push((
             header::USER_AGENT,
             HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION"))),
@@ -110,9 +107,9 @@ impl Cluster {
         let problem =
             |problem: String| anyhow::anyhow!("context {}: {problem}", printable_line(&context));
         let answer = match &authorization {
-            Authorization::Plugin(plugin) => {
-                Some(plugin.ask().await.map_err(|error| problem(error.to_string()))?)
-            }
+            Authorization::Plugin(plugin) => Some(
+                plugin.request_credentials().await.map_err(|error| problem(error.to_string()))?,
+            ),
             _ => None,
         };
         let identity = identity.or_else(|| answer.as_ref()?.identity.clone());
@@ -120,7 +117,7 @@ impl Cluster {
         let client = transport::client(&config, identity.as_ref(), authorizer, options.concurrency)
             .map_err(problem)?;
         let in_flight = Semaphore::new(options.concurrency.max(1));
-        let (timeout, public_server, eye) = (options.timeout, None, ObserverSlot::default());
+        let (timeout, public_server, observer) = (options.timeout, None, ObserverSlot::default());
         let inner = Inner {
             client,
             in_flight,
@@ -131,33 +128,32 @@ impl Cluster {
             address,
             proxy,
             public_server,
-            eye,
+            observer,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The context's namespace.
     pub fn namespace(&self) -> &str {
         &self.inner.namespace
     }
 
-    /// Whether this runs in a pod of the cluster, as the pod's service account.
+    /// Whether the client uses the service account of the pod that it runs in.
     pub fn is_in_pod(&self) -> bool {
         self.inner.is_in_pod
     }
 
-    /// The context's name.
     pub fn context(&self) -> &str {
         &self.inner.context
     }
 
-    /// The API server as `host:port`: what tells this cluster from others in marks. In the cluster it is the public name
-    /// all the same, so that a bridge and the people who use the commands take each other's marks for their own.
+    /// The API server as `host:port`, which identifies the cluster in ownership marks. In a pod
+    /// this is the external address, so that the controller and users of the commands write the
+    /// same marks.
     pub fn server(&self) -> String {
         self.inner.public_server.clone().unwrap_or_else(|| host_and_port(&self.inner.address))
     }
 
-    /// The API server's address as a person would type it.
+    /// The API server's URL without its path.
     pub(super) fn url(&self) -> String {
         format!(
             "{}://{}",
@@ -166,53 +162,47 @@ impl Cluster {
         )
     }
 
-    /// Has every request told to an observer, but for watches, which are one that lasts.
+    /// Reports every request except watches to an observer.
     pub fn observe(&self, observer: Observer) {
-        self.inner.eye.open(observer);
+        self.inner.observer.set(observer);
     }
 
-    /// The same, with the proxy that it is reached by.
-    fn way(&self) -> String {
-        let by = self
-            .inner
-            .proxy
-            .as_ref()
-            .map(|proxy| format!(" by way of proxy {}", proxy::shown(proxy)));
-        format!("{}{}", self.url(), by.unwrap_or_default())
+    /// The URL, with the proxy if there is one.
+    fn url_with_proxy(&self) -> String {
+        let via =
+            self.inner.proxy.as_ref().map(|proxy| format!(" via proxy {}", proxy::redacted(proxy)));
+        format!("{}{}", self.url(), via.unwrap_or_default())
     }
 
-    /// Whether a proxy stands before it.
     pub fn is_behind_proxy(&self) -> bool {
         self.inner.proxy.is_some()
     }
 
-    /// For watches, which last: they neither count as calls under way nor end with the timeout.
+    /// A client for watches: not limited by the concurrency or the timeout.
     pub(super) fn watch_client(&self) -> Client {
         self.inner.client.clone()
     }
 
-    /// Sends a request and reads its answer. `call` says what it is for, to a person.
+    /// Sends a request and parses the response. `call` describes it in errors: `list secrets`.
     ///
-    /// The answer is read here and not by kube's `Api`, which logs an answer that it cannot read, and this one may
-    /// hold secrets.
+    /// Not by kube's `Api`, which logs a response that it cannot parse: it might contain secrets.
     pub(super) async fn send<T: DeserializeOwned>(
         &self,
         call: &str,
         request: Result<Request<Vec<u8>>, request::Error>,
     ) -> Result<T, ClusterError> {
         let _permit = self.inner.in_flight.acquire().await;
-        self.send_now(call, request).await
+        self.send_unqueued(call, request).await
     }
 
-    /// The same without a place in the line: for what must not come too late, however slowly other calls are answered.
-    pub(super) async fn send_now<T: DeserializeOwned>(
+    /// Like [`Cluster::send`], but not limited by the concurrency: for requests that must not be
+    /// delayed, such as Lease renewals.
+    pub(super) async fn send_unqueued<T: DeserializeOwned>(
         &self,
         call: &str,
         request: Result<Request<Vec<u8>>, request::Error>,
     ) -> Result<T, ClusterError> {
-        let request = request.map_err(|_| {
-            ClusterError::other(call, "a name in it is not one that an object can have")
-        })?;
+        let request = request.map_err(|_| ClusterError::other(call, "invalid object name"))?;
         let answer = self.within_timeout(self.exchange(request)).await;
         let (status, body) =
             answer.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
@@ -222,12 +212,9 @@ impl Cluster {
                 cause: Cause::from_response(&self.url(), status, &body),
             });
         }
-        // The error's own text may quote what it stumbled over.
+        // serde's message may quote the content.
         serde_json::from_slice(&body).map_err(|_| {
-            ClusterError::other(
-                call,
-                format!("{} answered with something that cannot be understood", self.url()),
-            )
+            ClusterError::other(call, format!("{} returned an invalid response", self.url()))
         })
     }
 
@@ -239,16 +226,16 @@ impl Cluster {
         if timeout.is_zero() {
             return work.await;
         }
-        let too_late = |_| Cause::NoAnswer {
-            server: self.way(),
+        let timed_out = |_| Cause::NoAnswer {
+            server: self.url_with_proxy(),
             step: ConnectionStage::Http,
-            reason: format!("nothing came within {} s", timeout.as_secs_f32()),
+            reason: format!("timed out after {} s", timeout.as_secs_f32()),
         };
-        tokio::time::timeout(timeout, work).await.map_err(too_late)?
+        tokio::time::timeout(timeout, work).await.map_err(timed_out)?
     }
 
-    /// Asks a second time if the connection broke, as one does that idled for too long. Every write can bear that: it
-    /// is guarded by the object's version or does nothing the second time.
+    /// Retries once if the connection broke, as an idle one does. Writes are safe to repeat: they
+    /// are guarded by `resourceVersion` or idempotent.
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
         match self.exchange_once(request.clone()).await {
             Err(Cause::NoAnswer { step: ConnectionStage::Http, .. }) => {
@@ -262,22 +249,23 @@ impl Cluster {
         let (method, path, started) =
             (request.method().clone(), request.uri().path().to_owned(), Instant::now());
         let answer = async {
-            let silence = |error: kube::Error| Cause::from_transport(&self.way(), &error);
+            let no_response =
+                |error: kube::Error| Cause::from_transport(&self.url_with_proxy(), &error);
             let response =
-                self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
+                self.inner.client.send(request.map(Body::from)).await.map_err(no_response)?;
             let status = response.status().as_u16();
-            let body = response.into_body().collect_bytes().await.map_err(silence)?;
+            let body = response.into_body().collect_bytes().await.map_err(no_response)?;
             Ok((status, body.into()))
         };
         let answer: Result<(u16, Vec<u8>), Cause> = answer.await;
         let status = answer.as_ref().ok().map(|(status, _)| *status);
-        // Among what kube tells, which is asked for apart. The query is left out: it is long.
+        // With the target of kube's own logs. Without the query, which is long.
         tracing::debug!(target: "kube", %method, path, status, elapsed = ?started.elapsed(), "cluster");
-        self.inner.eye.tell(|| request_metrics::ObservedRequest {
+        self.inner.observer.notify(|| request_metrics::ObservedRequest {
             side: Side::Cluster,
             kind: cluster_kind(method.as_str(), &path),
             status,
-            took: started.elapsed(),
+            duration: started.elapsed(),
         });
         answer
     }

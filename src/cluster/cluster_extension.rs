@@ -1,4 +1,5 @@
-//! The operator as OLM v1 installs it: a ClusterExtension (operator-controller `api/v1/clusterextension_types.go`).
+//! The operator's ClusterExtension in OLM v1 (operator-controller
+//! `api/v1/clusterextension_types.go`).
 
 use kube::api::ListParams;
 use serde::Deserialize;
@@ -8,26 +9,20 @@ use super::olm_conditions::{OlmCondition, OlmIssue};
 use super::resources::{CLUSTER_EXTENSIONS, Meta};
 use crate::domain::snapshot::Observed;
 
-/// What we need of a ClusterExtension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// Its name.
     pub name: String,
-    /// Guards every write.
     pub resource_version: String,
-    /// `spec.namespace`: where the operator is installed.
+    /// `spec.namespace`
     pub namespace: String,
-    /// `spec.serviceAccount.name`: who installs it.
+    /// `spec.serviceAccount.name`
     pub service_account: String,
     /// `spec.source.catalog.channels`; none for any.
     pub channels: Vec<String>,
     /// `status.install.bundle.version`, once it is installed.
     pub bundle_version: Option<String>,
-    /// Its condition `Installed` is true.
     pub installed: bool,
-    /// Its conditions.
     pub conditions: Vec<OlmCondition>,
-    /// It carries our label.
     pub ours: bool,
 }
 
@@ -83,7 +78,6 @@ struct Bundle {
 }
 
 impl Cluster {
-    /// The ClusterExtension of a package.
     pub(super) async fn extension(&self, package: &str) -> Observed<Option<Extension>> {
         let add = |found: &mut Option<Extension>, stored: StoredExtension| {
             if stored
@@ -96,26 +90,26 @@ impl Cluster {
                 *found = Some(stored.into());
             }
         };
-        Ok(self.each(&CLUSTER_EXTENSIONS, None, ListParams::default(), add).await?)
+        Ok(self.fold_list(&CLUSTER_EXTENSIONS, None, ListParams::default(), add).await?)
     }
 }
 
 impl Extension {
-    /// The reason of its condition `Progressing`; empty if it has none.
+    /// Empty if there is no condition `Progressing`.
     pub(super) fn progress(&self) -> &str {
         let progressing = self.conditions.iter().find(|condition| condition.kind == "Progressing");
         progressing.map_or("", |condition| &condition.reason)
     }
 
-    /// What its condition `Progressing` complains of.
+    /// Problems in its condition `Progressing`.
     pub(super) fn problems(&self) -> impl Iterator<Item = OlmIssue> {
-        let complains = |condition: &&OlmCondition| {
+        let is_problem = |condition: &&OlmCondition| {
             condition.kind == "Progressing"
                 && !matches!(condition.reason.as_str(), "" | "Succeeded" | "RollingOut")
         };
-        let of = format!("ClusterExtension {}", self.name);
-        self.conditions.iter().filter(complains).map(move |condition| {
-            OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false)
+        let object = format!("ClusterExtension {}", self.name);
+        self.conditions.iter().filter(is_problem).map(move |condition| {
+            OlmIssue::new(&object, &condition.kind, &condition.reason, &condition.message, false)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The cluster itself: who asks, what it runs and on what, which APIs it has.
+//! Version, platform, API groups and user of the cluster.
 
 use std::collections::BTreeSet;
 
@@ -14,27 +14,27 @@ use super::error::ClusterError;
 use super::resources::{self, CLUSTER_VERSIONS, INFRASTRUCTURES, Meta, SELF_REVIEWS, USERS};
 use crate::domain::snapshot::Observed;
 
-/// What a cluster is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// The user as the API server knows it.
+    /// The user name as the API server reports it.
     pub user: String,
-    /// What it runs, as [`Cluster::version`] says it.
+    /// See [`Cluster::version`].
     pub version: String,
-    /// What it runs on, for example `AWS`; `None` stands for bare metal and the like (`status.platformStatus.type` of the
-    /// Infrastructure `cluster`, `config/v1/types_infrastructure.go` of openshift/api). None if it may not be read.
+    /// `status.platformStatus.type` of the Infrastructure `cluster` (openshift/api
+    /// `config/v1/types_infrastructure.go`), for example `AWS`; `None` means bare metal or similar.
+    /// No value if it is not readable.
     pub kind: Option<String>,
-    /// Its control plane runs in another cluster, whose HostedCluster holds its configuration: what is written here is refused
-    /// or undone (`status.controlPlaneTopology` of the Infrastructure is `External`).
+    /// Hosted control plane (`status.controlPlaneTopology` is `External`): the configuration is in
+    /// a HostedCluster of another cluster, so writes here are rejected or reverted.
     pub is_hosted: bool,
-    /// The API groups that it serves.
+    /// API groups that the cluster serves.
     pub groups: BTreeSet<String>,
-    /// The optional parts of OpenShift that are switched off, for example `Build` (`status.capabilities` of the
-    /// ClusterVersion); none if they may not be read.
+    /// Disabled capabilities of OpenShift, for example `Build` (`status.capabilities` of the
+    /// ClusterVersion); none if not readable.
     pub disabled: Option<BTreeSet<String>>,
 }
 
-/// What the path `/apis` answers.
+/// Response of `/apis`.
 #[derive(Deserialize)]
 struct Groups {
     groups: Vec<Group>,
@@ -90,8 +90,8 @@ struct User {
 }
 
 impl Cluster {
-    /// Finds out what the cluster is, with all calls at once. Fails only if the user, the version or the
-    /// API groups cannot be read, which everybody may.
+    /// Reads all parts concurrently. Fails only if the user, version or API groups are not
+    /// readable, which every user is allowed to read.
     pub async fn platform(&self) -> Observed<Platform> {
         let (user, groups, kubernetes, openshift, infrastructure) = join!(
             self.user(),
@@ -113,15 +113,14 @@ impl Cluster {
         })
     }
 
-    /// What the cluster runs: `OpenShift 4.21.3 (Kubernetes v1.34.2)`, or without OpenShift where it is not or may
-    /// not be read.
+    /// For example `OpenShift 4.21.3 (Kubernetes v1.34.2)`; without OpenShift if its version is not
+    /// readable.
     pub async fn version(&self) -> Observed<String> {
         let (kubernetes, openshift) = join!(self.kubernetes_version(), self.openshift_version());
         Ok(version(&kubernetes?, openshift.ok().flatten().as_ref()))
     }
 
-    /// The API server as clients outside of the cluster name it, as `host:port`; none where the cluster does not tell:
-    /// it is no OpenShift, or it may not be asked.
+    /// The external API server as `host:port`; none if forbidden, or without OpenShift.
     pub(super) async fn read_public_server(&self) -> Result<Option<String>, ClusterError> {
         let infrastructure =
             match self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster").await {
@@ -148,8 +147,8 @@ impl Cluster {
         self.get(&CLUSTER_VERSIONS, None, "version").await
     }
 
-    /// Whether the cluster serves an API group, as far as it tells.
-    pub(super) async fn serves(&self, group: &str) -> bool {
+    /// True if the API groups are not readable.
+    pub(super) async fn serves_group(&self, group: &str) -> bool {
         self.groups().await.map_or(true, |groups| groups.contains(group))
     }
 
@@ -159,13 +158,13 @@ impl Cluster {
         Ok(answer.groups.into_iter().map(|group| group.name).collect())
     }
 
-    /// The user, by the review that Kubernetes has since 1.28; by OpenShift's own way before that.
+    /// By SelfSubjectReview (Kubernetes 1.28 and later), or OpenShift's user `~` before that.
     async fn user(&self) -> Result<String, ClusterError> {
         let review =
             json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
         let request = Request::new(SELF_REVIEWS.path(None))
             .create(&PostParams::default(), review.to_string().into());
-        let call = "find out who the user is";
+        let call = "read the current user";
         match self.send::<SelfReview>(call, request).await {
             Ok(review) => Ok(review.status.user_info.username),
             Err(error) if error.is_not_found() => {

@@ -1,4 +1,4 @@
-//! The conditions in the status of a QuayIntegration, which the operator leaves empty.
+//! Conditions of a QuayIntegration, which the operator leaves empty.
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -25,7 +25,7 @@ struct StoredStatus {
     conditions: Option<Vec<StoredCondition>>,
 }
 
-/// A condition as the API keeps it (Kubernetes, `metav1.Condition`).
+/// Kubernetes' `metav1.Condition`.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredCondition {
@@ -36,17 +36,15 @@ struct StoredCondition {
 }
 
 impl Cluster {
-    /// Puts conditions into the status of a QuayIntegration, in the place of those of the same types; others stay.
-    /// `wanted` is told what stands there. Writes nothing if that is what it wants.
-    ///
-    /// # Errors
-    /// When it cannot be read or written. One that is gone is fine.
+    /// Sets conditions in the status of a QuayIntegration by type and keeps those of other types.
+    /// `wanted` receives the current conditions. Does not write if there is no difference, or if
+    /// the QuayIntegration was deleted.
     pub async fn write_conditions(
         &self,
         name: &str,
         wanted: impl Fn(&[OlmCondition]) -> Vec<OlmCondition>,
     ) -> Result<(), ClusterError> {
-        let mut tries = ConflictRetry::default();
+        let mut retry = ConflictRetry::default();
         loop {
             let Some(stored) = self.get::<Stored>(&QUAY_INTEGRATIONS, None, name).await? else {
                 return Ok(());
@@ -67,9 +65,10 @@ impl Cluster {
                 &PatchParams::default(),
                 &Patch::Merge(patch),
             );
-            let call = format!("write the conditions of {}", QUAY_INTEGRATIONS.one(None, name));
+            let call =
+                format!("write the conditions of {}", QUAY_INTEGRATIONS.describe(None, name));
             match self.send::<IgnoredAny>(&call, request).await {
-                Err(error) if error.is_conflict() => tries.again(error).await?,
+                Err(error) if error.is_conflict() => retry.backoff(error).await?,
                 Err(error) if error.is_not_found() => return Ok(()),
                 written => return written.map(|_| ()),
             }
@@ -77,7 +76,7 @@ impl Cluster {
     }
 }
 
-/// All conditions: those of other types as they are, and of ours the time since when they have been so.
+/// Keeps conditions of other types. The transition time changes only with the status.
 fn merged(
     before: &[StoredCondition],
     wanted: Vec<OlmCondition>,
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_of_others_stay_and_ours_keep_the_time_since_when_they_are_so() {
+    fn keeps_foreign_conditions_and_transition_times() {
         let condition = |kind: &str, status: &str, reason: &str| OlmCondition {
             kind: kind.into(),
             status: status.into(),
@@ -119,11 +118,11 @@ mod tests {
         let merged = merged(&before, wanted, "now");
         let seen: Vec<_> = merged
             .iter()
-            .map(|one| {
+            .map(|stored| {
                 (
-                    one.condition.kind.as_str(),
-                    one.condition.reason.as_str(),
-                    one.last_transition_time.as_str(),
+                    stored.condition.kind.as_str(),
+                    stored.condition.reason.as_str(),
+                    stored.last_transition_time.as_str(),
                 )
             })
             .collect();

@@ -1,4 +1,4 @@
-//! From objects as the API server holds them to what the domain needs of them. Pure.
+//! Conversion of API objects to the domain's types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,16 +20,15 @@ use crate::domain::snapshot::{
     ImageStream, ImportPolicy, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource,
 };
 
-/// Type of the secrets that hold registry logins.
+/// The type of registry secrets.
 pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";
 
-/// The one key of a secret of type [`DOCKERCONFIGJSON`].
 pub(super) const DOCKERCONFIGJSON_KEY: &str = ".dockerconfigjson";
 
-/// The import mode of tags that keep lists of images (openshift/api `image/v1/types.go`); the other one is the default.
+/// Keeps manifest lists (openshift/api `image/v1/types.go`).
 pub(super) const PRESERVE_ORIGINAL: &str = "PreserveOriginal";
 
-/// The annotations that the operator looks at before it takes up a namespace (QBO `pkg/utils/utils.go:86`).
+/// The operator waits for these annotations (QBO `pkg/utils/utils.go:86`).
 const DISPLAY_NAME: &str = "openshift.io/display-name";
 const DESCRIPTION: &str = "openshift.io/description";
 const SCC_MCS: &str = "openshift.io/sa.scc.mcs";
@@ -69,14 +68,14 @@ impl From<resources::ServiceAccount> for ServiceAccount {
 
 impl From<resources::Secret> for Secret {
     fn from(secret: resources::Secret) -> Self {
-        let (logins, undecodable) = match logins(&secret) {
-            Ok(parsed) => (Ok(parsed.logins), parsed.undecodable),
+        let (credentials, undecodable) = match parse_entries(&secret) {
+            Ok(parsed) => (Ok(parsed.credentials), parsed.undecodable),
             Err(reason) => (Err(reason), vec![]),
         };
         Self {
             is_plain: is_plain(&secret),
             items: items(&secret),
-            logins,
+            credentials,
             undecodable,
             managed: secret.metadata.is_ours(),
             name: secret.metadata.name,
@@ -87,14 +86,13 @@ impl From<resources::Secret> for Secret {
     }
 }
 
-/// Whether a secret holds one login and nothing else, as we write it.
+/// Whether a secret contains one entry and nothing else, as we write it.
 fn is_plain(secret: &resources::Secret) -> bool {
     let is_alone = secret.data.as_ref().is_some_and(|data| data.len() == 1);
     let content = secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
     is_alone && content.is_some_and(|content| dockerconfig::is_plain(&content))
 }
 
-/// All that is in a secret.
 fn items(secret: &resources::Secret) -> BTreeMap<Item, u64> {
     let content = secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
     let keys = secret.data.iter().flatten().filter(|(key, _)| *key != DOCKERCONFIGJSON_KEY);
@@ -103,8 +101,7 @@ fn items(secret: &resources::Secret) -> BTreeMap<Item, u64> {
     keys.chain(content.iter().flat_map(dockerconfig::items)).collect()
 }
 
-/// The logins in a secret.
-fn logins(secret: &resources::Secret) -> Result<dockerconfig::Parsed, String> {
+fn parse_entries(secret: &resources::Secret) -> Result<dockerconfig::Parsed, String> {
     let content = secret
         .value(DOCKERCONFIGJSON_KEY)?
         .ok_or_else(|| format!("it has no key {DOCKERCONFIGJSON_KEY}"))?;
@@ -112,10 +109,10 @@ fn logins(secret: &resources::Secret) -> Result<dockerconfig::Parsed, String> {
 }
 
 impl resources::Secret {
-    /// The text under a key, out of its base64.
+    /// The decoded text under a key.
     ///
     /// # Errors
-    /// What is wrong with it, without quoting any of it.
+    /// Never quotes the content.
     pub(super) fn value(&self, key: &str) -> Result<Option<SecretString>, String> {
         let Some(encoded) = self.data.as_ref().and_then(|data| data.get(key)) else {
             return Ok(None);
@@ -126,10 +123,10 @@ impl resources::Secret {
             .and_then(|bytes| String::from_utf8(bytes).ok());
         decoded
             .map(|text| Some(text.into()))
-            .ok_or_else(|| format!("what is under its key {key} is not text"))
+            .ok_or_else(|| format!("the value of its key {key} is not text"))
     }
 
-    /// The token under a key, without the white space that files and `echo` leave at its ends.
+    /// The token under a key, trimmed: files and `echo` add line breaks.
     ///
     /// # Errors
     /// As [`resources::Secret::value`].
@@ -165,7 +162,7 @@ impl From<resources::ImageStream> for ImageStream {
         for tag in stream.status.tags.into_iter().flatten() {
             let image = tag.items.and_then(|items| items.0).map(TagImage::from);
             let failure = failure(tag.conditions);
-            // A status without either says nothing.
+            // A status without an image or failure has no information.
             if image.is_some() || failure.is_some() {
                 let known = tags
                     .entry(tag.tag.clone())
@@ -229,7 +226,7 @@ impl From<resources::QuayIntegration> for QuayIntegration {
     }
 }
 
-/// A Secret that is not named in full is none that could be read.
+/// None without a namespace and a name.
 fn secret_key(secret: resources::CredentialsSecret) -> Option<SecretKey> {
     let resources::CredentialsSecret { namespace, name, key } = secret;
     let key = if key.is_empty() { OPERATOR_TOKEN_KEY.to_owned() } else { key };
@@ -237,13 +234,13 @@ fn secret_key(secret: resources::CredentialsSecret) -> Option<SecretKey> {
 }
 
 impl resources::ClusterVersion {
-    /// The newest version that the cluster was brought to completely.
+    /// The latest completed update.
     pub(super) fn current(&self) -> Option<&str> {
         let mut history = self.status.history.iter().flatten();
         Some(&history.find(|update| update.state == "Completed")?.version)
     }
 
-    /// The optional parts of OpenShift that are switched off here; none where it has no such parts yet (before 4.11).
+    /// Disabled capabilities; empty before OpenShift 4.11, which has none.
     pub(super) fn disabled(self) -> BTreeSet<String> {
         let Some(capabilities) = self.status.capabilities else { return BTreeSet::new() };
         let enabled = capabilities.enabled_capabilities.unwrap_or_default();
@@ -316,11 +313,11 @@ mod tests {
                 r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
             ) },
         }));
-        let logins = secret.logins.unwrap();
-        let (registry, login) = &logins[0];
+        let credentials = secret.credentials.unwrap();
+        let (registry, entry) = &credentials[0];
         assert_eq!(registry, "localhost:18443");
         assert_eq!(
-            (login.username.as_str(), login.password.expose_secret()),
+            (entry.username.as_str(), entry.password.expose_secret()),
             ("parity_golden+builder", "TOKEN")
         );
         assert_eq!(
@@ -356,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_waits_for_openshifts_annotations_and_a_plain_namespace_does_not() {
+    fn project_awaits_scc_annotations() {
         let namespace = |annotations: &[&str]| {
             let annotations: std::collections::BTreeMap<_, _> =
                 annotations.iter().map(|name| (*name, "true")).collect();
@@ -382,17 +379,17 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_says_why_it_holds_no_login_without_quoting_it() {
+    fn explains_unusable_secret_without_quoting_it() {
         let problem = |data: Value| {
             let secret = json!({ "metadata": { "name": "a" }, "type": "Opaque", "data": data });
-            reduced::<resources::Secret, Secret>(secret).logins.unwrap_err()
+            reduced::<resources::Secret, Secret>(secret).credentials.unwrap_err()
         };
         let encoded = |text: &[u8]| STANDARD.encode(text);
         assert_eq!(problem(Value::Null), "it has no key .dockerconfigjson");
         assert_eq!(problem(json!({ "token": encoded(b"x") })), "it has no key .dockerconfigjson");
         assert_eq!(
             problem(json!({ DOCKERCONFIGJSON_KEY: encoded(b"\xff") })),
-            "what is under its key .dockerconfigjson is not text"
+            "the value of its key .dockerconfigjson is not text"
         );
         assert!(!problem(json!({ DOCKERCONFIGJSON_KEY: encoded(b"HIDDEN") })).contains("HIDDEN"));
         let labels =
@@ -401,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_trimmed_and_its_absence_told_apart() {
+    fn trims_token_and_distinguishes_missing_ones() {
         let token = |data: Value, key: &str| {
             let secret: resources::Secret =
                 serde_json::from_value(json!({ "metadata": { "name": "a" }, "data": data }))
@@ -422,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_tell_what_they_follow_from_what_they_hold() {
+    fn distinguishes_followed_from_own_tags() {
         let stream = |spec: Value, status: Value| {
             let stream = json!({ "metadata": { "name": "app" }, "spec": { "tags": spec }, "status": { "tags": status } });
             reduced::<resources::ImageStream, ImageStream>(stream)
@@ -447,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_tell_their_newest_image_and_which_imports_failed() {
+    fn converts_newest_image_and_import_failure() {
         let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "message": "not found" }]);
         let stream: ImageStream = reduced::<resources::ImageStream, _>(json!({
             "metadata": { "name": "app" },
@@ -492,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_may_ask_for_a_repository_or_for_none() {
+    fn parses_repository_annotation() {
         let wants = |value: &str| {
             let annotations = json!({ REPOSITORY_ANNOTATION: value });
             let stream = json!({ "metadata": { "name": "app", "annotations": annotations } });
@@ -505,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integration_may_lack_anything() {
+    fn converts_incomplete_integration() {
         let resource: QuayIntegration =
             reduced::<resources::QuayIntegration, _>(json!({ "metadata": { "name": "bare" } }));
         assert_eq!(resource, QuayIntegration { name: "bare".into(), ..Default::default() });

@@ -1,4 +1,4 @@
-//! The Secret with the token for Quay, and with the authority that signed Quay's certificate.
+//! The Secret with the Quay token and the certificate authority of Quay.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,28 @@ use crate::domain::integration::{SecretKey, StoredTokenState};
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
 
-/// The key beside the token that holds the certificate authorities of Quay (PEM). The operator reads the token's key
-/// and no other (QBO `controllers/namespace_controller.go:158`).
+/// The key of Quay's certificate authorities (PEM). The operator reads the token's key only (QBO
+/// `controllers/namespace_controller.go:158`).
 pub const CA_KEY: &str = "ca.crt";
 
-/// What the Secret with the token holds.
+/// Content of the Secret.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Guards every write; none if there is no such Secret.
+    /// None if the Secret is missing.
     pub resource_version: Option<String>,
-    /// When it was created (RFC 3339).
+    /// RFC 3339.
     pub created: Option<String>,
-    /// When something in it was changed last (RFC 3339), as far as the API server keeps account of it.
+    /// Time of the last change (RFC 3339), from `managedFields`.
     pub changed: Option<String>,
-    /// It carries our label.
     pub ours: bool,
-    /// Whether there is a token.
     pub stored: StoredTokenState,
-    /// The token, without white space around it.
+    /// Trimmed.
     pub token: Option<SecretString>,
-    /// What is under [`CA_KEY`], as it is.
+    /// The raw value of [`CA_KEY`].
     pub ca: Option<Vec<u8>>,
 }
 
-/// A Secret together with what `managedFields` say about its age.
+/// A Secret with its `managedFields`.
 #[derive(Deserialize)]
 struct StoredSecret {
     metadata: StoredMeta,
@@ -61,7 +59,7 @@ struct ManagedField {
 }
 
 impl Cluster {
-    /// Reads the Secret with the token, which is under `key`.
+    /// A missing Secret is not an error.
     pub async fn credentials(&self, key: &SecretKey) -> Observed<Credentials> {
         let Some(found) =
             self.get::<StoredSecret>(&SECRETS, Some(&key.namespace), &key.name).await?
@@ -73,11 +71,12 @@ impl Cluster {
             .map_err(|problem| ClusterError::other(format!("read {key}"), problem))?)
     }
 
-    /// Puts a token, and an authority if there is one, into the Secret. `version` is the one that was read and that the
-    /// Secret must still be at; none creates the Secret, with our label. Other keys stay as they are.
+    /// Writes a token, and a certificate authority if given, into the Secret. `version` is the
+    /// `resourceVersion` that was read; none creates the Secret with our label. Other keys are
+    /// kept.
     ///
     /// # Errors
-    /// Also when it was changed, deleted or created meanwhile: the next run looks at it and decides.
+    /// Also if the Secret was changed, deleted or created by others.
     pub async fn write_credentials(
         &self,
         key: &SecretKey,
@@ -106,13 +105,13 @@ impl Cluster {
             }
         };
         match written {
-            // The answer to the first try may have been lost.
+            // The response to the first attempt may be lost.
             Err(error) if error.is_conflict() => {
                 let found = self.get::<resources::Secret>(&SECRETS, namespace, name).await?;
-                if found.is_some_and(|secret| holds(&secret, &data)) {
+                if found.is_some_and(|secret| has_data(&secret, &data)) {
                     Ok(())
                 } else {
-                    Err(error.explained(CONFLICT_HINT))
+                    Err(error.with_message(CONFLICT_HINT))
                 }
             }
             written => written,
@@ -120,13 +119,12 @@ impl Cluster {
     }
 }
 
-fn holds(secret: &resources::Secret, data: &Map<String, Value>) -> bool {
+fn has_data(secret: &resources::Secret, data: &Map<String, Value>) -> bool {
     let stored = |key: &str| Some(secret.data.as_ref()?.get(key)?.expose_secret());
     data.iter().all(|(key, value)| stored(key) == value.as_str())
 }
 
 impl Credentials {
-    /// Whether there is such a Secret at all.
     pub fn exists(&self) -> bool {
         self.resource_version.is_some()
     }
@@ -147,7 +145,7 @@ impl Credentials {
 impl StoredSecret {
     fn credentials(self, key: &SecretKey) -> Result<Credentials, String> {
         let StoredMeta { meta, managed_fields } = self.metadata;
-        // In UTC and to the second, so the latest is the greatest.
+        // UTC to the second, so the maximum is the latest.
         let changed = managed_fields.into_iter().flatten().filter_map(|field| field.time).max();
         let secret = resources::Secret { metadata: meta, kind: self.kind, data: self.data };
         let (stored, token) = secret.token(&key.key)?;

@@ -1,5 +1,5 @@
-//! Writing whole objects that were planned as values. Each write can be repeated: when an answer was lost, or somebody
-//! has done the same, what is there is compared with what was to be done.
+//! Writes of whole objects as JSON values. Each is idempotent: after a conflict, the stored object
+//! is compared with the wanted one.
 
 use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
@@ -9,65 +9,42 @@ use super::error::{CONFLICT_HINT, ClusterError};
 use super::resources::{self, Kind};
 use crate::domain::snapshot::Observed;
 
-/// A kind of object that is written as planned.
+/// Kinds that are written as JSON values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectKind {
-    /// A namespace.
     Namespace,
-    /// A Secret.
     Secret,
-    /// A ConfigMap.
     ConfigMap,
-    /// A ServiceAccount.
     ServiceAccount,
-    /// A ClusterRole.
     ClusterRole,
-    /// A ClusterRoleBinding.
     ClusterRoleBinding,
-    /// A Role.
     Role,
-    /// A RoleBinding.
     RoleBinding,
-    /// A Service.
     Service,
-    /// A Deployment.
     Deployment,
-    /// A PodDisruptionBudget.
     PodDisruptionBudget,
-    /// A NetworkPolicy.
     NetworkPolicy,
-    /// A ServiceMonitor of the Prometheus Operator.
     ServiceMonitor,
-    /// A MutatingWebhookConfiguration.
     MutatingWebhookConfiguration,
-    /// The Image of `config.openshift.io`, which says what nodes trust.
+    /// The Image of `config.openshift.io`.
     ImageConfig,
-    /// A CustomResourceDefinition.
     CustomResourceDefinition,
-    /// A QuayIntegration.
     QuayIntegration,
-    /// A BuildConfig.
     BuildConfig,
-    /// OLM's Subscription.
     Subscription,
-    /// OLM's InstallPlan.
     InstallPlan,
-    /// OLM's ClusterServiceVersion.
     ClusterServiceVersion,
-    /// OLM v1's ClusterExtension.
     ClusterExtension,
 }
 
-/// How often a patch is sent at most while nothing but the status of its object changes.
+/// Attempts of a patch while only the status of its object changes.
 const MAX_MERGES: usize = 5;
 
 impl ObjectKind {
-    /// As manifests spell it.
     pub fn as_str(self) -> &'static str {
         self.kind().name()
     }
 
-    /// Its group and version, as manifests spell them.
     pub fn api_version(self) -> String {
         self.kind().api_version()
     }
@@ -101,10 +78,6 @@ impl ObjectKind {
 }
 
 impl Cluster {
-    /// A whole object, if there is one.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub async fn object(
         &self,
         kind: ObjectKind,
@@ -114,10 +87,11 @@ impl Cluster {
         Ok(self.get(kind.kind(), namespace, name).await?)
     }
 
-    /// Creates an object. One that is there already and says the same, whatever its metadata, is as good.
+    /// Creates an object. An existing object with the same content, except for its metadata, is
+    /// accepted.
     ///
     /// # Errors
-    /// Also when there is one that says something else, or one that is being deleted.
+    /// Also if another object of the name exists or is being deleted.
     pub async fn create_object(
         &self,
         kind: ObjectKind,
@@ -129,21 +103,23 @@ impl Cluster {
         match self.create(kind, namespace, name, object).await {
             Err(error) if error.is_conflict() => {
                 let found = self.get::<Value>(kind, namespace, name).await?;
-                if found.is_some_and(|found| !is_being_deleted(&found) && says(&found, object)) {
+                if found.is_some_and(|found| {
+                    !is_being_deleted(&found) && matches_content(&found, object)
+                }) {
                     return Ok(());
                 }
-                Err(error.explained("there is one already, and it is not the same"))
+                Err(error.with_message("another object of this name exists"))
             }
             created => created,
         }
     }
 
-    /// Merges a patch (RFC 7396) into an object. The patch holds the `metadata.resourceVersion`, or the
-    /// `metadata.uid`, that it was planned for. With the `metadata.generation` too, which is not sent, a change of the status alone
-    /// is no conflict: that of a Deployment changes with its pods.
+    /// Merges a patch (RFC 7396), which contains the `metadata.resourceVersion` or `metadata.uid`
+    /// that it was planned for. With a `metadata.generation`, which is not sent, a change of the
+    /// status alone is not a conflict: a Deployment's status changes with its pods.
     ///
     /// # Errors
-    /// Also when the object was changed meanwhile, unless to what the patch says.
+    /// Also on a conflict, unless the object matches the patch already.
     pub async fn merge_object(
         &self,
         kind: ObjectKind,
@@ -161,25 +137,25 @@ impl Cluster {
                 merged => return merged,
             };
             let Some(found) = self.get::<Value>(kind, namespace, name).await? else {
-                return Err(error.explained(CONFLICT_HINT));
+                return Err(error.with_message(CONFLICT_HINT));
             };
             let version = found["metadata"]["resourceVersion"].clone();
-            if holds(&without_version(found.clone()), &without_version(patch.clone())) {
+            if is_superset(&without_version(found.clone()), &without_version(patch.clone())) {
                 return Ok(());
             }
             if generation.as_ref() != Some(&found["metadata"]["generation"]) {
-                return Err(error.explained(CONFLICT_HINT));
+                return Err(error.with_message(CONFLICT_HINT));
             }
             patch["metadata"]["resourceVersion"] = version;
         }
         self.merge(kind, namespace, name, &patch).await
     }
 
-    /// Deletes an object; with `version`, only if it is still at that. One that is not there, or is being deleted
-    /// already, is as good.
+    /// Deletes an object; with `version`, only at that `resourceVersion`. An object that is missing
+    /// or being deleted is accepted.
     ///
     /// # Errors
-    /// Also when the object was changed meanwhile.
+    /// Also on a conflict.
     pub async fn delete_object(
         &self,
         kind: ObjectKind,
@@ -198,7 +174,9 @@ impl Cluster {
         match self.delete(kind, namespace, name, &params).await {
             Err(error) if error.is_conflict() => {
                 match self.get::<Value>(kind, namespace, name).await? {
-                    Some(found) if !is_being_deleted(&found) => Err(error.explained(CONFLICT_HINT)),
+                    Some(found) if !is_being_deleted(&found) => {
+                        Err(error.with_message(CONFLICT_HINT))
+                    }
                     _ => Ok(()),
                 }
             }
@@ -216,23 +194,23 @@ fn is_being_deleted(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether an object says what another does: everything but its metadata.
-fn says(found: &Value, wanted: &Value) -> bool {
+/// Compares everything except the metadata.
+fn matches_content(found: &Value, wanted: &Value) -> bool {
     let Some(wanted) = wanted.as_object() else { return false };
-    wanted.iter().all(|(key, value)| key == "metadata" || holds(&found[key], value))
+    wanted.iter().all(|(key, value)| key == "metadata" || is_superset(&found[key], value))
 }
 
-/// Whether `found` holds everything that `wanted` says; the API server may have added to it. What is `null` in
-/// `wanted` must not be there.
-pub fn holds(found: &Value, wanted: &Value) -> bool {
+/// Whether `found` contains everything in `wanted`; the API server may have added defaults. A
+/// `null` in `wanted` must be absent.
+pub fn is_superset(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        // What is absent holds an object of which nothing is to be there.
-        (Value::Object(_) | Value::Null, Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| holds(found.get(key).unwrap_or(&Value::Null), wanted))
-        }
+        // An absent object matches one without values.
+        (Value::Object(_) | Value::Null, Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| is_superset(found.get(key).unwrap_or(&Value::Null), wanted)),
         (Value::Array(found), Value::Array(wanted)) => {
             found.len() == wanted.len()
-                && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
+                && found.iter().zip(wanted).all(|(found, wanted)| is_superset(found, wanted))
         }
         _ => found == wanted,
     }

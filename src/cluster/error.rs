@@ -1,4 +1,4 @@
-//! What can go wrong in a call to the cluster, in words that hold no secret.
+//! Errors of calls to the cluster. Their texts never contain secrets.
 
 use std::error::Error;
 use std::io;
@@ -10,45 +10,41 @@ use super::authorization::CredentialsError;
 use crate::domain::integration::ConnectionStage;
 use crate::domain::snapshot::{ReadError, ReadErrorKind};
 
-/// What every core server answers for a path that it does not serve: a kind that this cluster does not have.
+/// Response of the API server to a path that it does not serve.
 const UNKNOWN_PATH: &[u8] = b"404 page not found";
 
-/// What the API server answers when it no longer knows a version.
+/// Status for an expired `resourceVersion`.
 pub(super) const GONE: u16 = 410;
 
-/// Why a write was refused whose object is no longer as it was read.
-pub(super) const CONFLICT_HINT: &str =
-    "it was changed meanwhile; run the command again to go on from what is there now";
+/// Message for a conflict.
+pub(super) const CONFLICT_HINT: &str = "conflict: the object was modified; run the command again";
 
-/// Of what kube does about a login, an OIDC provider's. Not by the error's own text, which may quote a part of the token.
+/// An OIDC provider's error. Not kube's text, which may quote a part of the token.
 pub(super) const UNUSABLE_CREDENTIALS: &str =
     "the credentials of the kubeconfig's auth-provider cannot be used";
 
-/// A call to the cluster that did not succeed. Its text is one sentence, with what to do where that is known.
+/// A failed call to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("could not {call}: {cause}")]
+#[error("failed to {call}: {cause}")]
 pub struct ClusterError {
-    /// What was tried, for a person: `list secrets in namespace myproj`.
+    /// Describes the call: `list secrets in namespace myproj`.
     pub call: String,
-    /// Why it did not succeed.
     pub cause: Cause,
 }
 
-/// Why a call did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    /// The API server refused, with this HTTP status and in these words.
+    /// The HTTP status and the API server's message.
     #[error("{message}")]
-    Refused { status: u16, message: String },
-    /// The API server does not know who asks (401).
+    Rejected { status: u16, message: String },
+    /// Status 401.
     #[error(
-        "{server} does not accept the login, or it has expired; log in again: oc login {server}"
+        "{server} rejected the credentials, which might have expired; log in again: oc login {server}"
     )]
     Unauthorized { server: String },
-    /// No answer came; `step` is how far the call got.
+    /// `step` is how far the call got.
     #[error("no answer from {server} while {step}: {reason}")]
     NoAnswer { server: String, step: ConnectionStage, reason: String },
-    /// Anything else, in words.
     #[error("{0}")]
     Other(String),
 }
@@ -58,27 +54,28 @@ impl ClusterError {
         Self { call: call.into(), cause: Cause::Other(reason.into()) }
     }
 
-    /// That an object is no longer as it was read, where no call is needed to see it.
+    /// A conflict that was detected without a call.
     pub(super) fn conflict(call: impl Into<String>) -> Self {
         Self {
             call: call.into(),
-            cause: Cause::Refused { status: 409, message: CONFLICT_HINT.to_owned() },
+            cause: Cause::Rejected { status: 409, message: CONFLICT_HINT.to_owned() },
         }
     }
 
-    /// The same refusal in words that say more than the API server's.
-    pub(super) fn explained(self, message: &str) -> Self {
+    /// Replaces the API server's message.
+    pub(super) fn with_message(self, message: &str) -> Self {
         let cause = match self.cause {
-            Cause::Refused { status, .. } => Cause::Refused { status, message: message.to_owned() },
+            Cause::Rejected { status, .. } => {
+                Cause::Rejected { status, message: message.to_owned() }
+            }
             cause => cause,
         };
         Self { cause, ..self }
     }
 
-    /// The HTTP status with which the API server refused.
     pub fn status(&self) -> Option<u16> {
         match self.cause {
-            Cause::Refused { status, .. } => Some(status),
+            Cause::Rejected { status, .. } => Some(status),
             Cause::Unauthorized { .. } => Some(401),
             Cause::NoAnswer { .. } | Cause::Other(_) => None,
         }
@@ -88,7 +85,7 @@ impl ClusterError {
         self.status() == Some(404)
     }
 
-    /// What happened since a version, or what was there at it, is no longer known.
+    /// An expired `resourceVersion` or `continue` token.
     pub(super) fn is_gone(&self) -> bool {
         self.status() == Some(GONE)
     }
@@ -98,14 +95,13 @@ impl ClusterError {
         self.status() == Some(409)
     }
 
-    /// No more objects of the kind fit into the namespace. The API server says so before it looks whether there is one of the
-    /// name (kube-apiserver `plugin/pkg/admission/resourcequota/controller.go`).
+    /// Exceeded quota. The API server checks it before it checks whether the object exists
+    /// (kube-apiserver `plugin/pkg/admission/resourcequota/controller.go`).
     pub(crate) fn is_over_quota(&self) -> bool {
-        matches!(&self.cause, Cause::Refused { status: 403, message } if message.contains("exceeded quota"))
+        matches!(&self.cause, Cause::Rejected { status: 403, message } if message.contains("exceeded quota"))
     }
 
-    /// What the API server answers when the `test` of a JSON patch fails, and for content it refuses alike
-    /// (measured on kube-apiserver 1.34).
+    /// Status of a failed `test` in a JSON patch, and of invalid content (kube-apiserver 1.34).
     pub(super) fn is_unprocessable(&self) -> bool {
         self.status() == Some(422)
     }
@@ -114,7 +110,7 @@ impl ClusterError {
 impl From<ClusterError> for ReadError {
     fn from(error: ClusterError) -> Self {
         let kind = match error.cause {
-            Cause::Refused { status: 403, .. } => ReadErrorKind::Forbidden,
+            Cause::Rejected { status: 403, .. } => ReadErrorKind::Forbidden,
             Cause::NoAnswer { step: ConnectionStage::Name | ConnectionStage::Connect, .. } => {
                 ReadErrorKind::Unreachable
             }
@@ -125,24 +121,24 @@ impl From<ClusterError> for ReadError {
 }
 
 impl Cause {
-    /// Reads the answer to a call that did not succeed. `server` is the API server's address.
+    /// `server` is the API server's URL.
     pub(super) fn from_response(server: &str, status: u16, body: &[u8]) -> Self {
-        let refusal = serde_json::from_slice::<Status>(body).ok().filter(Status::is_failure);
-        match refusal {
+        let rejection = serde_json::from_slice::<Status>(body).ok().filter(Status::is_failure);
+        match rejection {
             Some(_) if status == 401 => Cause::Unauthorized { server: server.to_owned() },
-            Some(refusal) => Cause::Refused { status, message: refusal.message },
-            None if status == 404 && body.starts_with(UNKNOWN_PATH) => Cause::Refused {
+            Some(rejection) => Cause::Rejected { status, message: rejection.message },
+            None if status == 404 && body.starts_with(UNKNOWN_PATH) => Cause::Rejected {
                 status,
-                message: "this cluster does not have that kind of object".into(),
+                message: "the cluster does not serve this kind of object".into(),
             },
-            // A proxy's or a load balancer's page. Its 404 must not be taken for an absent object.
+            // From a proxy or load balancer. Its 404 does not mean a missing object.
             None => Cause::Other(format!(
-                "{server} answered with HTTP status {status} and not as an API server does"
+                "{server} returned HTTP {status} without a Kubernetes Status; is this an API server?"
             )),
         }
     }
 
-    /// Why a call got no answer. `server` is the API server's address.
+    /// `server` is the API server's URL.
     pub(super) fn from_transport(server: &str, error: &(dyn Error + 'static)) -> Self {
         let credentials = chain(error).find_map(|cause| {
             let own = cause.downcast_ref::<CredentialsError>().map(ToString::to_string);
@@ -154,22 +150,21 @@ impl Cause {
             Some(problem) => Cause::Other(problem),
             None => Cause::NoAnswer {
                 server: server.to_owned(),
-                step: step(error),
+                step: connection_stage(error),
                 reason: root_reason(error),
             },
         }
     }
 }
 
-/// How far a call came that failed in the client: hyper-util marks what happened before there was a connection, and
-/// its TCP connector what happened before TLS.
-fn step(error: &(dyn Error + 'static)) -> ConnectionStage {
-    let says = |text: &str| chain(error).any(|cause| cause.to_string().starts_with(text));
-    if !says("client error (Connect)") {
+/// hyper-util marks errors before a connection exists, and its TCP connector those before TLS.
+fn connection_stage(error: &(dyn Error + 'static)) -> ConnectionStage {
+    let contains = |text: &str| chain(error).any(|cause| cause.to_string().starts_with(text));
+    if !contains("client error (Connect)") {
         ConnectionStage::Http
-    } else if says("dns error") {
+    } else if contains("dns error") {
         ConnectionStage::Name
-    } else if says("tcp ") || says("tunnel error") || is_timeout(error) {
+    } else if contains("tcp ") || contains("tunnel error") || is_timeout(error) {
         ConnectionStage::Connect
     } else {
         ConnectionStage::Tls
@@ -178,11 +173,12 @@ fn step(error: &(dyn Error + 'static)) -> ConnectionStage {
 
 fn root_reason(error: &(dyn Error + 'static)) -> String {
     if is_timeout(error) {
-        return "nothing there takes the connection".into();
+        return "connection timed out".into();
     }
     let reason = chain(error).last().map(ToString::to_string).unwrap_or_default();
     if reason.ends_with("UnknownIssuer") {
-        return "the authority that signed its certificate is not the one that the kubeconfig names".into();
+        return "the server's certificate is not signed by the kubeconfig's certificate authority"
+            .into();
     }
     reason
 }
@@ -204,13 +200,13 @@ mod tests {
     const SERVER: &str = "https://api.example.com:6443";
 
     #[test]
-    fn a_refusal_speaks_in_the_servers_words() {
+    fn quotes_message_of_rejection() {
         let body = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"secrets is forbidden: User \"eve\" cannot list resource \"secrets\"","reason":"Forbidden","code":403}"#;
         let cause = Cause::from_response(SERVER, 403, body);
         let error = ClusterError { call: "list secrets in namespace a".into(), cause };
         assert_eq!(
             error.to_string(),
-            r#"could not list secrets in namespace a: secrets is forbidden: User "eve" cannot list resource "secrets""#
+            r#"failed to list secrets in namespace a: secrets is forbidden: User "eve" cannot list resource "secrets""#
         );
         let unread = ReadError::from(error);
         assert_eq!(
@@ -220,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_login_names_the_command() {
+    fn unauthorized_error_names_oc_login() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
         let error = ClusterError {
             call: "read namespace a".into(),
@@ -231,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_api_servers_404_means_absent() {
+    fn only_api_server_404_means_missing() {
         let not_found =
             br#"{"kind":"Status","status":"Failure","message":"secrets \"a\" not found","reason":"NotFound","code":404}"#;
         let absent = |body: &[u8]| {

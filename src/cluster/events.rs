@@ -1,4 +1,4 @@
-//! Events: what happened to a namespace, where those who work in it look for it.
+//! Events about namespaces.
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -11,35 +11,31 @@ use super::error::ClusterError;
 use super::resources::{EVENTS, Meta};
 use crate::domain::names::CONTROLLER_NAME;
 
-/// What the API server takes at most (Kubernetes `pkg/apis/core/validation/events.go`).
+/// Limit of Kubernetes (`pkg/apis/core/validation/events.go`).
 const MAX_MESSAGE_CHARS: usize = 1024;
 
-/// What is to be noted.
+/// An Event to write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventInput {
-    /// The namespace that it happened to.
     pub namespace: String,
-    /// The namespace's uid; empty where it is not known.
+    /// Empty if unknown.
     pub uid: String,
-    /// Something went wrong.
     pub is_warning: bool,
-    /// One word for programs, such as `Repaired`.
+    /// In one word, such as `Repaired`.
     pub reason: &'static str,
-    /// The object in the namespace that it is about, or what was done there. Events of one reason are told apart by it, and
-    /// not by their sentence: that of a failure may change with each try.
+    /// The object or action that the Event is about. Deduplication uses it with the reason, and not
+    /// the message, which may change with each attempt.
     pub subject: String,
-    /// A sentence for people.
     pub message: String,
 }
 
 impl EventInput {
-    /// The sentence, as long as an Event may have it.
+    /// Truncated to the limit.
     fn message(&self) -> String {
         self.message.chars().take(MAX_MESSAGE_CHARS).collect()
     }
 }
 
-/// An Event that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
     name: String,
@@ -59,63 +55,58 @@ struct PostedEvent {
 }
 
 impl Cluster {
-    /// Notes an Event in the namespace it is about: Events on Namespace objects would else go to namespace `default`,
-    /// where those who work in this one do not look.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn note(&self, note: &EventInput) -> Result<EventRecord, ClusterError> {
+    /// Creates an Event in the namespace that it is about: Events on Namespace objects would
+    /// otherwise be in namespace `default`.
+    pub async fn create_event(&self, event: &EventInput) -> Result<EventRecord, ClusterError> {
         let now = Timestamp::now();
         let time = seconds(now);
-        let event = json!({
+        let body = json!({
             "apiVersion": EVENTS.api_version(),
             "kind": EVENTS.name(),
-            "metadata": { "name": format!("{}.{:x}", note.namespace, now.as_nanosecond()) },
+            "metadata": { "name": format!("{}.{:x}", event.namespace, now.as_nanosecond()) },
             "involvedObject": {
                 "apiVersion": "v1",
                 "kind": "Namespace",
-                "name": note.namespace,
-                // Has to be that of the Event.
-                "namespace": note.namespace,
-                "uid": note.uid,
+                "name": event.namespace,
+                // Must be the Event's namespace.
+                "namespace": event.namespace,
+                "uid": event.uid,
             },
-            "type": if note.is_warning { "Warning" } else { "Normal" },
-            "reason": note.reason,
-            "message": note.message(),
+            "type": if event.is_warning { "Warning" } else { "Normal" },
+            "reason": event.reason,
+            "message": event.message(),
             "source": { "component": CONTROLLER_NAME },
             "firstTimestamp": time,
             "lastTimestamp": time,
             "count": 1,
         });
-        let request = Request::new(EVENTS.path(Some(&note.namespace)))
-            .create(&PostParams::default(), event.to_string().into());
-        let written: PostedEvent = self.send(&call(note), request).await?;
-        Ok(EventRecord { name: written.metadata.name, count: 1 })
+        let request = Request::new(EVENTS.path(Some(&event.namespace)))
+            .create(&PostParams::default(), body.to_string().into());
+        let created: PostedEvent = self.send(&call(event), request).await?;
+        Ok(EventRecord { name: created.metadata.name, count: 1 })
     }
 
-    /// Counts an Event once more, with the message that it has now. One that has expired is written again.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn record_again(
+    /// Increments the count of an Event and updates its message. Creates it again if it has
+    /// expired.
+    pub async fn update_event(
         &self,
-        note: &EventInput,
-        noted: &EventRecord,
+        event: &EventInput,
+        recorded: &EventRecord,
     ) -> Result<EventRecord, ClusterError> {
-        let count = noted.count.saturating_add(1);
-        let patch: Value = json!({ "count": count, "message": note.message(), "lastTimestamp": seconds(Timestamp::now()) });
-        let path = Request::new(EVENTS.path(Some(&note.namespace)));
-        let request = path.patch(&noted.name, &PatchParams::default(), &Patch::Merge(&patch));
-        match self.send::<PostedEvent>(&call(note), request).await {
-            Ok(_) => Ok(EventRecord { name: noted.name.clone(), count }),
-            Err(error) if error.is_not_found() => self.note(note).await,
+        let count = recorded.count.saturating_add(1);
+        let patch: Value = json!({ "count": count, "message": event.message(), "lastTimestamp": seconds(Timestamp::now()) });
+        let path = Request::new(EVENTS.path(Some(&event.namespace)));
+        let request = path.patch(&recorded.name, &PatchParams::default(), &Patch::Merge(&patch));
+        match self.send::<PostedEvent>(&call(event), request).await {
+            Ok(_) => Ok(EventRecord { name: recorded.name.clone(), count }),
+            Err(error) if error.is_not_found() => self.create_event(event).await,
             Err(error) => Err(error),
         }
     }
 }
 
-fn call(note: &EventInput) -> String {
-    format!("write an event in namespace {}", note.namespace)
+fn call(event: &EventInput) -> String {
+    format!("write an event in namespace {}", event.namespace)
 }
 
 fn seconds(time: Timestamp) -> String {

@@ -1,7 +1,8 @@
-//! Which registries' certificates the nodes trust when they pull images.
+//! The certificate authorities that nodes trust when they pull images.
 //!
-//! The Image `cluster` names a ConfigMap in `openshift-config` whose keys are registries, `host` or `host..port`, and
-//! whose values are their certificate authorities (openshift/api `config/v1/types_image.go`, `AdditionalTrustedCA`).
+//! The Image `cluster` names a ConfigMap in `openshift-config`: its keys are registries, `host` or
+//! `host..port`, its values their certificate authorities (openshift/api
+//! `config/v1/types_image.go`, `AdditionalTrustedCA`).
 
 use std::collections::BTreeMap;
 
@@ -15,38 +16,30 @@ use crate::domain::snapshot::Observed;
 /// The namespace of the ConfigMap that the Image `cluster` names.
 pub const TRUST_NAMESPACE: &str = "openshift-config";
 
-/// What the nodes trust beside public authorities.
+/// Certificate authorities beside the public ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeTrust {
-    /// The Image `cluster` of `config.openshift.io`; none where the cluster is not OpenShift.
+    /// None without OpenShift.
     pub image_config: Option<ImageConfig>,
-    /// The ConfigMap that it names, or else the one that it usually names; none if that is not there.
+    /// The ConfigMap that it names, else the default one; none if missing.
     pub config_map: Option<ConfigMap>,
 }
 
-/// What we need of the Image `cluster`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageConfig {
-    /// Guards every write.
     pub resource_version: String,
     /// `spec.additionalTrustedCA.name`.
     pub config_map: Option<String>,
-    /// `spec.registrySources.insecureRegistries`: their certificates are not verified.
+    /// `spec.registrySources.insecureRegistries`
     pub insecure_registries: Vec<String>,
-    /// Which registries the cluster uses.
     pub policy: ImagePolicy,
 }
 
-/// What we need of a ConfigMap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigMap {
-    /// Its name.
     pub name: String,
-    /// Guards every write.
     pub resource_version: String,
-    /// Its content.
     pub data: BTreeMap<String, String>,
-    /// It carries our label.
     pub ours: bool,
 }
 
@@ -88,7 +81,7 @@ struct StoredConfigMap {
 }
 
 impl Cluster {
-    /// Which registries the cluster uses; none where it is not OpenShift.
+    /// None without OpenShift.
     pub async fn image_policy(&self) -> Observed<Option<ImagePolicy>> {
         Ok(self
             .get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster")
@@ -96,15 +89,15 @@ impl Cluster {
             .map(|found| found.spec.into()))
     }
 
-    /// Reads what the nodes trust. Where no ConfigMap is named, the one called `usual` is of interest: a run that was
-    /// interrupted may have left it.
-    pub async fn node_trust(&self, usual: &str) -> Observed<NodeTrust> {
+    /// Without a named ConfigMap, reads the one called `default_name`: an interrupted run may have
+    /// left it.
+    pub async fn node_trust(&self, default_name: &str) -> Observed<NodeTrust> {
         let Some(found) = self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await?
         else {
             return Ok(NodeTrust::default());
         };
         let image_config = ImageConfig::from(found);
-        let name = image_config.config_map.as_deref().unwrap_or(usual);
+        let name = image_config.config_map.as_deref().unwrap_or(default_name);
         let config_map =
             self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?;
         Ok(NodeTrust {

@@ -1,4 +1,4 @@
-//! What an image stream's images are made of.
+//! Layers of an image stream's images.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ struct ImageStreamLayers {
     images: BTreeMap<String, ImageBlobs>,
 }
 
-/// The size is null where the API server does not know it, as of every manifest and configuration.
+/// The size is null where unknown, as for manifests and configurations.
 #[derive(Deserialize)]
 struct Blob {
     size: Option<u64>,
@@ -29,23 +29,20 @@ struct Blob {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ImageBlobs {
-    /// The image was deleted, or cannot be read.
+    /// The image was deleted or is not readable.
     #[serde(default)]
     image_missing: bool,
     layers: Option<Vec<String>>,
     config: Option<String>,
-    /// The images of a manifest list.
+    /// Images of a manifest list.
     manifests: Option<Vec<String>>,
 }
 
 impl Cluster {
-    /// What the images of an image stream are made of: the one place where those who may not read images, which are the
-    /// cluster's, are told their size.
-    ///
-    /// # Errors
-    /// When it cannot be read.
+    /// Readable without permission on images, which are cluster-scoped.
     pub async fn layers(&self, namespace: &str, stream: &str) -> Observed<Layers> {
-        let call = format!("read the layers of {}", IMAGE_STREAMS.one(Some(namespace), stream));
+        let call =
+            format!("read the layers of {}", IMAGE_STREAMS.describe(Some(namespace), stream));
         let request = Request::new(IMAGE_STREAMS.path(Some(namespace)))
             .get(&format!("{stream}/layers"), &GetParams::default());
         let found: ImageStreamLayers = self.send(&call, request).await?;
@@ -62,7 +59,7 @@ impl From<ImageStreamLayers> for Layers {
             .collect();
         let known = found.images.into_iter().filter(|(_, image)| !image.image_missing);
         let images = known.map(|(digest, image)| {
-            // A configuration has a few kilobytes. Where its size is not known, the layers are the size.
+            // A configuration has a few kilobytes; without its size, the layers are the size.
             let config = image.config.filter(|config| blobs.contains_key(config));
             let blobs = image.layers.into_iter().flatten().chain(config).collect();
             (digest, ImageParts { blobs, images: image.manifests.unwrap_or_default() })
@@ -87,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_the_layers_where_the_size_of_the_configuration_is_null() {
+    fn sums_layers_without_configuration_size() {
         let layers = layers(
             json!({
                 "layer1": { "size": 20, "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip" },

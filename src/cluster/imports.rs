@@ -1,4 +1,4 @@
-//! Importing tags from Quay into an image stream.
+//! Imports of tags into an image stream.
 
 use kube::api::PostParams;
 use kube::core::Request;
@@ -13,7 +13,7 @@ use super::resources::{self, IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
 use crate::domain::imports::{ImportFailure, Outcome, StreamImport, TagImport};
 use crate::domain::snapshot::ImageStream;
 
-/// What OpenShift answers: a request that is never stored, with a result for each image in the order asked.
+/// Response of an ImageStreamImport, which is never stored: one result per image, in request order.
 #[derive(Deserialize)]
 struct ImportResponse {
     #[serde(default)]
@@ -32,7 +32,7 @@ struct ImageResult {
     image: Option<Image>,
 }
 
-/// A `Status` of the API's.
+/// Kubernetes' `Status`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ResultStatus {
@@ -53,28 +53,28 @@ struct ImageMeta {
 }
 
 impl Cluster {
-    /// Has OpenShift import tags into an image stream, at once and with one request. Which ones `choose` says, of the image
-    /// stream as it is now; one that changes until they are imported is chosen from again, so that no import takes the
-    /// place of what came meanwhile. OpenShift makes an image stream that is not there yet. Says of each tag in their
-    /// order what came of it: the request itself succeeds although none of its imports did (measured on OpenShift 4.21).
+    /// Imports tags into an image stream with one request. `choose` selects them from the current
+    /// image stream, and again after a conflict, so that no import overwrites a newer image.
+    /// OpenShift creates a missing image stream. Returns one outcome per tag, in order: the request
+    /// succeeds although imports fail (OpenShift 4.21).
     ///
-    /// The reference policy is only for tags that are new; OpenShift keeps that of others, but not their import policy (openshift-apiserver
-    /// `pkg/image/apiserver/registry/imagestreamimport/rest.go`, `ensureSpecTag`). What the image stream had before stays
-    /// when an import fails.
+    /// OpenShift applies the reference policy to new tags only, but the import policy to all
+    /// (openshift-apiserver `pkg/image/apiserver/registry/imagestreamimport/rest.go`,
+    /// `ensureSpecTag`). A failed import keeps the previous image.
     ///
     /// # Errors
-    /// When the image stream could not be read, or the request as a whole failed. After a time-out the tags may be
-    /// imported.
+    /// If the image stream was not readable or the whole request failed. After a timeout the tags
+    /// might be imported.
     pub async fn import_image_stream(
         &self,
         namespace: &str,
         stream: &str,
         mut choose: impl FnMut(Option<&ImageStream>) -> StreamImport,
     ) -> Result<Vec<Outcome>, ClusterError> {
-        let call = format!("import into {}", IMAGE_STREAMS.one(Some(namespace), stream));
+        let call = format!("import into {}", IMAGE_STREAMS.describe(Some(namespace), stream));
         let path = Request::new(IMAGE_STREAM_IMPORTS.path(Some(namespace)));
-        let mut tries = ConflictRetry::default();
-        let (import, answer): (StreamImport, ImportResponse) = loop {
+        let mut retry = ConflictRetry::default();
+        let (import, response): (StreamImport, ImportResponse) = loop {
             let found = self
                 .get::<resources::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream)
                 .await?
@@ -86,21 +86,24 @@ impl Cluster {
             let version = found.as_ref().map(|found| found.resource_version.as_str());
             let body = request_for(namespace, stream, version, &import).to_string();
             match self.send(&call, path.create(&PostParams::default(), body.into())).await {
-                // Somebody else changed the image stream since it was read.
-                Err(error) if error.is_conflict() => tries.again(error).await?,
-                answer => break (import, answer?),
+                // A conflict with another writer.
+                Err(error) if error.is_conflict() => retry.backoff(error).await?,
+                response => break (import, response?),
             }
         };
-        let results = answer.status.images.unwrap_or_default();
+        let results = response.status.images.unwrap_or_default();
         if results.len() != import.tags.len() {
-            return Err(ClusterError::other(call, "the answer does not say what came of each tag"));
+            return Err(ClusterError::other(
+                call,
+                "the response does not contain a result for each tag",
+            ));
         }
         Ok(results.into_iter().map(outcome).collect())
     }
 }
 
-/// As the operator asks it after a build (QBO `controllers/build_controller.go:120`), but for all tags together, and only
-/// of an image stream of this version: OpenShift answers 409 for another one.
+/// As the operator does after a build (QBO `controllers/build_controller.go:120`), but for all tags
+/// at once, and only for this `resourceVersion`: OpenShift returns 409 otherwise.
 fn request_for(
     namespace: &str,
     stream: &str,
@@ -110,7 +113,7 @@ fn request_for(
     let images = import.tags.iter().map(|TagImport { tag, from, policy }| {
         let mut import_policy =
             json!({ "insecure": import.insecure, "scheduled": policy.scheduled });
-        // OpenShift before 4.12 does not know the field.
+        // Unknown to OpenShift before 4.12.
         if policy.keeps_lists {
             import_policy["importMode"] = json!(PRESERVE_ORIGINAL);
         }
@@ -136,7 +139,7 @@ fn request_for(
 fn outcome(ImageResult { status, image }: ImageResult) -> Outcome {
     match image {
         Some(image) if status.status == "Success" => Ok(image.metadata.name),
-        // openshift-apiserver's own words where a failure comes without any.
+        // openshift-apiserver's default text.
         _ if status.message.is_empty() => Err(ImportFailure {
             code: status.code,
             message: "unknown error prevented import".into(),

@@ -1,4 +1,4 @@
-//! Connecting from a pod of the cluster, as the pod's service account.
+//! Configuration from the pod's service account, as client-go's `rest.InClusterConfig`.
 
 use std::path::Path;
 
@@ -11,13 +11,12 @@ use super::authorization::Authorization;
 use super::client::Options;
 use super::kubeconfig::{ResolvedContext, impersonate};
 
-/// Where a pod finds its service account (kubernetes.io, "Accessing the Kubernetes API from a Pod").
+/// kubernetes.io, "Accessing the Kubernetes API from a Pod".
 pub(super) const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// What stands for the context's name.
+/// Used as the context's name.
 const CONTEXT: &str = "in-cluster";
 
-/// A pod with a service account.
 pub(super) struct InClusterConfig<'a> {
     host: String,
     port: String,
@@ -25,21 +24,24 @@ pub(super) struct InClusterConfig<'a> {
 }
 
 impl<'a> InClusterConfig<'a> {
-    /// The pod that this runs in, if it does. Every pod is told where the API server is; not every one has a token.
-    pub(super) fn of(variable: impl Fn(&str) -> Option<String>, mount: &'a Path) -> Option<Self> {
+    /// None outside of a pod, or in a pod without a token.
+    pub(super) fn detect(
+        variable: impl Fn(&str) -> Option<String>,
+        mount: &'a Path,
+    ) -> Option<Self> {
         let (host, port) =
             (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
         mount.join("token").exists().then_some(Self { host, port, mount })
     }
 
-    /// The cluster of the pod. The token, which is renewed within the hour, is read again, and so is the authority by kube.
-    pub(super) fn choice(&self, options: &Options) -> anyhow::Result<ResolvedContext> {
-        // An address of IPv6 stands in brackets.
+    /// The token, which is renewed hourly, is read again periodically; so is the CA, by kube.
+    pub(super) fn resolve(&self, options: &Options) -> anyhow::Result<ResolvedContext> {
+        // IPv6 needs brackets.
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let url = format!("https://{host}:{}", self.port);
         let mut config = Config::new(
-            url.parse().with_context(|| format!("{url} is no address of an API server"))?,
+            url.parse().with_context(|| format!("{url} is not a valid API server URL"))?,
         );
         let authority = self.mount.join("ca.crt");
         config.root_cert = Some(certificates(&authority)?);
@@ -48,7 +50,7 @@ impl<'a> InClusterConfig<'a> {
             .filter(|name| !name.is_empty())
             .unwrap_or("default".into());
         let authorization =
-            Authorization::of_token(None, &self.mount.join("token").display().to_string());
+            Authorization::from_token(None, &self.mount.join("token").display().to_string());
         let authorization = authorization
             .map_err(|problem| anyhow::anyhow!("{}: {problem}", self.mount.display()))?;
         let config = impersonate(config, options)?;
@@ -64,7 +66,7 @@ impl<'a> InClusterConfig<'a> {
     fn read(&self, name: &str) -> anyhow::Result<String> {
         let path = self.mount.join(name);
         let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
+            .with_context(|| format!("failed to read {}", path.display()))?;
         Ok(text.trim().to_owned())
     }
 }
@@ -72,15 +74,15 @@ impl<'a> InClusterConfig<'a> {
 fn certificates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_file_iter(file)
-        .with_context(|| format!("{} cannot be read", file.display()))?
+        .with_context(|| format!("failed to read {}", file.display()))?
     {
         match certificate {
             Ok(certificate) => certificates.push(certificate.to_vec()),
-            Err(_) => bail!("{} holds a certificate that makes no sense", file.display()),
+            Err(_) => bail!("invalid PEM certificate in {}", file.display()),
         }
     }
     if certificates.is_empty() {
-        bail!("{} holds no certificate", file.display());
+        bail!("no certificate in {}", file.display());
     }
     Ok(certificates)
 }

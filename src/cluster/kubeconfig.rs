@@ -1,5 +1,5 @@
-//! Finding the kubeconfig and, in it, the context: everything that can go wrong before there is a request. The rules are
-//! client-go's, so that whatever `oc` takes is taken here, and in the same way.
+//! Resolves the kubeconfig and its context with client-go's rules, so that every configuration that
+//! works for `oc` works here.
 
 mod file;
 
@@ -31,77 +31,75 @@ use file::{File, User};
 const CONFLICTING_CREDENTIALS: &str =
     "its user has a token and a user name with a password: only one of them can be used";
 
-/// A context and what it says about the cluster and the user.
+/// A context with its cluster and user.
 pub(super) struct ResolvedContext {
-    /// The context's name; empty where a cluster was named instead.
+    /// Empty if a cluster was selected without a context.
     pub(super) context: String,
-    /// Where the cluster is, whom to trust, and whom to act as.
     pub(super) config: Config,
-    /// What the user shows for itself in each request.
     pub(super) authorization: Authorization,
-    /// The certificate that the user shows for itself in TLS.
+    /// TLS client certificate of the user.
     pub(super) identity: Option<Identity>,
-    /// It was not a kubeconfig that said so, but the pod that this runs in.
+    /// From the pod's service account instead of a kubeconfig.
     pub(super) is_in_pod: bool,
 }
 
-/// Reads the kubeconfig and takes the context, cluster and user that `options` ask for.
-pub(super) fn choose(options: &Options) -> anyhow::Result<ResolvedContext> {
-    let files = Files::of(options.kubeconfig.as_deref(), env::var_os("KUBECONFIG"), home());
+pub(super) fn resolve_context(options: &Options) -> anyhow::Result<ResolvedContext> {
+    let files = Files::locate(options.kubeconfig.as_deref(), env::var_os("KUBECONFIG"), home());
     let file = files.read()?;
-    // As for kubectl, one in which nothing stands is none.
+    // Like kubectl, treats an empty kubeconfig as missing.
     let Some(file) = file.filter(|file| files.required || !file.is_empty()) else {
-        let pod = InClusterConfig::of(|name| env::var(name).ok(), Path::new(MOUNT));
+        let pod = InClusterConfig::detect(|name| env::var(name).ok(), Path::new(MOUNT));
         return match pod.filter(|_| !options.names_kubeconfig()) {
-            Some(pod) => pod.choice(options),
+            Some(pod) => pod.resolve(options),
             None => Err(files.missing()),
         };
     };
-    let proxies = ProxyRules::of(|name| env::var(name).ok());
+    let proxies = ProxyRules::from_env(|name| env::var(name).ok());
     resolve(&file, &files, options, &proxies)
 }
 
-/// What some kubeconfigs say together about the cluster and the user. `variable` looks up environment variables.
+/// Resolves several kubeconfigs. `variable` looks up environment variables.
 ///
 /// # Errors
-/// One sentence, which quotes nothing that may be a secret.
+/// Never quotes anything that could be a secret.
 #[cfg(test)]
-pub(super) fn choice(
+pub(super) fn resolve_files(
     paths: &[PathBuf],
     options: &Options,
     variable: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<ResolvedContext> {
     let files = Files { paths: paths.to_vec(), required: false };
     let file = files.read()?.unwrap_or_default();
-    resolve(&file, &files, options, &ProxyRules::of(variable))
+    resolve(&file, &files, options, &ProxyRules::from_env(variable))
 }
 
-/// What some bytes, as a kubeconfig, say about the cluster and the user: see [`crate::untrusted`].
+/// For fuzzing: see [`crate::untrusted`].
 #[cfg(any(test, fuzzing))]
-pub(super) fn choice_in(content: &[u8], options: &Options) -> anyhow::Result<ResolvedContext> {
+pub(super) fn resolve_bytes(content: &[u8], options: &Options) -> anyhow::Result<ResolvedContext> {
     let file = File::parse(content).map_err(|invalid| anyhow!("{invalid}"))?;
-    resolve(&file, &Files { paths: vec![], required: false }, options, &ProxyRules::of(|_| None))
+    resolve(
+        &file,
+        &Files { paths: vec![], required: false },
+        options,
+        &ProxyRules::from_env(|_| None),
+    )
 }
 
-/// The names in a kubeconfig.
+/// Names for shell completion.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KubeconfigNames {
-    /// Of its contexts.
     pub contexts: Vec<String>,
-    /// Of its clusters.
     pub clusters: Vec<String>,
-    /// Of its users.
     pub users: Vec<String>,
 }
 
-/// What can be chosen from in the kubeconfig: the one that is given, else what `KUBECONFIG` lists, else
-/// `~/.kube/config`.
+/// Names in the given kubeconfig, else in the files in `KUBECONFIG`, else in `~/.kube/config`.
 ///
 /// # Errors
-/// One sentence that names the file at fault.
-pub fn entries(given: Option<&Path>) -> anyhow::Result<KubeconfigNames> {
+/// Names the invalid file.
+pub fn entries(path: Option<&Path>) -> anyhow::Result<KubeconfigNames> {
     let kubeconfig =
-        Files::of(given, env::var_os("KUBECONFIG"), home()).read()?.unwrap_or_default();
+        Files::locate(path, env::var_os("KUBECONFIG"), home()).read()?.unwrap_or_default();
     Ok(KubeconfigNames {
         contexts: kubeconfig.contexts.into_iter().map(|context| context.name).collect(),
         clusters: kubeconfig.clusters.into_iter().map(|cluster| cluster.name).collect(),
@@ -109,14 +107,14 @@ pub fn entries(given: Option<&Path>) -> anyhow::Result<KubeconfigNames> {
     })
 }
 
-/// The home directory, as client-go finds it (`util/homedir/homedir.go`).
+/// As client-go's `util/homedir/homedir.go`.
 fn home() -> Option<PathBuf> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     if cfg!(windows) { home_on_windows(variable, Path::exists) } else { env::home_dir() }
 }
 
-/// The first of the folders that has a kubeconfig, else the first that exists, else the first that is named. Where
-/// client-go asks whether a folder can be written to, Windows says so of every one.
+/// The first folder with a kubeconfig, else the first that exists, else the first that is set.
+/// client-go also requires write access, which Windows reports for every folder.
 fn home_on_windows(
     variable: impl Fn(&str) -> Option<OsString>,
     exists: impl Fn(&Path) -> bool,
@@ -136,18 +134,18 @@ fn home_on_windows(
     with_file.or_else(existing).or_else(|| ordered.into_iter().flatten().next()).cloned()
 }
 
-/// The files a kubeconfig is read from. Of several the first that sets something wins (kubernetes.io, "Organizing
-/// Cluster Access Using kubeconfig Files").
+/// The first file that sets a value wins (kubernetes.io, "Organizing Cluster Access Using
+/// kubeconfig Files").
 #[derive(Debug, PartialEq)]
 struct Files {
     paths: Vec<PathBuf>,
-    /// Asked for by a flag, so it has to be there. Files that `KUBECONFIG` lists need not, as for `kubectl`.
+    /// Set by a flag: the file must exist. Files in `KUBECONFIG` might not, as for kubectl.
     required: bool,
 }
 
 impl Files {
-    fn of(given: Option<&Path>, variable: Option<OsString>, home: Option<PathBuf>) -> Self {
-        if let Some(path) = given {
+    fn locate(path: Option<&Path>, variable: Option<OsString>, home: Option<PathBuf>) -> Self {
+        if let Some(path) = path {
             return Self { paths: vec![path.to_owned()], required: true };
         }
         let paths = match variable.filter(|variable| !variable.is_empty()) {
@@ -159,14 +157,14 @@ impl Files {
         Self { paths, required: false }
     }
 
-    /// What they say together; none if not one of them is there.
+    /// The merged content; none if no file exists.
     fn read(&self) -> anyhow::Result<Option<File>> {
         let mut merged: Option<File> = None;
         for path in &self.paths {
             let content = match std::fs::read(path) {
                 Err(error) if error.kind() == ErrorKind::NotFound && !self.required => continue,
                 content => content.map_err(|error| {
-                    anyhow!("kubeconfig {} cannot be read: {error}", path.display())
+                    anyhow!("failed to read kubeconfig {}: {error}", path.display())
                 })?,
             };
             let mut next = File::parse(&content)
@@ -181,9 +179,7 @@ impl Files {
     }
 
     fn missing(&self) -> anyhow::Error {
-        anyhow!(
-            "there is no kubeconfig ({self}): log in with `oc login SERVER`, or name one with --kubeconfig"
-        )
+        anyhow!("no kubeconfig found ({self}): log in with `oc login SERVER`, or set --kubeconfig")
     }
 }
 
@@ -194,7 +190,6 @@ impl std::fmt::Display for Files {
     }
 }
 
-/// A context, and the names of its cluster and its user.
 #[derive(Debug, PartialEq, Eq)]
 struct Names {
     context: String,
@@ -203,42 +198,38 @@ struct Names {
     user: String,
 }
 
-fn names(file: &File, files: &Files, options: &Options) -> anyhow::Result<Names> {
+fn resolve_names(file: &File, files: &Files, options: &Options) -> anyhow::Result<Names> {
     let names: Vec<_> = file.contexts.iter().map(|context| context.name.as_str()).collect();
-    let known = if names.is_empty() {
+    let available = if names.is_empty() {
         "has none".to_owned()
     } else {
         format!("has {}", printable_line(&names.join(", ")))
     };
     let name = options.context.as_deref().unwrap_or(&file.current_context);
     let found = file.context(name);
-    // With a cluster by name, no context is needed.
+    // With `--cluster`, no context is required.
     if name.is_empty() && options.cluster.is_none() {
         bail!(
-            "{files} has no current context: choose one with --context or `oc config use-context NAME` (it {known})"
+            "{files} has no current context: set --context or run `oc config use-context NAME` (it {available})"
         );
     }
     let shown = printable_line(name);
     if found.is_none() && !name.is_empty() {
-        bail!("{files} has no context {shown}: choose another with --context (it {known})");
+        bail!("{files} has no context {shown}: set --context (it {available})");
     }
     let of_context =
         |field: fn(&file::Context) -> &String| found.map(field).cloned().unwrap_or_default();
     let cluster = options.cluster.clone().unwrap_or_else(|| of_context(|context| &context.cluster));
     if cluster.is_empty() {
-        bail!(
-            "{files}: context {shown} names no cluster: choose one with --cluster, or another context with --context"
-        );
+        bail!("{files}: context {shown} has no cluster: set --cluster or another --context");
     }
     if file.cluster(&cluster).is_none() {
         let cluster = printable_line(&cluster);
-        bail!(
-            "{files} has no cluster {cluster}: choose one that it has with --cluster, or another context with --context"
-        );
+        bail!("{files} has no cluster {cluster}: set another --cluster or --context");
     }
-    // A context may do without a user, and is then anonymous; a user who was asked for must be there.
+    // Without a user the context is anonymous; a user that was selected must exist.
     if let Some(user) = options.user.as_deref().filter(|user| file.user(user).is_none()) {
-        bail!("{files} has no user {user}: choose one that it has with --user");
+        bail!("{files} has no user {user}: set another --user");
     }
     let user = options.user.clone().unwrap_or_else(|| of_context(|context| &context.user));
     let namespace =
@@ -253,7 +244,7 @@ fn resolve(
     options: &Options,
     proxies: &ProxyRules,
 ) -> anyhow::Result<ResolvedContext> {
-    let Names { context, namespace, cluster, user } = names(file, files, options)?;
+    let Names { context, namespace, cluster, user } = resolve_names(file, files, options)?;
     let cluster = file.cluster(&cluster).cloned().unwrap_or_default();
     let user = file.user(&user).cloned().unwrap_or_default();
     let problem = |problem: String| match context.as_str() {
@@ -267,7 +258,7 @@ fn resolve(
     config.disable_compression = cluster.disable_compression;
     config.proxy_url = proxy(&cluster, &config.cluster_url, proxies).map_err(problem)?;
     let (mut authorization, mut identity) = (Authorization::None, None);
-    // Over plain http client-go verifies nothing and shows nothing.
+    // Over plain HTTP, client-go sends no credentials.
     if config.cluster_url.scheme_str() == Some("https") {
         let certificate = certificate(&user).map_err(problem)?;
         config.root_cert = authorities(&cluster).map_err(problem)?;
@@ -289,7 +280,7 @@ fn resolve(
     Ok(ResolvedContext { context, config, authorization, identity, is_in_pod: false })
 }
 
-/// What client-go refuses in a cluster (`validateClusterInfo` in `tools/clientcmd/validation.go`).
+/// As client-go's `validateClusterInfo` (`tools/clientcmd/validation.go`).
 fn check_cluster(cluster: &Cluster) -> Result<(), String> {
     let (path, data) = (&cluster.certificate_authority, &cluster.certificate_authority_data);
     if !path.is_empty() && !data.is_empty() {
@@ -297,10 +288,10 @@ fn check_cluster(cluster: &Cluster) -> Result<(), String> {
             "its certificate authority is given as a file and as data: remove one of them".into()
         );
     }
-    can_be_read(path, "certificate authority")
+    check_readable(path, "certificate authority")
 }
 
-/// What client-go refuses in a user (`validateAuthInfo` in `tools/clientcmd/validation.go`).
+/// As client-go's `validateAuthInfo` (`tools/clientcmd/validation.go`).
 fn check_user(user: &User, options: &Options) -> Result<(), String> {
     if user.token().is_some() && (!user.username.is_empty() || user.password().is_some()) {
         return Err(CONFLICTING_CREDENTIALS.into());
@@ -319,8 +310,8 @@ fn check_user(user: &User, options: &Options) -> Result<(), String> {
         if key_path.is_empty() && key_data.is_empty() {
             return Err("its user has a certificate without a key".into());
         }
-        can_be_read(cert_path, "client certificate")?;
-        can_be_read(key_path, "client key")?;
+        check_readable(cert_path, "client certificate")?;
+        check_readable(key_path, "client key")?;
     }
     if let Some(exec) = &user.exec {
         check_plugin(exec)?;
@@ -333,8 +324,7 @@ fn check_user(user: &User, options: &Options) -> Result<(), String> {
         || !user.impersonate_extra.is_empty();
     if needs_user && user.impersonate.is_empty() && options.impersonate.is_none() {
         return Err(
-            "its user acts as a uid, groups or extra fields, which needs a user to act as: `as`"
-                .into(),
+            "its user impersonates a uid, groups or extra fields without a user: set `as`".into()
         );
     }
     Ok(())
@@ -345,12 +335,12 @@ fn check_plugin(exec: &Exec) -> Result<(), String> {
         return Err("its credential plugin has no command".into());
     }
     if exec.env.iter().any(|variable| variable.name.is_empty()) {
-        return Err("its credential plugin has an environment variable without a name".into());
+        return Err("its credential plugin has an unnamed environment variable".into());
     }
     Plugin::check(exec)
 }
 
-/// The address of the API server, without what stands behind its path.
+/// The API server's URL without query and fragment.
 fn server(address: &str) -> Result<Uri, String> {
     let parsed = address.parse::<Uri>().ok().filter(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -358,7 +348,7 @@ fn server(address: &str) -> Result<Uri, String> {
     });
     let Some(uri) = parsed else {
         return Err(format!(
-            "its server {} is no address that starts with https://",
+            "its server {} is not a valid URL that starts with https://",
             printable_line(address)
         ));
     };
@@ -366,25 +356,25 @@ fn server(address: &str) -> Result<Uri, String> {
     let path =
         parts.path_and_query.as_ref().map(PathAndQuery::path).and_then(|path| path.parse().ok());
     parts.path_and_query = path;
-    Uri::from_parts(parts).map_err(|_| "its server is no address".into())
+    Uri::from_parts(parts).map_err(|_| "its server is not a valid URL".into())
 }
 
-/// The proxy that the kubeconfig names for the cluster, which is used whatever the environment says; else the environment's.
+/// The kubeconfig's proxy, which takes precedence over the environment.
 fn proxy(cluster: &Cluster, server: &Uri, proxies: &ProxyRules) -> Result<Option<Uri>, String> {
     match cluster.proxy_url.as_str() {
         "" => proxies.proxy(server),
-        own => {
-            let scheme = own.split_once("://").map(|(scheme, _)| scheme.to_lowercase());
+        url => {
+            let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_lowercase());
             let is_usable = matches!(scheme.as_deref(), Some("http" | "https" | "socks5"));
-            let address = proxy::address(own).filter(|_| is_usable);
+            let address = proxy::parse_url(url).filter(|_| is_usable);
             address.map(Some).ok_or_else(|| {
-                "its proxy-url is no address that starts with http://, https:// or socks5://".into()
+                "its proxy-url is not a valid URL that starts with http://, https:// or socks5://".into()
             })
         }
     }
 }
 
-/// The authorities that sign the server's certificate; none for the system's.
+/// None for the system's authorities.
 fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
     let (path, data) = (&cluster.certificate_authority, cluster.certificate_authority_data.get());
     if path.is_empty() && data.is_empty() {
@@ -397,26 +387,25 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
         );
     }
     let pem = if data.is_empty() { read(path, "certificate authority")? } else { data.to_vec() };
-    // An empty file leaves client-go with the system's.
+    // With an empty file, client-go uses the system's authorities.
     if pem.is_empty() {
         return Ok(None);
     }
-    let mut known = RootCertStore::empty();
-    // As Go reads them: what is no certificate is passed over.
+    let mut store = RootCertStore::empty();
+    // Like Go, skips invalid certificates.
     let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
     let found: Vec<_> = found
         .into_iter()
-        .filter(|der| known.add(der.clone()).is_ok())
+        .filter(|der| store.add(der.clone()).is_ok())
         .map(|der| der.to_vec())
         .collect();
     if found.is_empty() {
-        Err("its certificate authority holds no certificate".into())
+        Err("its certificate authority contains no certificate".into())
     } else {
         Ok(Some(found))
     }
 }
 
-/// The user's certificate and its key.
 fn certificate(user: &User) -> Result<Option<Identity>, String> {
     let (cert_path, cert_data) = (&user.client_certificate, &user.client_certificate_data);
     if cert_path.is_empty() && cert_data.is_empty() {
@@ -432,7 +421,7 @@ fn certificate(user: &User) -> Result<Option<Identity>, String> {
         .map_err(|problem| format!("its user's certificate: {problem}"))
 }
 
-/// What the user shows in a request. A token goes before a plugin, as for client-go, and so does a certificate.
+/// Like client-go, prefers a token, and then a certificate, to a plugin.
 fn authorization(
     user: &User,
     cluster: &Cluster,
@@ -443,7 +432,7 @@ fn authorization(
         if !user.username.is_empty() {
             return Err(CONFLICTING_CREDENTIALS.into());
         }
-        return Authorization::of_token(user.token(), &user.token_file);
+        return Authorization::from_token(user.token(), &user.token_file);
     }
     if !user.username.is_empty() {
         return Ok(Authorization::basic(&user.username, user.password()));
@@ -471,8 +460,7 @@ fn authorization(
     }
 }
 
-/// Whether a file that is named can be read.
-fn can_be_read(path: &str, what: &str) -> Result<(), String> {
+fn check_readable(path: &str, what: &str) -> Result<(), String> {
     if path.is_empty() {
         Ok(())
     } else {
@@ -481,7 +469,7 @@ fn can_be_read(path: &str, what: &str) -> Result<(), String> {
 }
 
 fn unreadable(path: &str, what: &str, error: &std::io::Error) -> String {
-    format!("its {what} {} cannot be read: {error}", printable_line(path))
+    format!("failed to read its {what} {}: {error}", printable_line(path))
 }
 
 fn read(path: &str, what: &str) -> Result<Vec<u8>, String> {
@@ -498,7 +486,7 @@ pub(super) fn impersonate(mut config: Config, options: &Options) -> anyhow::Resu
     if user.impersonate.is_none()
         && (user.impersonate_uid.is_some() || user.impersonate_groups.is_some())
     {
-        bail!("--as-group and --as-uid need a user to act as: add --as USER");
+        bail!("--as-group and --as-uid require --as USER");
     }
     Ok(config)
 }
@@ -542,25 +530,24 @@ users:
     }
 
     fn context(text: &str, options: &Options) -> Result<String, String> {
-        let names = names(&File::parse(text.as_bytes()).unwrap(), &files(), options);
+        let names = resolve_names(&File::parse(text.as_bytes()).unwrap(), &files(), options);
         names.map(|names| names.context).map_err(|error| error.to_string())
     }
 
-    /// What a cluster and a user come to.
     fn resolved(cluster: &str, user: &str) -> Result<ResolvedContext, String> {
         let text = format!(
             "current-context: a\ncontexts: [{{name: a, context: {{cluster: b, user: c}}}}]\n\
              clusters: [{{name: b, cluster: {{{cluster}}}}}]\nusers: [{{name: c, user: {{{user}}}}}]\n"
         );
         let file = File::parse(text.as_bytes()).map_err(|invalid| invalid.to_string())?;
-        resolve(&file, &files(), &options(), &ProxyRules::of(|_| None))
+        resolve(&file, &files(), &options(), &ProxyRules::from_env(|_| None))
             .map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_flag_goes_before_the_variable_and_that_before_the_home_directory() {
+    fn prefers_flag_to_variable_to_home() {
         let of = |given: Option<&str>, variable: Option<&str>| {
-            let files = Files::of(
+            let files = Files::locate(
                 given.map(Path::new),
                 variable.map(OsString::from),
                 Some("/home/ann".into()),
@@ -575,7 +562,7 @@ users:
     }
 
     #[test]
-    fn a_context_that_cannot_work_is_named_with_its_file_and_the_way_out() {
+    fn names_unusable_context_with_file_and_hint() {
         assert_eq!(context(KUBECONFIG, &options()), Ok("dev".into()));
         let file = "kubeconfig /home/ann/.kube/config";
         let table = [
@@ -589,7 +576,7 @@ users:
             ),
             (
                 Options { context: Some("empty".into()), ..options() },
-                format!("{file}: context empty names no cluster"),
+                format!("{file}: context empty has no cluster"),
             ),
             (
                 Options { cluster: Some("three".into()), ..options() },
@@ -617,20 +604,17 @@ users:
     }
 
     #[test]
-    fn a_broken_file_is_located_and_not_quoted() {
+    fn locates_syntax_error_without_quoting() {
         let invalid = |text: &[u8]| {
             File::parse(text).err().map(|invalid| invalid.to_string()).unwrap_or_default()
         };
         let shown = invalid(b"users:\n- {name: ann, user: {token: [HIDDEN]}}\n");
-        assert!(
-            shown.starts_with("is not valid: look at line 2") && !shown.contains("HIDDEN"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("is invalid at line 2") && !shown.contains("HIDDEN"), "{shown}");
         let table: [(&[u8], &str); 4] = [
             (b"\xff\xfe\x41", "is not text"),
             (b"\xc3\x28", "is not text"),
             (b"kind: List", "is not a Config of version v1"),
-            (b"users: [{name: ann}, {name: ann}]", "names ann twice in one list"),
+            (b"users: [{name: ann}, {name: ann}]", "contains ann twice in a list"),
         ];
         for (text, expected) in table {
             assert_eq!(invalid(text), expected);
@@ -638,14 +622,17 @@ users:
     }
 
     #[test]
-    fn files_that_are_missing_are_passed_over_unless_they_were_asked_for() {
-        let files = Files::of(None, Some("/nowhere/1".into()), None);
+    fn skips_missing_files_unless_requested() {
+        let files = Files::locate(None, Some("/nowhere/1".into()), None);
         assert!(files.read().unwrap().is_none());
         let missing = files.missing().to_string();
-        assert!(missing.starts_with("there is no kubeconfig (kubeconfig /nowhere/1)"), "{missing}");
-        let asked =
-            Files::of(Some(Path::new("/nowhere/1")), None, None).read().err().unwrap().to_string();
-        assert!(asked.starts_with("kubeconfig /nowhere/1 cannot be read"), "{asked}");
+        assert!(missing.starts_with("no kubeconfig found (kubeconfig /nowhere/1)"), "{missing}");
+        let requested = Files::locate(Some(Path::new("/nowhere/1")), None, None)
+            .read()
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(requested.starts_with("failed to read kubeconfig /nowhere/1"), "{requested}");
     }
 
     #[test]
@@ -664,39 +651,39 @@ users:
     }
 
     #[test]
-    fn a_token_that_cannot_be_sent_is_refused_in_one_sentence() {
+    fn rejects_token_with_invalid_characters() {
         for token in ["t\\n", "a\\nb", "\\0", "\\r"] {
             let error = resolved("server: 'https://api.one'", &format!("token: \"{token}\""))
                 .err()
                 .unwrap();
             assert!(
-                error.ends_with("holds a line break or another character that cannot be sent"),
+                error.ends_with("contains a line break or another invalid character"),
                 "{error}"
             );
         }
     }
 
     #[test]
-    fn shows_nothing_over_plain_http() {
-        let choice = resolved("server: 'http://localhost:8001'", "token: hush").unwrap();
-        assert!(matches!(choice.authorization, Authorization::None));
+    fn sends_no_credentials_over_plain_http() {
+        let context = resolved("server: 'http://localhost:8001'", "token: hush").unwrap();
+        assert!(matches!(context.authorization, Authorization::None));
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn rejects_invalid_configurations() {
         let table = [
-            ("server: 'api.one:6443'", "", "is no address that starts with https://"),
-            ("server: ''", "", "is no address that starts with https://"),
+            ("server: 'api.one:6443'", "", "is not a valid URL that starts with https://"),
+            ("server: ''", "", "is not a valid URL that starts with https://"),
             (
                 "server: 'https://a', certificate-authority-data: bm90aGluZw==",
                 "",
-                "holds no certificate",
+                "contains no certificate",
             ),
-            ("server: 'https://a', certificate-authority: /nowhere", "", "cannot be read"),
-            ("server: 'https://a', proxy-url: 'ftp://p'", "", "its proxy-url is no address"),
+            ("server: 'https://a', certificate-authority: /nowhere", "", "failed to read"),
+            ("server: 'https://a', proxy-url: 'ftp://p'", "", "its proxy-url is not a valid URL"),
             ("server: 'https://a'", "token: t, username: ann", "only one of them can be used"),
             ("server: 'https://a'", "client-certificate-data: YQ==", "without a key"),
-            ("server: 'https://a'", "exec: {apiVersion: v1, command: x}", "has apiVersion"),
+            ("server: 'https://a'", "exec: {apiVersion: v1, command: x}", "invalid apiVersion"),
             (
                 "server: 'https://a'",
                 "auth-provider: {name: gcp}",
@@ -710,7 +697,7 @@ users:
     }
 
     #[test]
-    fn windows_home_is_found_as_client_go_finds_it() {
+    fn finds_windows_home_like_client_go() {
         let variable = |name: &str| {
             let value = match name {
                 "HOME" => "/home",
@@ -722,8 +709,10 @@ users:
             Some(OsString::from(value))
         };
         let home = |there: &[&str]| {
-            home_on_windows(variable, |path| there.iter().any(|known| Path::new(known) == path))
-                .unwrap()
+            home_on_windows(variable, |path| {
+                there.iter().any(|existing| Path::new(existing) == path)
+            })
+            .unwrap()
         };
         assert_eq!(home(&["/drive/.kube/config", "/profile/.kube/config"]), Path::new("/drive"));
         assert_eq!(home(&["/profile/.kube/config", "/home"]), Path::new("/profile"));
@@ -732,7 +721,7 @@ users:
     }
 
     #[test]
-    fn groups_need_a_user_to_act_as() {
+    fn impersonated_groups_require_user() {
         let config = || Config::new("https://api.one:6443".parse().unwrap());
         let groups = Options { impersonate_groups: vec!["admins".into()], ..options() };
         assert!(impersonate(config(), &groups).is_err());

@@ -1,5 +1,5 @@
-//! The Lease by which one of several replicas leads. Whoever writes it says which version was read, so of two who write at
-//! the same time one is refused. It stands in no line with other calls: a lead that is not renewed in time is lost.
+//! The Lease for leader election. Writes are guarded by `resourceVersion`, and requests bypass the
+//! concurrency limit: a delayed renewal loses the leadership.
 
 use jiff::Timestamp;
 use kube::api::{GetParams, Patch, PatchParams, PostParams};
@@ -12,16 +12,13 @@ use super::error::ClusterError;
 use super::resources::{LEASES, Meta};
 use crate::domain::names::{LEASE, MANAGED_BY, MANAGED_BY_LABEL};
 
-/// What we need of the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Guards every write.
     pub version: String,
-    /// Who leads; empty when nobody does.
+    /// Identity of the leader; empty if there is none.
     pub holder: String,
-    /// How long the holder leads after it has written the Lease, in seconds.
+    /// Duration of the Lease after a renewal, in seconds.
     pub seconds: u64,
-    /// How often the holder changed.
     pub transitions: u64,
 }
 
@@ -41,14 +38,14 @@ struct Spec {
 }
 
 impl Cluster {
-    /// The Lease of the bridge in a namespace, if there is one.
-    ///
-    /// # Errors
-    /// When it cannot be read.
+    /// The controller's Lease in a namespace.
     pub async fn lease(&self, namespace: &str) -> Result<Option<Lease>, ClusterError> {
         let request = Request::new(LEASES.path(Some(namespace))).get(LEASE, &GetParams::default());
         match self
-            .send_now::<Stored>(&format!("read {}", LEASES.one(Some(namespace), LEASE)), request)
+            .send_unqueued::<Stored>(
+                &format!("read {}", LEASES.describe(Some(namespace), LEASE)),
+                request,
+            )
             .await
         {
             Ok(found) => Ok(Some(found.into())),
@@ -57,11 +54,8 @@ impl Cluster {
         }
     }
 
-    /// Writes the Lease; with an empty version it is created. The answer is the Lease as it is now; none if somebody else
-    /// has written it meanwhile.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Writes the Lease; an empty `version` creates it. Returns the stored Lease, or none after a
+    /// conflict.
     pub async fn write_lease(
         &self,
         namespace: &str,
@@ -87,7 +81,10 @@ impl Cluster {
             path.patch(LEASE, &PatchParams::default(), &Patch::Merge(&object))
         };
         match self
-            .send_now::<Stored>(&format!("write {}", LEASES.one(Some(namespace), LEASE)), request)
+            .send_unqueued::<Stored>(
+                &format!("write {}", LEASES.describe(Some(namespace), LEASE)),
+                request,
+            )
             .await
         {
             Ok(written) => Ok(Some(written.into())),

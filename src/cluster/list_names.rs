@@ -1,4 +1,4 @@
-//! Names alone, of what a person may want to choose from.
+//! Object names for shell completion and prompts.
 
 use kube::api::ListParams;
 use kube::core::Request;
@@ -11,18 +11,14 @@ use super::resources::{
     BUILD_CONFIGS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS,
 };
 
-/// A kind of object that is chosen by its name.
+/// Kinds whose names can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
-    /// Namespaces.
     Namespaces,
-    /// The projects that the user can see.
+    /// Projects that are visible to the user.
     Projects,
-    /// Service accounts of a namespace.
     ServiceAccounts,
-    /// Image streams of a namespace.
     ImageStreams,
-    /// BuildConfigs of a namespace.
     BuildConfigs,
 }
 
@@ -44,12 +40,8 @@ impl NameKind {
 }
 
 impl Cluster {
-    /// The names of all objects of a kind, in a namespace where it has them, with one request. They may be a moment old:
-    /// the API server answers from its cache, and sends the objects' metadata alone.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
-    pub async fn names(
+    /// One request for metadata, answered from the API server's cache: the names may be outdated.
+    pub async fn list_names(
         &self,
         named: NameKind,
         namespace: Option<&str>,
@@ -58,7 +50,7 @@ impl Cluster {
         let request =
             Request::new(kind.path(namespace)).list_metadata(&ListParams::default().match_any());
         let page: ListPage<Object> =
-            self.send(&format!("list {}", kind.all(namespace)), request).await?;
+            self.send(&format!("list {}", kind.describe_all(namespace)), request).await?;
         Ok(page.items.into_iter().flatten().map(|object| object.metadata.name).collect())
     }
 }

@@ -1,9 +1,8 @@
-//! The OpenShift side: a client made from the kubeconfig, reading what the domain needs to know, and the few writes.
+//! Client for the Kubernetes API: reads the state that the domain needs, and writes changes.
 //!
-//! Every call goes through one door, `Cluster::send`, which bounds how many are under way, retries what is safe to
-//! retry, and turns failures into sentences. Reading answers a [`crate::domain::snapshot::Observed`]: what could not be
-//! read is unknown, never absent. Every write is guarded by the version of the object it was planned for, or does
-//! nothing when it was done before.
+//! Every request goes through `Cluster::send`, which limits concurrency and retries. Reads return
+//! [`crate::domain::snapshot::Observed`]: an unreadable object is unknown, never missing. Every
+//! write is guarded by `resourceVersion` or is idempotent.
 
 mod access;
 mod all;
@@ -52,7 +51,7 @@ pub use client::{Cluster, Options};
 pub use cluster_extension::Extension;
 pub use cluster_info::Platform;
 pub use credentials::{CA_KEY, Credentials};
-pub use dynamic::{ObjectKind, holds};
+pub use dynamic::{ObjectKind, is_superset};
 pub use error::{Cause, ClusterError};
 pub use events::{EventInput, EventRecord};
 pub use image_config::{ConfigMap, ImageConfig, NodeTrust, TRUST_NAMESPACE};
@@ -66,6 +65,6 @@ pub use operator::{
     QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 pub use package_manifests::{Channel, Package};
-pub(crate) use read::not_wanted;
+pub(crate) use read::not_requested;
 pub use read::{BuildsMode, NamespaceResources, SecretsMode};
 pub use watch::{Content, OtherSecret, Versioned, WatchUpdate};

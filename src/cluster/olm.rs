@@ -1,25 +1,21 @@
-//! The operator as OLM installs it: a Subscription makes an InstallPlan, which makes a ClusterServiceVersion
+//! The operator's Subscription, InstallPlan and ClusterServiceVersion in OLM v0
 //! (operator-framework/api `pkg/operators/v1alpha1`).
 
 use kube::api::ListParams;
 use serde::Deserialize;
 
 use super::client::Cluster;
-use super::olm_conditions::{CSV_GONE, OlmCondition, OlmIssue};
+use super::olm_conditions::{CSV_MISSING, OlmCondition, OlmIssue};
 use super::operator::OPERATOR_NAMESPACE;
 use super::resources::{CLUSTER_SERVICE_VERSIONS, INSTALL_PLANS, Meta, SUBSCRIPTIONS};
 use crate::domain::snapshot::Observed;
 
-/// What we need of a Subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Guards every write.
     pub resource_version: String,
-    /// `spec.channel`; empty for the default one.
+    /// `spec.channel`; empty for the default channel.
     pub channel: String,
     /// `spec.source`.
     pub catalog: String,
@@ -29,57 +25,47 @@ pub struct Subscription {
     pub approval: String,
     /// `status.state`, for example `AtLatestKnown`.
     pub state: String,
-    /// `status.installedCSV`: the ClusterServiceVersion that it has brought, whether or not that works yet.
+    /// `status.installedCSV`, whether or not it succeeded.
     pub installed_csv: Option<String>,
-    /// The latest InstallPlan made for it.
     pub install_plan: Option<InstallPlan>,
-    /// Its conditions; they are true when something is wrong.
+    /// OLM sets a condition to `True` when there is a problem.
     pub conditions: Vec<OlmCondition>,
-    /// It carries our label.
     pub ours: bool,
-    /// Other Subscriptions to the package, as `namespace/name`: one is enough, and two in a namespace block each other.
+    /// Other Subscriptions to the package, as `namespace/name`: two in a namespace block each
+    /// other.
     pub others: Vec<String>,
 }
 
-/// What we need of an InstallPlan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallPlan {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Guards every write.
     pub resource_version: String,
     /// `status.phase`, for example `RequiresApproval`.
     pub phase: String,
     /// `spec.approved`.
     pub approved: bool,
-    /// The ClusterServiceVersions that it installs: all that OLM updates in the namespace at once.
+    /// All ClusterServiceVersions that OLM updates in the namespace.
     pub csvs: Vec<String>,
-    /// Its conditions.
     pub conditions: Vec<OlmCondition>,
 }
 
-/// What we need of a ClusterServiceVersion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Csv {
-    /// Its namespace.
     pub namespace: String,
     /// Its name, for example `quay-bridge-operator.v3.18.0`.
     pub name: String,
-    /// Guards every write.
     pub resource_version: String,
     /// `spec.version`.
     pub version: String,
-    /// `status.phase`: `Succeeded` when the operator works.
+    /// `status.phase`, for example `Succeeded`.
     pub phase: String,
-    /// `status.reason`, in one word.
+    /// `status.reason`
     pub reason: String,
-    /// `status.message`, for a person.
+    /// `status.message`
     pub message: String,
 }
 
-/// A Subscription as the API server holds it.
 #[derive(Deserialize)]
 pub(super) struct StoredSubscription {
     metadata: Meta,
@@ -162,19 +148,18 @@ struct CsvStatus {
 }
 
 impl Cluster {
-    /// The Subscriptions to a package, the one where the documentation has it first.
+    /// The Subscription in the documented namespace comes first.
     pub(super) async fn subscriptions(&self, package: &str) -> Observed<Vec<StoredSubscription>> {
         let add = |found: &mut Vec<_>, stored: StoredSubscription| {
             if stored.spec.name == package {
                 found.push(stored);
             }
         };
-        let mut found = self.each(&SUBSCRIPTIONS, None, ListParams::default(), add).await?;
+        let mut found = self.fold_list(&SUBSCRIPTIONS, None, ListParams::default(), add).await?;
         found.sort_by_key(|stored| stored.metadata.namespace != OPERATOR_NAMESPACE);
         Ok(found)
     }
 
-    /// The InstallPlan that a Subscription is at.
     pub(super) async fn install_plan(
         &self,
         subscription: &StoredSubscription,
@@ -187,7 +172,6 @@ impl Cluster {
             .map(InstallPlan::from))
     }
 
-    /// A ClusterServiceVersion by name.
     pub(super) async fn csv(&self, namespace: &str, name: &str) -> Observed<Option<Csv>> {
         Ok(self
             .get::<StoredCsv>(&CLUSTER_SERVICE_VERSIONS, Some(namespace), name)
@@ -197,13 +181,13 @@ impl Cluster {
 }
 
 impl StoredSubscription {
-    /// The namespace and the name of the ClusterServiceVersion that it has installed, or else is about to.
+    /// Namespace and name of its installed ClusterServiceVersion, else of the pending one.
     pub(super) fn csv(&self) -> Option<(&str, &str)> {
         let names = [&self.status.installed_csv, &self.status.current_csv];
         Some((&self.metadata.namespace, names.into_iter().find(|name| !name.is_empty())?))
     }
 
-    /// What we need of it. `others` are the other Subscriptions to the package.
+    /// `others` are the other Subscriptions to the package.
     pub(super) fn reduce(
         self,
         install_plan: Option<InstallPlan>,
@@ -236,33 +220,39 @@ impl StoredSubscription {
 }
 
 impl Subscription {
-    /// What its conditions complain of, an InstallPlan that waits for somebody, other Subscriptions, and that its
-    /// ClusterServiceVersion is not among what there is.
+    /// Problems from its conditions, a pending approval, other Subscriptions and a missing
+    /// ClusterServiceVersion.
     pub(super) fn problems(&self, csv: Option<&Csv>) -> Vec<OlmIssue> {
-        let of = format!("Subscription {}/{}", self.namespace, self.name);
-        // `True` is bad of all of them but these, which say that work is under way or that there will be no updates.
+        let object = format!("Subscription {}/{}", self.namespace, self.name);
+        // `True` means a problem, except for these.
         let harmless = |condition: &OlmCondition| {
             matches!(condition.kind.as_str(), "InstallPlanPending" | "BundleUnpacking")
                 || condition.kind.ends_with("Deprecated")
         };
-        let complaints =
+        let failing =
             self.conditions.iter().filter(|condition| condition.is_true() && !harmless(condition));
-        let mut problems: Vec<_> = complaints
+        let mut problems: Vec<_> = failing
             .map(|condition| {
-                OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false)
+                OlmIssue::new(
+                    &object,
+                    &condition.kind,
+                    &condition.reason,
+                    &condition.message,
+                    false,
+                )
             })
             .collect();
         if !self.others.is_empty() {
             problems.push(OlmIssue::new(
-                &of,
-                "there are others for the same package",
+                &object,
+                "other Subscriptions to the package exist",
                 "",
                 &self.others.join(", "),
                 true,
             ));
         }
         if let (Some(installed), None) = (&self.installed_csv, csv) {
-            problems.push(OlmIssue::new(&of, CSV_GONE, "", installed, true));
+            problems.push(OlmIssue::new(&object, CSV_MISSING, "", installed, true));
         }
         problems.extend(self.install_plan.iter().flat_map(InstallPlan::problem));
         problems
@@ -270,15 +260,14 @@ impl Subscription {
 }
 
 impl InstallPlan {
-    /// Whether it waits for somebody to set `spec.approved`.
     pub fn needs_approval(&self) -> bool {
         self.phase == "RequiresApproval" && !self.approved
     }
 
     fn problem(&self) -> Option<OlmIssue> {
-        let of = format!("InstallPlan {}/{}", self.namespace, self.name);
+        let object = format!("InstallPlan {}/{}", self.namespace, self.name);
         if self.needs_approval() {
-            return Some(OlmIssue::new(&of, "it waits for approval", "", "", false));
+            return Some(OlmIssue::new(&object, "approval required", "", "", false));
         }
         if self.phase != "Failed" {
             return None;
@@ -286,23 +275,22 @@ impl InstallPlan {
         let failed = self.conditions.iter().find(|condition| condition.status == "False");
         let (reason, message) =
             failed.map_or(("InstallPlanFailed", ""), |failed| (&failed.reason, &failed.message));
-        Some(OlmIssue::new(&of, "Failed", reason, message, true))
+        Some(OlmIssue::new(&object, "Failed", reason, message, true))
     }
 }
 
 impl Csv {
-    /// Whether the operator works.
     pub fn has_succeeded(&self) -> bool {
         self.phase == "Succeeded"
     }
 
-    /// What is wrong with it. Every installation passes through other phases, also `Pending` for want of what is just
-    /// being created.
+    /// Every installation passes through other phases, including `Pending` while required objects
+    /// are created.
     pub(super) fn problem(&self) -> Option<OlmIssue> {
         let lasting = self.phase == "Failed";
         let is_wrong = lasting || self.phase == "Unknown" || self.reason == "RequirementsNotMet";
-        let of = format!("ClusterServiceVersion {}/{}", self.namespace, self.name);
-        is_wrong.then(|| OlmIssue::new(&of, &self.phase, &self.reason, &self.message, lasting))
+        let object = format!("ClusterServiceVersion {}/{}", self.namespace, self.name);
+        is_wrong.then(|| OlmIssue::new(&object, &self.phase, &self.reason, &self.message, lasting))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The operator, whoever installed it: what there is of it and what is wrong with it.
+//! Discovers the operator, however it was installed, and its problems.
 
 use std::collections::BTreeSet;
 
@@ -18,77 +18,65 @@ use super::resources::{
 use crate::domain::names::OPERATOR_WEBHOOK;
 use crate::domain::snapshot::Observed;
 
-/// The operator's package in the catalogs (QBO `bundle/downstream/metadata/annotations.yaml`).
+/// The package name (QBO `bundle/downstream/metadata/annotations.yaml`).
 pub const PACKAGE: &str = "quay-bridge-operator";
 
-/// Where the documentation has it installed: the operator watches all namespaces, and this one's OperatorGroup selects
-/// them all.
+/// The documented namespace, whose OperatorGroup selects all namespaces.
 pub const OPERATOR_NAMESPACE: &str = "openshift-operators";
 
-/// The name of the CustomResourceDefinition of QuayIntegrations.
 pub const QUAY_INTEGRATION_CRD_NAME: &str = "quayintegrations.quay.redhat.com";
 
-/// The names that the operator's Deployment has: in the bundle (QBO
-/// `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`), and without OLM (QBO `config/default`).
+/// Names of the operator's Deployment in the bundle (QBO
+/// `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`) and without OLM
+/// (QBO `config/default`).
 pub const OPERATOR_DEPLOYMENTS: [&str; 2] =
     ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
 
-/// OLM v1 installs on behalf of this service account, which has a ClusterRoleBinding of the same name.
+/// Service account for OLM v1, with a ClusterRoleBinding of the same name.
 pub const INSTALLER: &str = "quay-bridge-operator-installer";
 
-/// What there is of the operator. What only describes it may be unread by itself.
+/// Optional parts can be unreadable independently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// OLM's Subscription to it, wherever that is.
+    /// In any namespace.
     pub subscription: Option<Subscription>,
-    /// OLM's ClusterServiceVersion, which is the operator installed.
     pub csv: Option<Csv>,
-    /// OLM v1's ClusterExtension.
     pub extension: Option<Extension>,
-    /// There is a ClusterRoleBinding [`INSTALLER`] with our label, which OLM v1 needs for it.
+    /// Whether the ClusterRoleBinding [`INSTALLER`] exists with our label.
     pub installer: bool,
-    /// The CustomResourceDefinition of QuayIntegrations.
     pub crd: Option<Crd>,
-    /// What runs the operator's pods.
     pub deployment: Observed<Option<Deployment>>,
-    /// The MutatingWebhookConfiguration that rewrites the output of builds.
+    /// The MutatingWebhookConfiguration for builds.
     pub webhook: Observed<Option<String>>,
 }
 
-/// What we need of the CustomResourceDefinition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crd {
-    /// Guards every write.
     pub resource_version: String,
-    /// Its objects can be written.
+    /// Condition `Established`.
     pub established: bool,
-    /// It is being deleted, and its objects with it.
+    /// A deletionTimestamp is set.
     pub deleting: bool,
-    /// Why not, and the like.
     pub conditions: Vec<OlmCondition>,
-    /// It carries our label.
     pub ours: bool,
 }
 
-/// What we need of the operator's Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Guards every write: its version changes with every pod that comes and goes.
+    /// Guards writes instead of the `resourceVersion`, which changes with the pods' status.
     pub uid: String,
-    /// How many pods it is to have.
+    /// `spec.replicas`
     pub wanted: i64,
-    /// How many are ready to work.
+    /// `status.availableReplicas`
     pub available: i64,
-    /// The ClusterServiceVersion that it belongs to, if OLM made it (label `olm.owner`, OLM `pkg/lib/ownerutil/util.go`).
+    /// The owning ClusterServiceVersion (label `olm.owner`, OLM `pkg/lib/ownerutil/util.go`).
     pub csv: Option<String>,
 }
 
-/// The CustomResourceDefinition of QuayIntegrations, for clusters that have no operator: in substance the operator's
-/// own (QBO `config/crd/bases/quay.redhat.com_quayintegrations.yaml`), with our label.
+/// For clusters without the operator: equivalent to the operator's (QBO
+/// `config/crd/bases/quay.redhat.com_quayintegrations.yaml`), with our label.
 pub fn quay_integration_crd() -> Value {
     serde_json::from_str(include_str!("quayintegration-crd.json")).unwrap_or_default()
 }
@@ -154,16 +142,14 @@ struct Service {
     namespace: String,
 }
 
-/// The operator's MutatingWebhookConfiguration.
 struct WebhookRegistration {
     name: String,
-    /// The namespace of the Service that the API server calls.
     namespace: Option<String>,
 }
 
 impl Cluster {
-    /// Reads what there is of the operator. `groups` are the API groups that the cluster serves: OLM is asked only where
-    /// it is.
+    /// `groups` are the API groups of the cluster: OLM's objects are requested only if it is
+    /// installed.
     pub async fn operator(&self, groups: &BTreeSet<String>) -> Observed<Operator> {
         let has = |group: &str| groups.contains(group);
         let (subscriptions, extension, installer, crd, deployments, webhook) = join!(
@@ -174,7 +160,7 @@ impl Cluster {
             self.deployments(),
             self.webhook(),
         );
-        let deployment = deployments.and_then(|found| operators(found, &webhook));
+        let deployment = deployments.and_then(|found| select_deployment(found, &webhook));
         let mut subscriptions = subscriptions?;
         let (install_plan, csv) = join!(
             async {
@@ -184,7 +170,7 @@ impl Cluster {
                     Ok(None)
                 }
             },
-            self.csv_of(subscriptions.first(), known(&deployment)),
+            self.find_csv(subscriptions.first(), known(&deployment)),
         );
         let others = subscriptions.split_off(subscriptions.len().min(1));
         let install_plan = install_plan?;
@@ -199,9 +185,9 @@ impl Cluster {
         })
     }
 
-    /// The ClusterServiceVersion that the Subscription has installed or is about to; without one, the one that the
-    /// Deployment belongs to: deleting a Subscription leaves the operator running.
-    async fn csv_of(
+    /// The Subscription's ClusterServiceVersion, else the Deployment's owner: deleting a
+    /// Subscription keeps the operator running.
+    async fn find_csv(
         &self,
         subscription: Option<&StoredSubscription>,
         deployment: Option<&Deployment>,
@@ -220,16 +206,16 @@ impl Cluster {
         Ok(found.is_some_and(|found| found.metadata.is_ours()))
     }
 
-    /// The operator's Deployment, as `namespace/name`, if it is to have pods.
+    /// As `namespace/name`, if it has replicas.
     pub async fn running_operator(&self) -> Observed<Option<String>> {
         let mut found = self.deployments().await?;
         found.retain(|deployment| deployment.wanted > 0);
         let webhook = if found.is_empty() { Ok(None) } else { self.webhook().await };
-        Ok(operators(found, &webhook)?
+        Ok(select_deployment(found, &webhook)?
             .map(|deployment| format!("{}/{}", deployment.namespace, deployment.name)))
     }
 
-    /// The Deployments of the operator's names, whoever made them.
+    /// All Deployments with one of the operator's names.
     async fn deployments(&self) -> Observed<Vec<Deployment>> {
         let found = future::try_join_all(OPERATOR_DEPLOYMENTS.map(|name| async move {
             let named = ListParams::default().fields(&format!("metadata.name={name}"));
@@ -238,7 +224,6 @@ impl Cluster {
         Ok(found.await?.into_iter().flatten().collect())
     }
 
-    /// The Deployments of a namespace.
     pub(super) async fn deployments_in(&self, namespace: &str) -> Observed<Vec<Deployment>> {
         Ok(self
             .list::<StoredDeployment, Deployment>(
@@ -257,25 +242,25 @@ impl Cluster {
                 *found = Some(WebhookRegistration { name: configuration.metadata.name, namespace });
             }
         };
-        Ok(self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?)
+        Ok(self.fold_list(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?)
     }
 }
 
-/// The operator's own among Deployments of its names: one in a namespace that OpenShift lets nobody request as a project
-/// (openshift-apiserver `pkg/project/apiserver/registry/projectrequest/delegated/delegated.go`), or in that of the Service
-/// behind the operator's webhook, which only administrators register. Any other may be anybody's, who could stop the bridge
-/// by it or hide the operator.
-fn operators(
+/// Selects the operator's Deployment: in a namespace that OpenShift does not allow users to request
+/// (openshift-apiserver `pkg/project/apiserver/registry/projectrequest/delegated/delegated.go`), or
+/// in the namespace of the operator's webhook Service, which only administrators register. Any
+/// other may belong to a user, who could stop the controller or hide the operator with it.
+fn select_deployment(
     found: Vec<Deployment>,
     webhook: &Observed<Option<WebhookRegistration>>,
 ) -> Observed<Option<Deployment>> {
     let is_reserved =
         |namespace: &str| namespace.starts_with("openshift-") || namespace.starts_with("kube-");
     let called = known(webhook).and_then(|registered| registered.namespace.as_deref());
-    let is_its_own = |deployment: &Deployment| {
+    let is_operator = |deployment: &Deployment| {
         is_reserved(&deployment.namespace) || called == Some(deployment.namespace.as_str())
     };
-    let (own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_its_own);
+    let (own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_operator);
     let own = own.into_iter().max_by_key(|deployment| deployment.wanted > 0);
     match webhook {
         Err(unread)
@@ -288,20 +273,19 @@ fn operators(
     }
 }
 
-/// A part, if it is known to exist.
 fn known<T>(part: &Observed<Option<T>>) -> Option<&T> {
     part.as_ref().ok()?.as_ref()
 }
 
 impl Operator {
-    /// The operator's version, for example `3.18.0`, if OLM says it.
+    /// For example `3.18.0`; known with OLM only.
     pub fn version(&self) -> Option<&str> {
         let installed = self.csv.as_ref().map(|csv| csv.version.as_str());
         installed.or_else(|| self.extension.as_ref()?.bundle_version.as_deref())
     }
 
-    /// Whether it is installed or being installed. The CustomResourceDefinition alone does not count: it stays behind
-    /// when an operator goes.
+    /// Whether it is installed or being installed. The CustomResourceDefinition does not count: it
+    /// is kept when an operator is removed.
     pub fn is_installed(&self) -> bool {
         self.subscription.is_some()
             || self.csv.is_some()
@@ -309,16 +293,15 @@ impl Operator {
             || known(&self.deployment).is_some()
     }
 
-    /// Whether it has pods, or is about to have some.
+    /// Also if its pods are still to be created.
     pub fn is_running(&self) -> bool {
         let has_pods = known(&self.deployment)
             .is_some_and(|deployment| deployment.wanted > 0 || deployment.available > 0);
         has_pods || self.csv.is_some() || self.subscription.is_some() || self.extension.is_some()
     }
 
-    /// Whether its installation is complete.
     pub fn is_installation_complete(&self) -> bool {
-        // A Subscription without a ClusterServiceVersion has not come to anything yet.
+        // A Subscription without a ClusterServiceVersion is still pending.
         match (&self.csv, &self.extension) {
             (Some(csv), _) => csv.has_succeeded(),
             (None, Some(extension)) => extension.installed,
@@ -326,17 +309,17 @@ impl Operator {
         }
     }
 
-    /// Its Deployment, if that is scaled to 0.
+    /// The Deployment, if scaled to 0.
     pub fn stopped(&self) -> Option<&Deployment> {
         known(&self.deployment).filter(|deployment| deployment.wanted == 0)
     }
 
-    /// Whether it is installed, its pods work and QuayIntegrations can be written.
+    /// Installed, available, and QuayIntegrations can be written.
     pub fn is_healthy(&self) -> bool {
         let works = match &self.deployment {
             Ok(Some(deployment)) => deployment.is_available(),
             Ok(None) => false,
-            // OLM has said that it does; who else has installed it, nobody can say.
+            // OLM reported success; other installations are unknown.
             Err(_) => self.csv.is_some() || self.extension.is_some(),
         };
         self.is_installation_complete()
@@ -344,37 +327,36 @@ impl Operator {
             && self.crd.as_ref().is_some_and(|crd| crd.established)
     }
 
-    /// Whether an operator that is not healthy will not become so by itself.
+    /// Whether a problem needs intervention.
     pub fn has_failed(&self) -> bool {
         self.all_problems().iter().any(|problem| problem.lasting)
     }
 
-    /// What stands in the way of an operator that is not healthy, in OLM's own words and what they mean. While it is
-    /// being installed, some of it comes and goes.
+    /// Problems with their explanations. Some are temporary during an installation.
     pub fn problems(&self) -> Vec<String> {
         self.all_problems().into_iter().map(|problem| problem.text).collect()
     }
 
-    /// How far an installation has come, in a few words.
+    /// Short progress text of an installation.
     pub fn progress(&self) -> String {
         if let Some(csv) = &self.csv {
-            return format!("{}: {}", csv.name, or_nothing_yet(&csv.phase));
+            return format!("{}: {}", csv.name, or_pending(&csv.phase));
         }
         if let Some(plan) =
             self.subscription.as_ref().and_then(|subscription| subscription.install_plan.as_ref())
         {
-            return format!("InstallPlan {}: {}", plan.name, or_nothing_yet(&plan.phase));
+            return format!("InstallPlan {}: {}", plan.name, or_pending(&plan.phase));
         }
         if let Some(extension) = &self.extension {
             return format!(
                 "ClusterExtension {}: {}",
                 extension.name,
-                or_nothing_yet(extension.progress())
+                or_pending(extension.progress())
             );
         }
         match &self.subscription {
-            Some(_) => "OLM is looking for a version that fits".into(),
-            None => "OLM has not begun".into(),
+            Some(_) => "OLM is resolving a version".into(),
+            None => "OLM has not started".into(),
         }
     }
 
@@ -393,19 +375,19 @@ impl Operator {
     }
 }
 
-fn or_nothing_yet(state: &str) -> &str {
-    if state.is_empty() { "nothing yet" } else { state }
+fn or_pending(state: &str) -> &str {
+    if state.is_empty() { "pending" } else { state }
 }
 
 impl Crd {
     fn problems(&self) -> impl Iterator<Item = OlmIssue> {
-        let refused = |condition: &&OlmCondition| {
+        let rejected = |condition: &&OlmCondition| {
             condition.kind == "NamesAccepted" && condition.status == "False"
         };
-        self.conditions.iter().filter(refused).map(|condition| {
-            let of = format!("CustomResourceDefinition {QUAY_INTEGRATION_CRD_NAME}");
+        self.conditions.iter().filter(rejected).map(|condition| {
+            let object = format!("CustomResourceDefinition {QUAY_INTEGRATION_CRD_NAME}");
             OlmIssue::new(
-                &of,
+                &object,
                 "NamesAccepted is False",
                 &condition.reason,
                 &condition.message,
@@ -421,9 +403,9 @@ impl Deployment {
     }
 
     fn problem(&self) -> Option<OlmIssue> {
-        let of = format!("Deployment {}/{}", self.namespace, self.name);
+        let object = format!("Deployment {}/{}", self.namespace, self.name);
         let state = format!("{} of {} pods are available", self.available, self.wanted);
-        (!self.is_available()).then(|| OlmIssue::new(&of, &state, "", "", false))
+        (!self.is_available()).then(|| OlmIssue::new(&object, &state, "", "", false))
     }
 }
 
@@ -449,7 +431,7 @@ impl From<StoredDeployment> for Deployment {
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
-            // The API server's default.
+            // Default of the API server.
             wanted: spec.replicas.unwrap_or(1),
             available: status.available_replicas,
             csv,

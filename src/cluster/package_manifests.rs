@@ -10,32 +10,28 @@ use super::operator::{OPERATOR_NAMESPACE, PACKAGE};
 use super::resources::{PACKAGE_MANIFESTS, PACKAGES_GROUP};
 use crate::domain::snapshot::Observed;
 
-/// The namespace whose catalogs serve all namespaces on OpenShift.
+/// Catalogs of this namespace serve all namespaces on OpenShift.
 const GLOBAL_CATALOGS: &str = "openshift-marketplace";
 
-/// The operator's package in one catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// The catalog's name, for example `redhat-operators`.
+    /// For example `redhat-operators`.
     pub catalog: String,
-    /// The catalog's namespace.
     pub catalog_namespace: String,
-    /// The channel that is meant if none is named.
     pub default_channel: String,
-    /// Its channels, as the catalog lists them.
+    /// In the catalog's order.
     pub channels: Vec<Channel>,
-    /// The default channel's version can watch all namespaces.
+    /// Whether the default channel's version supports the install mode `AllNamespaces`.
     pub all_namespaces: bool,
 }
 
-/// A channel of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
-    /// Its name, for example `stable-3.18`.
+    /// For example `stable-3.18`.
     pub name: String,
-    /// The ClusterServiceVersion at its head.
+    /// The current ClusterServiceVersion.
     pub csv: String,
-    /// That one's version, for example `3.18.0`.
+    /// For example `3.18.0`.
     pub version: String,
 }
 
@@ -78,13 +74,13 @@ struct InstallMode {
 }
 
 impl Cluster {
-    /// The operator's package in every catalog from which a Subscription in [`OPERATOR_NAMESPACE`] can take it. `groups`
-    /// are the API groups that the cluster serves: without OLM there are no catalogs, and none is asked for.
+    /// Packages in the catalogs that serve [`OPERATOR_NAMESPACE`]. `groups` are the API groups of
+    /// the cluster; without OLM the result is empty.
     pub async fn packages(&self, groups: &BTreeSet<String>) -> Observed<Vec<Package>> {
         if !groups.contains(PACKAGES_GROUP) {
             return Ok(vec![]);
         }
-        // Without the name this would be some megabytes.
+        // Without the selector the response has several megabytes.
         let named = ListParams::default().fields(&format!("metadata.name={PACKAGE}"));
         let add = |found: &mut Vec<Package>, PackageManifest { status }: PackageManifest| {
             if [GLOBAL_CATALOGS, OPERATOR_NAMESPACE]
@@ -93,7 +89,7 @@ impl Cluster {
                 found.push(status.into());
             }
         };
-        Ok(self.each(&PACKAGE_MANIFESTS, None, named, add).await?)
+        Ok(self.fold_list(&PACKAGE_MANIFESTS, None, named, add).await?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pods that wait for an image.
+//! Pods that cannot pull an image.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::client::Cluster;
 use super::resources::{Meta, PODS, Reference};
 use crate::domain::snapshot::{Observed, WaitingImage, WaitingPod};
 
-/// The reasons that the kubelet gives while it cannot pull an image (kubernetes `pkg/kubelet/images/types.go`).
-const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
+/// Reasons of the kubelet (kubernetes `pkg/kubelet/images/types.go`).
+const PULL_FAILURE_REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
 #[derive(Deserialize)]
 struct StoredPod {
@@ -56,7 +56,7 @@ struct WaitingState {
 }
 
 impl Cluster {
-    /// The pods that wait for an image, by namespace: of one namespace, or of all. Only pods that have not started are asked for.
+    /// By namespace. Requests pending pods only.
     pub async fn waiting_pods(
         &self,
         namespace: Option<&str>,
@@ -69,7 +69,7 @@ impl Cluster {
                 found.entry(namespace).or_default().push(pod);
             }
         };
-        Ok(self.each(&PODS, namespace, pending, add).await?)
+        Ok(self.fold_list(&PODS, namespace, pending, add).await?)
     }
 }
 
@@ -81,7 +81,7 @@ impl From<StoredPod> for WaitingPod {
             let waiting = container
                 .state
                 .waiting
-                .filter(|waiting| REASONS.contains(&waiting.reason.as_str()))?;
+                .filter(|waiting| PULL_FAILURE_REASONS.contains(&waiting.reason.as_str()))?;
             Some(WaitingImage {
                 image: container.image,
                 reason: waiting.reason,
@@ -103,7 +103,7 @@ impl From<StoredPod> for WaitingPod {
     }
 }
 
-/// What made the pod, as kind and name: the Deployment behind its ReplicaSet, the DeploymentConfig behind its
+/// Kind and name of the owner: the Deployment of a ReplicaSet, the DeploymentConfig of a
 /// ReplicationController.
 fn workload(metadata: &Meta) -> Option<(String, String)> {
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller)?;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_to_restart() {
+    fn finds_owning_workload() {
         let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "back-off" } });
         let workload = |kind: &str, name: &str, labels: Value| {
             let owner = json!({ "kind": kind, "name": name, "controller": true });
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_only_images_that_cannot_be_pulled() {
+    fn keeps_only_pull_failures() {
         let waits = |state: Value| pod(&json!({}), &json!({}), &state).waits_for.len();
         assert_eq!(waits(json!({ "waiting": { "reason": "ErrImagePull" } })), 1);
         assert_eq!(waits(json!({ "waiting": { "reason": "ContainerCreating" } })), 0);

@@ -1,4 +1,4 @@
-//! Reading: one call per kind, in pages.
+//! Reads of one namespace, and paged lists.
 
 use std::collections::BTreeSet;
 
@@ -23,47 +23,41 @@ use crate::domain::snapshot::{
     ServiceAccount,
 };
 
-/// Objects asked for at a time, as `kubectl` does.
+/// The page size of kubectl.
 const PAGE: u32 = 500;
 
-/// The cluster's side of one namespace.
+/// The objects of one namespace.
 #[derive(Clone, Debug)]
 pub struct NamespaceResources {
-    /// The namespace's name.
     pub name: String,
-    /// The Namespace object.
     pub namespace: Observed<Option<Namespace>>,
-    /// Its service accounts.
     pub service_accounts: Observed<Vec<ServiceAccount>>,
-    /// Its secrets of type `kubernetes.io/dockerconfigjson`; none while [`Cluster::complete_secrets`] is still to say
-    /// whether they are worth a call. After it, also any other that bears the name of one of ours.
+    /// Secrets of type `kubernetes.io/dockerconfigjson`; none until [`Cluster::complete_secrets`]
+    /// decides whether to read them. It also adds secrets of another type that have one of our
+    /// names.
     pub secrets: Option<Observed<Vec<Secret>>>,
-    /// Its image streams.
     pub image_streams: Observed<Vec<ImageStream>>,
-    /// Its BuildConfigs.
     pub build_configs: Observed<Vec<BuildConfig>>,
-    /// Its builds.
     pub builds: Observed<Vec<Build>>,
 }
 
-/// Whether the secrets of a namespace are worth a call.
+/// Selects when the secrets of a namespace are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretsMode {
-    /// They are.
     Always,
-    /// Only if a service account refers to one of ours. A fresh namespace has none, and if there is one nevertheless,
-    /// creating it says so.
+    /// Only if a service account references one of ours. A new namespace has none, and if a secret
+    /// exists nevertheless, its creation reports a conflict.
     IfReferenced,
 }
 
-/// Which of a namespace's builds, and of what makes them, are worth a call.
+/// Selects which build resources are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildsMode {
-    /// Both.
+    /// BuildConfigs and builds.
     Read,
-    /// What makes them.
+    /// BuildConfigs only.
     Configs,
-    /// They have no part in what is done.
+    /// Neither.
     Leave,
 }
 
@@ -83,19 +77,19 @@ struct PageMeta {
 }
 
 impl Cluster {
-    /// The QuayIntegrations of the cluster; none where the operator's CRD is not installed.
+    /// Empty if the operator's CRD is not installed.
     pub async fn integrations(&self) -> Observed<Vec<QuayIntegration>> {
         Ok(self
             .list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default())
             .await?)
     }
 
-    /// The namespaces of the cluster by name, or those with labels that `selector` selects.
+    /// The namespaces that match the label `selector`, by name.
     pub async fn namespaces(&self, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
         self.named_namespaces(&NAMESPACES, selector).await
     }
 
-    /// The projects that the user can see: the same as [`Cluster::namespaces`] for those who may not list these.
+    /// The projects that are visible to the user, who might not be allowed to list namespaces.
     pub async fn projects(&self, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
         self.named_namespaces(&PROJECTS, selector).await
     }
@@ -110,12 +104,11 @@ impl Cluster {
         let add = |found: &mut Vec<_>, mut object: resources::Namespace| {
             found.push((std::mem::take(&mut object.metadata.name), object.into()));
         };
-        Ok(self.each(kind, None, params, add).await?)
+        Ok(self.fold_list(kind, None, params, add).await?)
     }
 
-    /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was
-    /// read already.
-    pub async fn namespace_parts(
+    /// Reads the kinds concurrently. `known` is the namespace if it was read before.
+    pub async fn namespace_resources(
         &self,
         name: &str,
         known: Option<Namespace>,
@@ -127,7 +120,7 @@ impl Cluster {
             self.service_accounts(name),
             async {
                 match secrets {
-                    SecretsMode::Always => Some(self.login_secrets(name).await),
+                    SecretsMode::Always => Some(self.registry_secrets(name).await),
                     SecretsMode::IfReferenced => None,
                 }
             },
@@ -135,8 +128,8 @@ impl Cluster {
             async {
                 match builds {
                     BuildsMode::Read => join!(self.build_configs(name), self.builds(name)),
-                    BuildsMode::Configs => (self.build_configs(name).await, Err(not_wanted())),
-                    BuildsMode::Leave => (Err(not_wanted()), Err(not_wanted())),
+                    BuildsMode::Configs => (self.build_configs(name).await, Err(not_requested())),
+                    BuildsMode::Leave => (Err(not_requested()), Err(not_requested())),
                 }
             },
         );
@@ -151,9 +144,9 @@ impl Cluster {
         }
     }
 
-    /// Reads the secrets that turn out to be worth a call once the cluster ID, and so the name of each service account's
-    /// secret, is known: all of them where they were left for now and a service account refers to one of ours, and
-    /// those that bear the name of one of ours but have another type.
+    /// Reads the remaining secrets once the cluster ID, and with it each secret's name, is known:
+    /// all of them if they were deferred and a service account references one of ours, and those of
+    /// another type that have one of our names.
     pub async fn complete_secrets(
         &self,
         mut parts: NamespaceResources,
@@ -162,11 +155,11 @@ impl Cluster {
         let accounts = parts.service_accounts.as_deref();
         let secrets = match parts.secrets {
             Some(secrets) => secrets,
-            None if accounts.is_ok_and(|accounts| !refer_to_ours(accounts, &secret_of)) => {
+            None if accounts.is_ok_and(|accounts| !reference_ours(accounts, &secret_of)) => {
                 parts.secrets = Some(Ok(vec![]));
                 return parts;
             }
-            None => self.login_secrets(&parts.name).await,
+            None => self.registry_secrets(&parts.name).await,
         };
         parts.secrets = Some(match (secrets, accounts) {
             (Ok(secrets), Ok(accounts)) => {
@@ -188,7 +181,6 @@ impl Cluster {
         }
     }
 
-    /// A namespace, if there is one of that name.
     pub async fn find_namespace(&self, name: &str) -> Observed<Option<Namespace>> {
         Ok(self.get::<resources::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from))
     }
@@ -203,12 +195,11 @@ impl Cluster {
             .await?)
     }
 
-    /// The secrets of a namespace of type `kubernetes.io/dockerconfigjson`.
-    pub async fn login_secrets(&self, namespace: &str) -> Observed<Vec<Secret>> {
-        Ok(self.list::<resources::Secret, _>(&SECRETS, Some(namespace), login_secrets()).await?)
+    pub async fn registry_secrets(&self, namespace: &str) -> Observed<Vec<Secret>> {
+        Ok(self.list::<resources::Secret, _>(&SECRETS, Some(namespace), registry_secrets()).await?)
     }
 
-    /// The image streams of a namespace; none where the cluster has no such kind.
+    /// Empty if the cluster does not serve image streams.
     pub async fn image_streams(&self, namespace: &str) -> Observed<Vec<ImageStream>> {
         Ok(self
             .list::<resources::ImageStream, _>(
@@ -219,8 +210,8 @@ impl Cluster {
             .await?)
     }
 
-    /// Adds to a namespace's secrets of the right type those that bear the name of one of ours and have another type,
-    /// so that they are not taken for missing. Asks only for names that are not there yet.
+    /// Adds secrets of another type that have one of our names, so that they are not reported as
+    /// missing. Requests only names that are not in `secrets`.
     async fn with_mistyped(
         &self,
         namespace: &str,
@@ -232,7 +223,7 @@ impl Cluster {
         let missing: Vec<String> = linked
             .map(|account| secret_of(&account.name))
             .filter(|name| {
-                names::kubernetes_name(name).is_ok()
+                names::validate_kubernetes_name(name).is_ok()
                     && !secrets.iter().any(|secret| secret.name == *name)
             })
             .collect();
@@ -245,7 +236,6 @@ impl Cluster {
         Ok(secrets)
     }
 
-    /// One object, if there is one.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
         kind: &Kind,
@@ -253,29 +243,28 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<T>, ClusterError> {
         let request = Request::new(kind.path(namespace)).get(name, &GetParams::default());
-        match self.send(&format!("read {}", kind.one(namespace, name)), request).await {
+        match self.send(&format!("read {}", kind.describe(namespace, name)), request).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The objects of a kind, in a namespace or in all, as what they are to be reduced to.
     pub(super) async fn list<T: DeserializeOwned, U: From<T>>(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
         params: ListParams,
     ) -> Result<Vec<U>, ClusterError> {
-        self.each(kind, namespace, params, |found: &mut Vec<U>, object: T| {
+        self.fold_list(kind, namespace, params, |found: &mut Vec<U>, object: T| {
             found.push(object.into())
         })
         .await
     }
 
-    /// Takes in the objects of a kind one by one, holding one page of them at a time; nothing where the cluster does not have
-    /// this kind.
-    pub(super) async fn each<T: DeserializeOwned, A: Default>(
+    /// Folds the objects of a kind, holding one page at a time. Empty if the cluster does not serve
+    /// the kind.
+    pub(super) async fn fold_list<T: DeserializeOwned, A: Default>(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
@@ -283,21 +272,22 @@ impl Cluster {
         add: impl FnMut(&mut A, T),
     ) -> Result<A, ClusterError> {
         Ok(self
-            .each_of(kind, namespace, params, false, add)
+            .fold_list_versioned(kind, namespace, params, false, add)
             .await?
             .map(|(found, _)| found)
             .unwrap_or_default())
     }
 
-    /// The same, by their metadata alone if that is enough, with the version of the list, from which it can be watched on;
-    /// none where the cluster does not have this kind.
+    /// Like [`Cluster::fold_list`], optionally for metadata only, and returns the list's
+    /// `resourceVersion`, from which a watch can start. None if the cluster does not serve the
+    /// kind.
     ///
-    /// An API server that no longer knows the version of the first page (410) is asked for all objects at once, as client-go
+    /// If the `continue` token has expired (410), requests the whole list at once, as client-go
     /// does (`tools/pager/pager.go`).
     ///
-    /// Lists never ask for `resourceVersion=0`: the API server then ignores the limit and answers all objects at once
-    /// (`computeListLimit` in Kubernetes' `apiserver/pkg/storage/cacher/cacher.go`).
-    pub(super) async fn each_of<T: DeserializeOwned, A: Default>(
+    /// Never sets `resourceVersion=0`: the API server would ignore the limit (`computeListLimit` in
+    /// Kubernetes' `apiserver/pkg/storage/cacher/cacher.go`).
+    pub(super) async fn fold_list_versioned<T: DeserializeOwned, A: Default>(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
@@ -307,7 +297,7 @@ impl Cluster {
     ) -> Result<Option<(A, String)>, ClusterError> {
         params.limit = Some(PAGE);
         let (call, path) =
-            (format!("list {}", kind.all(namespace)), Request::new(kind.path(namespace)));
+            (format!("list {}", kind.describe_all(namespace)), Request::new(kind.path(namespace)));
         let mut found = A::default();
         loop {
             let request =
@@ -329,27 +319,26 @@ impl Cluster {
     }
 }
 
-/// Why builds are not known to who did not want to know.
-pub(crate) fn not_wanted() -> ReadError {
+/// The error for builds that were not requested.
+pub(crate) fn not_requested() -> ReadError {
     ReadError {
         call: "list builds".into(),
-        reason: "they have no part in this".into(),
+        reason: "not requested".into(),
         kind: ReadErrorKind::Skipped,
     }
 }
 
-/// Selects the secrets that hold registry logins: OpenShift's own have another type.
-pub(super) fn login_secrets() -> ListParams {
+/// Selects registry secrets of type `kubernetes.io/dockerconfigjson`; OpenShift's internal ones
+/// have another type.
+pub(super) fn registry_secrets() -> ListParams {
     ListParams::default().fields(&format!("type={DOCKERCONFIGJSON}"))
 }
 
-/// Selects the other ones.
 pub(super) fn other_secrets() -> ListParams {
     ListParams::default().fields(&format!("type!={DOCKERCONFIGJSON}"))
 }
 
-/// Whether one of the service accounts refers to the secret of one of them.
-fn refer_to_ours(accounts: &[ServiceAccount], secret_of: impl Fn(&str) -> String) -> bool {
+fn reference_ours(accounts: &[ServiceAccount], secret_of: impl Fn(&str) -> String) -> bool {
     let ours: BTreeSet<String> = accounts.iter().map(|account| secret_of(&account.name)).collect();
     accounts
         .iter()

@@ -1,5 +1,5 @@
-//! The kinds of objects: where the API server keeps them, and the few fields we need of those we read most. What is not
-//! named here, `managedFields` above all, is skipped while an answer is read: that keeps long lists small.
+//! Kinds with their API paths, and the fields that we read. Other fields, such as `managedFields`,
+//! are skipped while parsing, which keeps long lists small.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,15 @@ use url::form_urlencoded::byte_serialize;
 
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 
-/// A kind of object.
 pub(super) struct Kind {
     group: &'static str,
     version: &'static str,
     kind: &'static str,
     plural: &'static str,
-    /// For a person, in the singular; its plural has an `s` more.
-    words: &'static str,
+    /// Singular name for messages; the plural adds an `s`.
+    noun: &'static str,
     namespaced: bool,
-    /// Not every cluster has this kind. Where it is missing there are none of it.
+    /// Not served by every cluster; lists are empty then.
     pub(super) optional: bool,
 }
 
@@ -120,30 +119,30 @@ pub(super) const SELF_REVIEWS: Kind = Kind::v1(
 );
 pub(super) const USERS: Kind = Kind::v1("user.openshift.io", "User", "users", "user");
 
-/// The API group of the Operator Lifecycle Manager.
+/// Operator Lifecycle Manager.
 pub(super) const OLM_GROUP: &str = "operators.coreos.com";
 
-/// The API group of what its catalogs offer.
+/// OLM's package manifests.
 pub(super) const PACKAGES_GROUP: &str = "packages.operators.coreos.com";
 
-/// The API group of its successor, OLM v1.
+/// OLM v1.
 pub(super) const OLM_V1_GROUP: &str = "olm.operatorframework.io";
 
-/// The API group of the Prometheus Operator, which OpenShift's monitoring is.
+/// Prometheus Operator.
 pub(super) const MONITORING_GROUP: &str = "monitoring.coreos.com";
 
 impl Kind {
-    const fn core(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
-        Self::v1("", kind, plural, words)
+    const fn core(kind: &'static str, plural: &'static str, noun: &'static str) -> Self {
+        Self::v1("", kind, plural, noun)
     }
 
     const fn v1(
         group: &'static str,
         kind: &'static str,
         plural: &'static str,
-        words: &'static str,
+        noun: &'static str,
     ) -> Self {
-        Self { group, version: "v1", kind, plural, words, namespaced: false, optional: false }
+        Self { group, version: "v1", kind, plural, noun, namespaced: false, optional: false }
     }
 
     const fn olm(kind: &'static str, plural: &'static str) -> Self {
@@ -153,8 +152,8 @@ impl Kind {
         }
     }
 
-    const fn rbac(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
-        Self::v1("rbac.authorization.k8s.io", kind, plural, words)
+    const fn rbac(kind: &'static str, plural: &'static str, noun: &'static str) -> Self {
+        Self::v1("rbac.authorization.k8s.io", kind, plural, noun)
     }
 
     const fn namespaced(self) -> Self {
@@ -165,12 +164,10 @@ impl Kind {
         Self { optional: true, ..self }
     }
 
-    /// As manifests spell it.
     pub(super) fn name(&self) -> &'static str {
         self.kind
     }
 
-    /// Group and version, as manifests spell them.
     pub(super) fn api_version(&self) -> String {
         match self.group {
             "" => self.version.to_owned(),
@@ -178,7 +175,6 @@ impl Kind {
         }
     }
 
-    /// For clients that want to know the kind by themselves.
     pub(super) fn resource(&self) -> ApiResource {
         ApiResource::from_gvk_with_plural(
             &GroupVersionKind::gvk(self.group, self.version, self.kind),
@@ -186,14 +182,14 @@ impl Kind {
         )
     }
 
-    /// The path of all objects of the kind, or of those in one namespace.
+    /// The path of a list.
     pub(super) fn path(&self, namespace: Option<&str>) -> String {
         let api = match self.group {
             "" => format!("/api/{}", self.version),
             group => format!("/apis/{group}/{}", self.version),
         };
         match namespace {
-            // A name has nothing to encode; what is none shall not become another path.
+            // Valid names need no encoding; it prevents other input from changing the path.
             Some(namespace) => {
                 let namespace: String = byte_serialize(namespace.as_bytes()).collect();
                 format!("{api}/namespaces/{namespace}/{}", self.plural)
@@ -202,34 +198,33 @@ impl Kind {
         }
     }
 
-    /// The objects of the kind in words: `secrets in namespace myproj`.
-    pub(super) fn all(&self, namespace: Option<&str>) -> String {
+    /// For messages: `secrets in namespace myproj`.
+    pub(super) fn describe_all(&self, namespace: Option<&str>) -> String {
         match namespace {
-            Some(namespace) => format!("{}s in namespace {namespace}", self.words),
-            None if self.namespaced => format!("{}s in all namespaces", self.words),
-            None => format!("{}s", self.words),
+            Some(namespace) => format!("{}s in namespace {namespace}", self.noun),
+            None if self.namespaced => format!("{}s in all namespaces", self.noun),
+            None => format!("{}s", self.noun),
         }
     }
 
-    /// One of them in words: `secret builder-quay-openshift in namespace myproj`.
-    pub(super) fn one(&self, namespace: Option<&str>, name: &str) -> String {
+    /// For messages: `secret builder-quay-openshift in namespace myproj`.
+    pub(super) fn describe(&self, namespace: Option<&str>, name: &str) -> String {
         match namespace {
-            Some(namespace) => format!("{} {name} in namespace {namespace}", self.words),
-            None => format!("{} {name}", self.words),
+            Some(namespace) => format!("{} {name} in namespace {namespace}", self.noun),
+            None => format!("{} {name}", self.noun),
         }
     }
 }
 
-/// What GitOps tools leave on the objects that they keep as they are written elsewhere, as annotation or label, and who
-/// does. Argo CD's default label, `app.kubernetes.io/instance`, is everybody's and tells nothing.
-const KEEPERS: [(&str, &str); 4] = [
+/// Annotations and labels of GitOps tools on the objects that they manage. Argo CD's default label,
+/// `app.kubernetes.io/instance`, is too common to identify it.
+const GITOPS_MARKERS: [(&str, &str); 4] = [
     ("argocd.argoproj.io/tracking-id", "Argo CD"),
     ("argocd.argoproj.io/instance", "Argo CD"),
     ("kustomize.toolkit.fluxcd.io/name", "Flux"),
     ("helm.toolkit.fluxcd.io/name", "Flux"),
 ];
 
-/// `metadata` of any object.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Meta {
@@ -245,13 +240,11 @@ pub(super) struct Meta {
     pub(super) owner_references: Option<Vec<Owner>>,
 }
 
-/// An object that another one belongs to.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Owner {
     pub(super) kind: String,
     pub(super) name: String,
-    /// It keeps the object as it is.
     pub(super) controller: bool,
 }
 
@@ -260,19 +253,22 @@ impl Meta {
         self.annotations.as_ref()?.get(key)
     }
 
-    /// Who would undo a change to the object: a GitOps tool, or the controller that it belongs to.
+    /// The GitOps tool or the owning controller that would revert a change to the object.
     pub(super) fn owner(&self) -> Option<String> {
         let controller = self.owner_references.iter().flatten().find(|owner| owner.controller);
         let marked = |key: &str| {
             let label = self.labels.as_ref().is_some_and(|labels| labels.contains_key(key));
             label || self.annotation(key).is_some()
         };
-        let keeper =
-            || KEEPERS.iter().find(|(key, _)| marked(key)).map(|(_, keeper)| (*keeper).to_owned());
-        controller.map(|owner| format!("{} {}", owner.kind, owner.name)).or_else(keeper)
+        let gitops_tool = || {
+            GITOPS_MARKERS
+                .iter()
+                .find(|(key, _)| marked(key))
+                .map(|(_, gitops_tool)| (*gitops_tool).to_owned())
+        };
+        controller.map(|owner| format!("{} {}", owner.kind, owner.name)).or_else(gitops_tool)
     }
 
-    /// Whether the object carries our label.
     pub(super) fn is_ours(&self) -> bool {
         self.labels
             .as_ref()
@@ -281,7 +277,7 @@ impl Meta {
     }
 }
 
-/// A Namespace, or an OpenShift Project, which is the same object as its users may see it.
+/// Also an OpenShift Project, which has the same fields.
 #[derive(Clone, Deserialize)]
 pub(super) struct Namespace {
     pub(super) metadata: Meta,
@@ -295,7 +291,6 @@ pub(super) struct ServiceAccount {
     pub(super) image_pull_secrets: Option<Vec<Reference>>,
 }
 
-/// A reference to an object by name.
 #[derive(Clone, Deserialize)]
 pub(super) struct Reference {
     #[serde(default)]
@@ -362,17 +357,16 @@ pub(super) struct ImageStreamStatus {
 #[derive(Clone, Deserialize)]
 pub(super) struct StatusTag {
     pub(super) tag: String,
-    /// Newest first; `null` where no image was ever imported.
+    /// Newest first; `null` without imported images.
     pub(super) items: Option<LatestTagEvent>,
     pub(super) conditions: Option<Vec<TagCondition>>,
 }
 
-/// The first of a list; the others are skipped while the answer is read.
+/// The first item of a list; the others are skipped while parsing.
 #[derive(Clone, Deserialize)]
 #[serde(from = "Vec<TagEvent>")]
 pub(super) struct LatestTagEvent(pub(super) Option<TagEvent>);
 
-/// An image that a tag got.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct TagEvent {
@@ -425,7 +419,6 @@ pub(super) struct CredentialsSecret {
     pub(super) key: String,
 }
 
-/// What the path `/version` answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServerVersion {
@@ -445,7 +438,6 @@ pub(super) struct ClusterVersionStatus {
     pub(super) capabilities: Option<Capabilities>,
 }
 
-/// The optional parts of OpenShift.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Capabilities {
@@ -464,7 +456,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_name_makes_no_other_path() {
+    fn encodes_invalid_names_in_paths() {
         assert_eq!(EVENTS.path(Some("shop-1")), "/api/v1/namespaces/shop-1/events");
         assert_eq!(EVENTS.path(Some("a/x/b?c")), "/api/v1/namespaces/a%2Fx%2Fb%3Fc/events");
     }

@@ -1,9 +1,9 @@
-//! Editing a service account: its lists are shared with OpenShift and with whoever else puts pull secrets there, so
-//! they are never written as a whole.
+//! Edits of service accounts. Their lists are shared with OpenShift and other writers, so they are
+//! never written as a whole.
 //!
-//! `imagePullSecrets` has no merge key: a merge patch, a strategic one and an apply all replace it (measured on kube-apiserver 1.34).
-//! What is left is a JSON patch that adds or removes one entry and is refused unless the service account is still
-//! the one that it was made for.
+//! `imagePullSecrets` has no merge key: merge patch, strategic merge patch and apply all replace
+//! the list (kube-apiserver 1.34). A JSON patch adds or removes one entry and tests the
+//! `resourceVersion`.
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
@@ -20,11 +20,11 @@ use crate::domain::names::ROLE_ANNOTATION;
 use crate::domain::snapshot::ServiceAccount;
 
 impl Cluster {
-    /// Edits a service account. The first try goes by what was `seen` of it, without reading it again; if that is no
-    /// longer so, it is read and tried anew. Writes nothing if there is nothing to edit; answers what it is after a write.
+    /// Edits a service account, first based on `seen` without reading it, and after a conflict
+    /// based on its current state. Returns the result, or none if there is nothing to change.
     ///
     /// # Errors
-    /// Also when it is not there, unless there is nothing to add to it.
+    /// Also if it is missing, unless the edit only removes.
     pub async fn edit_service_account(
         &self,
         namespace: &str,
@@ -33,15 +33,16 @@ impl Cluster {
         edit: &ServiceAccountEdit,
     ) -> Result<Option<ServiceAccount>, ClusterError> {
         let mut next = match seen {
-            // OpenShift annotates every service account. Should this one have none, the first try is refused.
+            // OpenShift annotates every service account. Without annotations, the first attempt is
+            // rejected.
             Some(seen) => json_patch(seen, true, edit),
             None => self.current_patch(namespace, name, edit).await?,
         };
-        let mut tries = ConflictRetry::default();
+        let mut retry = ConflictRetry::default();
         while let Some(patch) = next {
             match self.apply(namespace, name, &patch).await {
                 Err(error) if error.is_conflict() || error.is_unprocessable() => {
-                    tries.again(error.clone()).await?;
+                    retry.backoff(error.clone()).await?;
                     next = self.current_patch(namespace, name, edit).await?;
                     if error.is_unprocessable() && next.as_ref() == Some(&patch) {
                         return Err(error);
@@ -54,7 +55,7 @@ impl Cluster {
         Ok(None)
     }
 
-    /// What is left to edit of the service account as it is now.
+    /// The patch for the current service account.
     async fn current_patch(
         &self,
         namespace: &str,
@@ -71,7 +72,7 @@ impl Cluster {
             }
             None if is_addition(edit) => Err(ClusterError::other(
                 edit_call(namespace, name),
-                "there is no such service account",
+                "the service account does not exist",
             )),
             None => Ok(None),
         }
@@ -97,16 +98,15 @@ impl Cluster {
 }
 
 fn edit_call(namespace: &str, name: &str) -> String {
-    format!("edit {}", SERVICE_ACCOUNTS.one(Some(namespace), name))
+    format!("edit {}", SERVICE_ACCOUNTS.describe(Some(namespace), name))
 }
 
 fn is_addition(edit: &ServiceAccountEdit) -> bool {
     edit.mountable == Some(true) || edit.pull == Some(true) || matches!(edit.role, Some(Some(_)))
 }
 
-/// The operations that `edit` takes on `account`, which is `annotated` if it has annotations at all; none if
-/// everything is as it should be. They apply to this very version of the service account only, so an index means what
-/// it meant when the lists were read.
+/// None if there is nothing to change. The patch tests the `resourceVersion`, so the list indexes
+/// are valid. `annotated`: the account has annotations.
 fn json_patch(
     account: &ServiceAccount,
     annotated: bool,
@@ -127,19 +127,19 @@ fn json_patch(
     Some(json_patch::Patch(operations))
 }
 
-/// Adds the secret to a list that lacks it, or removes every mention of it, the last one first so that the indices
-/// before it stay right. A list that is empty is absent, and has to be added as a whole.
+/// Removes from the end, so that earlier indexes remain valid. An empty list is absent and must be
+/// added as a whole.
 fn list_operations(
     list: &str,
     names: &[String],
     secret: &str,
     wanted: Option<bool>,
 ) -> Vec<PatchOperation> {
-    let mentions = names.iter().enumerate().rev().filter(|(_, name)| *name == secret);
+    let entries = names.iter().enumerate().rev().filter(|(_, name)| *name == secret);
     match wanted {
         None => vec![],
-        Some(false) => mentions.map(|(index, _)| remove([list, &index.to_string()])).collect(),
-        Some(true) if mentions.count() > 0 => vec![],
+        Some(false) => entries.map(|(index, _)| remove([list, &index.to_string()])).collect(),
+        Some(true) if entries.count() > 0 => vec![],
         Some(true) if names.is_empty() => vec![add([list], json!([{ "name": secret }]))],
         Some(true) => vec![add([list, "-"], json!({ "name": secret }))],
     }
@@ -183,7 +183,7 @@ mod tests {
 
     const SECRET: &str = "builder-quay-openshift";
 
-    /// The object after `edit`, as the API server would make it; `None` if there was nothing to edit.
+    /// As the API server would apply it; `None` without a change.
     fn edited(object: &Value, edit: &ServiceAccountEdit) -> Option<Value> {
         let read: resources::ServiceAccount = serde_json::from_value(object.clone()).unwrap();
         let annotated = read.metadata.annotations.is_some();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_made_and_what_is_there_is_left() {
+    fn adds_missing_and_keeps_existing_entries() {
         let bare = json!({ "metadata": { "name": "builder", "resourceVersion": "1" } });
         let linked = json!({
             "metadata": { "name": "builder", "resourceVersion": "1", "annotations": { "oc-quay/role": "write" } },
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_version_is_refused() {
+    fn rejects_stale_version() {
         let seen = ServiceAccount {
             name: "builder".into(),
             resource_version: "1".into(),
@@ -235,9 +235,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in the lists, ours is in them once or not at all afterwards, and all else as before.
+        /// Our entry is in the list once, or not at all, and all others are unchanged.
         #[test]
-        fn other_entries_survive(
+        fn keeps_other_entries(
             mountable in prop::collection::vec(prop::sample::select(vec!["a", "b", SECRET]), 0..5),
             pull in prop::collection::vec(prop::sample::select(vec!["a", "b", SECRET]), 0..5),
             wanted: bool,
@@ -253,8 +253,8 @@ mod tests {
                     after[field].as_array().unwrap().iter().cloned().partition(|entry| entry["name"] == SECRET);
                 let others_before: Vec<_> = before.iter().copied().filter(|name| *name != SECRET).collect();
                 prop_assert_eq!(others, list(&others_before));
-                let mentions = before.len() - others_before.len();
-                prop_assert_eq!(ours.len(), if wanted { mentions.max(1) } else { 0 });
+                let entries = before.len() - others_before.len();
+                prop_assert_eq!(ours.len(), if wanted { entries.max(1) } else { 0 });
             }
         }
     }

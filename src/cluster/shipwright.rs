@@ -1,4 +1,4 @@
-//! Builds for OpenShift (Shipwright): they push where they are written, and no webhook rewrites them.
+//! Builds for OpenShift (Shipwright), which no webhook rewrites.
 
 use kube::api::ListParams;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ impl From<Stored> for ShipwrightBuild {
 }
 
 impl Cluster {
-    /// The Builds of Shipwright in a namespace, or in all; none where the cluster does not have it.
+    /// Empty if the cluster does not serve them.
     pub async fn shipwright_builds(
         &self,
         namespace: Option<&str>,
@@ -49,10 +49,11 @@ impl Cluster {
             .await
             .map_err(Into::into);
         match found {
-            // The API server checks permissions first: a resource that does not exist is forbidden to a user without them.
+            // The API server checks permissions first: a resource that does not exist is forbidden
+            // to users without permission.
             Err(unread)
                 if unread.kind == ReadErrorKind::Forbidden
-                    && !self.serves(SHIPWRIGHT_GROUP).await =>
+                    && !self.serves_group(SHIPWRIGHT_GROUP).await =>
             {
                 Ok(vec![])
             }

@@ -1,7 +1,7 @@
-//! The connections to the API server: straight or by a proxy, over TLS or not.
+//! HTTP stack for the API server, with proxy and TLS.
 //!
-//! kube makes the same stack (kube-client 5.0 `client/builder.rs`), but has no say in how certificates are verified, and does
-//! not log in to a SOCKS proxy.
+//! Not kube's own (kube-client 5.0 `client/builder.rs`): it does not allow a custom certificate
+//! verifier or SOCKS credentials.
 
 use std::time::Duration;
 
@@ -30,49 +30,52 @@ use super::authorization::Authorizer;
 use crate::backoff;
 use crate::tls::{self, Identity, Trust};
 
-/// How long a connection may take to come about, TLS included.
+/// Includes TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the server may take in nothing of a request. As in kube's own.
+/// As in kube.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(295);
 
-/// The pauses before a call is made again that was answered with 429, 503 or 504: the first one, which doubles, and the
-/// longest. As in `RetryPolicy::default`.
+/// First and maximum delay before a retry after 429, 503 or 504, as in `RetryPolicy::default`.
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 const MAX_RETRIES: u32 = 3;
 
-/// A client, with `concurrency` calls under way at once.
-///
 /// # Errors
-/// What is wrong with the certificates or the proxy.
+/// If a certificate or the proxy is invalid.
 pub(super) fn client(
     config: &Config,
     identity: Option<&Identity>,
     authorizer: Authorizer,
     concurrency: usize,
 ) -> Result<Client, String> {
-    // kube asks for the process's own where it makes connections by itself; it may have been set before.
+    // Required by kube; fails if it is set already.
     let _ = default_provider().install_default();
-    let tls = Tls::of(config, identity)?;
+    let tls = Tls::new(config, identity)?;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     let Some(proxy) = &config.proxy_url else {
-        return over(config, &tls, tcp, authorizer, concurrency);
+        return build_client(config, &tls, tcp, authorizer, concurrency);
     };
-    let (address, login) = split_login(proxy)?;
+    let (address, userinfo) = split_userinfo(proxy)?;
     match address.scheme_str() {
         Some("socks5" | "socks5h") => {
             let mut proxied = SocksV5::new(address, tcp);
-            if let Some((user, password)) = login {
+            if let Some((user, password)) = userinfo {
                 proxied = proxied.with_auth(user, password);
             }
-            over(config, &tls, proxied, authorizer, concurrency)
+            build_client(config, &tls, proxied, authorizer, concurrency)
         }
-        Some("http") => over(config, &tls, tunnel(address, login, tcp), authorizer, concurrency),
-        Some("https") => {
-            over(config, &tls, tunnel(address, login, tls.connector(tcp)), authorizer, concurrency)
+        Some("http") => {
+            build_client(config, &tls, tunnel(address, userinfo, tcp), authorizer, concurrency)
         }
-        _ => Err("its proxy is none of http, https and socks5".into()),
+        Some("https") => build_client(
+            config,
+            &tls,
+            tunnel(address, userinfo, tls.connector(tcp)),
+            authorizer,
+            concurrency,
+        ),
+        _ => Err("invalid scheme of its proxy: expected http, https or socks5".into()),
     }
 }
 
@@ -82,10 +85,10 @@ struct Tls {
 }
 
 impl Tls {
-    fn of(config: &Config, identity: Option<&Identity>) -> Result<Self, String> {
+    fn new(config: &Config, identity: Option<&Identity>) -> Result<Self, String> {
         let name = config.tls_server_name.clone().map(ServerName::try_from).transpose();
-        let server_name = name.map_err(|_| "its tls-server-name is no name of a server")?;
-        // In a pod the authorities are in a file that kube reads again.
+        let server_name = name.map_err(|_| "invalid tls-server-name")?;
+        // In a pod, kube reloads the CA file.
         if config.root_cert_file.is_some() {
             let config = config.rustls_client_config().map_err(|error| error.to_string())?;
             return Ok(Self { config, server_name });
@@ -113,9 +116,9 @@ impl Tls {
     }
 }
 
-fn tunnel<C>(address: Uri, login: Option<(String, String)>, connector: C) -> Tunnel<C> {
+fn tunnel<C>(address: Uri, userinfo: Option<(String, String)>, connector: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(address, connector);
-    let header = login.and_then(|(user, password)| {
+    let header = userinfo.and_then(|(user, password)| {
         let mut header = HeaderValue::from_str(&format!(
             "Basic {}",
             STANDARD.encode(format!("{user}:{password}"))
@@ -130,10 +133,10 @@ fn tunnel<C>(address: Uri, login: Option<(String, String)>, connector: C) -> Tun
     }
 }
 
-/// The address of a proxy, and the name and the password in it.
-fn split_login(proxy: &Uri) -> Result<(Uri, Option<(String, String)>), String> {
-    let invalid = || "its proxy is no address".to_owned();
-    let Some((login, host)) =
+/// Splits the credentials off a proxy URL.
+fn split_userinfo(proxy: &Uri) -> Result<(Uri, Option<(String, String)>), String> {
+    let invalid = || "its proxy is not a valid URL".to_owned();
+    let Some((userinfo, host)) =
         proxy.authority().and_then(|authority| authority.as_str().rsplit_once('@'))
     else {
         return Ok((proxy.clone(), None));
@@ -141,16 +144,15 @@ fn split_login(proxy: &Uri) -> Result<(Uri, Option<(String, String)>), String> {
     let address = format!("{}://{host}", proxy.scheme_str().unwrap_or("http"))
         .parse()
         .map_err(|_| invalid())?;
-    let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    Ok((address, Some((decoded(user), decoded(password)))))
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    Ok((address, Some((percent_decode(user), percent_decode(password)))))
 }
 
-/// A part of an address without its percent signs.
-fn decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn over<C>(
+fn build_client<C>(
     config: &Config,
     tls: &Tls,
     connector: C,
@@ -173,7 +175,7 @@ where
         .layer(
             config
                 .extra_headers_layer()
-                .map_err(|_| "whom to act as holds a character that cannot be sent")?,
+                .map_err(|_| "the impersonated user or group contains an invalid character")?,
         )
         .map_err(BoxError::from)
         .service(http);

@@ -1,4 +1,4 @@
-//! What reads bytes of kubeconfigs and API servers, without the connection: see [`crate::untrusted`].
+//! Parsers of kubeconfigs and API responses, for fuzzing: see [`crate::untrusted`].
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::{Options, builds, kubeconfig, resources, transport};
 use crate::domain::integration::QuayIntegration;
 use crate::domain::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount};
 
-/// Some part of a client needs one to be made.
+/// The client requires a runtime.
 static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| Runtime::new().ok());
 
-/// A kubeconfig, up to the client that is made of it. No credential plugin is run.
+/// Includes building the client. Does not run credential plugins.
 pub fn kubeconfig(bytes: &[u8]) {
     let options = Options {
         kubeconfig: None,
@@ -28,17 +28,17 @@ pub fn kubeconfig(bytes: &[u8]) {
         timeout: Duration::ZERO,
         concurrency: 1,
     };
-    let (Ok(choice), Some(runtime)) = (kubeconfig::choice_in(bytes, &options), RUNTIME.as_ref())
+    let (Ok(resolved), Some(runtime)) =
+        (kubeconfig::resolve_bytes(bytes, &options), RUNTIME.as_ref())
     else {
         return;
     };
     let _entered = runtime.enter();
-    let authorizer = Authorizer::new(choice.authorization, None);
-    // What is wrong with it is a sentence.
-    let _ = transport::client(&choice.config, choice.identity.as_ref(), authorizer, 1);
+    let authorizer = Authorizer::new(resolved.authorization, None);
+    let _ = transport::client(&resolved.config, resolved.identity.as_ref(), authorizer, 1);
 }
 
-/// An answer, as each of the objects that it may be.
+/// A response, parsed as each kind.
 pub fn api_server(bytes: &[u8]) {
     for status in [200, 401, 404, 409, 500] {
         let _ = Cause::from_response("https://api.one", status, bytes).to_string();

@@ -1,4 +1,4 @@
-//! The webhooks that the API server calls for builds, and that rewrite them.
+//! MutatingWebhookConfigurations that rewrite builds.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,10 +14,8 @@ use super::resources::{MUTATING_WEBHOOKS, Meta};
 use crate::domain::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
 use crate::domain::snapshot::{BuildWebhook, BuildWebhookOwner, IdleDeployment, Observed};
 
-/// What stands in front of a service that a webhook calls.
 const SERVICE: &str = "service ";
 
-/// The API group of builds.
 const BUILD_GROUP: &str = "build.openshift.io";
 
 #[derive(Deserialize)]
@@ -34,7 +32,7 @@ struct Webhook {
     client_config: ClientConfig,
     #[serde(default)]
     rules: Vec<Rule>,
-    /// The API server writes it down where it was left to its default, `Fail`.
+    /// The API server sets the default, `Fail`.
     #[serde(default)]
     failure_policy: String,
 }
@@ -63,7 +61,7 @@ struct Rule {
 }
 
 impl Cluster {
-    /// The webhooks that rewrite builds: the operator's and our bridge's, where they are registered.
+    /// The webhooks of the operator and our controller.
     pub async fn build_webhooks(&self) -> Observed<Vec<BuildWebhook>> {
         let add = |found: &mut Vec<_>, configuration: Configuration| {
             let name = &configuration.metadata.name;
@@ -72,11 +70,11 @@ impl Cluster {
                     .webhooks
                     .into_iter()
                     .flatten()
-                    .filter_map(|webhook| webhook.reduce(name)),
+                    .filter_map(|webhook| webhook.into_build_webhook(name)),
             );
         };
         let mut found: Vec<BuildWebhook> =
-            self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
+            self.fold_list(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
         let idle = join_all(found.iter().map(|webhook| self.idle_deployment(webhook))).await;
         for (webhook, idle) in found.iter_mut().zip(idle) {
             webhook.idle_deployment = idle;
@@ -84,12 +82,12 @@ impl Cluster {
         Ok(found)
     }
 
-    /// The Deployment behind a webhook, if none of its pods is available. None where it cannot be read.
+    /// If none of its pods is available. None if not readable.
     async fn idle_deployment(&self, webhook: &BuildWebhook) -> Option<IdleDeployment> {
         let (namespace, _) = webhook.address.strip_prefix(SERVICE)?.split_once('/')?;
         let names: &[&str] = match webhook.rewriter {
             BuildWebhookOwner::Operator => &OPERATOR_DEPLOYMENTS,
-            BuildWebhookOwner::Bridge => &[CONTROLLER_NAME],
+            BuildWebhookOwner::Controller => &[CONTROLLER_NAME],
         };
         let found = self.deployments_in(namespace).await.ok()?;
         let deployment =
@@ -100,20 +98,21 @@ impl Cluster {
 }
 
 impl Webhook {
-    /// What is told of it; nothing if it is not one that rewrites builds.
-    fn reduce(self, configuration: &str) -> Option<BuildWebhook> {
+    /// None for other webhooks.
+    fn into_build_webhook(self, configuration: &str) -> Option<BuildWebhook> {
         let rewriter = match self.name.as_str() {
             OPERATOR_WEBHOOK => BuildWebhookOwner::Operator,
-            CONTROLLER_WEBHOOK => BuildWebhookOwner::Bridge,
+            CONTROLLER_WEBHOOK => BuildWebhookOwner::Controller,
             _ => return None,
         };
-        let is_called_to = |operation: &str| self.rules.iter().any(|rule| rule.covers(operation));
+        let is_called_to =
+            |operation: &str| self.rules.iter().any(|rule| rule.matches_operation(operation));
         is_called_to("CREATE").then(|| BuildWebhook {
             configuration: configuration.to_owned(),
             rewriter,
             fails_closed: self.failure_policy != "Ignore",
             on_update: is_called_to("UPDATE"),
-            untrusted: self.client_config.distrust(),
+            untrusted: self.client_config.tls_error(),
             address: self.client_config.address(),
             idle_deployment: None,
         })
@@ -121,7 +120,7 @@ impl Webhook {
 }
 
 impl Rule {
-    fn covers(&self, operation: &str) -> bool {
+    fn matches_operation(&self, operation: &str) -> bool {
         let names =
             |list: &[String], name: &str| list.iter().any(|entry| entry == name || entry == "*");
         names(&self.api_groups, BUILD_GROUP)
@@ -139,9 +138,9 @@ impl ClientConfig {
         }
     }
 
-    /// No public authority signs for a service of the cluster, so it needs the one that did. Whether it is the right one, only
-    /// the API server finds out.
-    fn distrust(&self) -> Option<&'static str> {
+    /// A cluster Service needs a `caBundle`, as no public authority signs its certificate. Only the
+    /// API server verifies that it is the right one.
+    fn tls_error(&self) -> Option<&'static str> {
         if self.ca_bundle.is_empty() {
             return self.service.is_some().then_some("it has no caBundle");
         }
@@ -149,7 +148,7 @@ impl ClientConfig {
         let mut certificates = CertificateDer::pem_slice_iter(&bundle);
         let is_usable = certificates.next().is_some_and(|first| first.is_ok())
             && certificates.all(|more| more.is_ok());
-        (!is_usable).then_some("there is no certificate in its caBundle")
+        (!is_usable).then_some("its caBundle contains no valid certificate")
     }
 }
 
@@ -174,11 +173,11 @@ mod tests {
             }],
         });
         change(&mut webhook);
-        serde_json::from_value::<Webhook>(webhook).unwrap().reduce("quayintegration-x1")
+        serde_json::from_value::<Webhook>(webhook).unwrap().into_build_webhook("quayintegration-x1")
     }
 
     #[test]
-    fn the_operators_webhook_refuses_what_it_cannot_see_and_meddles_with_changes() {
+    fn operator_webhook_fails_closed_and_sees_updates() {
         let found = webhook(|_| ()).unwrap();
         let expected = BuildWebhook {
             configuration: "quayintegration-x1".into(),
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_known_by_its_name_and_others_are_none_of_them() {
+    fn recognizes_only_known_webhook_names() {
         let ours = webhook(|webhook| {
             webhook["name"] = json!(CONTROLLER_WEBHOOK);
             webhook["failurePolicy"] = json!("Ignore");
@@ -202,7 +201,7 @@ mod tests {
         let ours = ours.unwrap();
         assert_eq!(
             (ours.rewriter, ours.fails_closed, ours.on_update),
-            (BuildWebhookOwner::Bridge, false, false)
+            (BuildWebhookOwner::Controller, false, false)
         );
         assert_eq!(webhook(|webhook| webhook["name"] = json!("builds.example.com")), None);
         assert_eq!(
@@ -216,21 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn a_service_needs_an_authority() {
-        let distrust = |bundle: &str| {
+    fn service_requires_ca_bundle() {
+        let tls_error = |bundle: &str| {
             webhook(|webhook| webhook["clientConfig"]["caBundle"] = json!(bundle))
                 .unwrap()
                 .untrusted
         };
-        assert_eq!(distrust(""), Some("it has no caBundle"));
-        assert_eq!(distrust("bm90aGluZw=="), Some("there is no certificate in its caBundle"));
+        assert_eq!(tls_error(""), Some("it has no caBundle"));
+        assert_eq!(tls_error("bm90aGluZw=="), Some("its caBundle contains no valid certificate"));
         let public = webhook(|webhook| {
-            webhook["clientConfig"] = json!({ "url": "https://bridge.example.com/builds" })
+            webhook["clientConfig"] = json!({ "url": "https://hook.example.com/builds" })
         })
         .unwrap();
         assert_eq!(
             (public.address.as_str(), public.untrusted),
-            ("https://bridge.example.com/builds", None)
+            ("https://hook.example.com/builds", None)
         );
     }
 }

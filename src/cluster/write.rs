@@ -1,4 +1,4 @@
-//! Writing, the service accounts' part excepted. Every write can be repeated: a second time it does nothing.
+//! Idempotent writes, except for those of service accounts.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,39 +24,43 @@ use crate::domain::names::{
 use crate::domain::snapshot::Secret;
 
 impl Cluster {
-    /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be. Returns the edit
-    /// that was made, which differs from `edit` if the lists were changed since it was planned.
+    /// Edits the namespace lists of the QuayIntegration. Returns the effective edit, which differs
+    /// from `edit` if the lists were changed since it was planned.
     ///
     /// # Errors
-    /// Also when there is no QuayIntegration, or more than one.
+    /// Also unless exactly one QuayIntegration exists.
     pub async fn edit_scope(&self, edit: &ScopeEdit) -> Result<ScopeEdit, ClusterError> {
-        let mut tries = ConflictRetry::default();
+        let mut retry = ConflictRetry::default();
         loop {
             let found: Vec<QuayIntegration> = self
                 .list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default())
                 .await?;
             let [resource] = found.as_slice() else {
                 let reason =
-                    format!("there must be one QuayIntegration, and there are {}", found.len());
+                    format!("exactly one QuayIntegration is required, found {}", found.len());
                 return Err(ClusterError::other(
                     "edit the namespace lists of the QuayIntegration",
                     reason,
                 ));
             };
-            let (made, spec) = edited_lists(resource, edit);
-            if made.is_empty() {
-                return Ok(made);
+            let (effective, spec) = edited_lists(resource, edit);
+            if effective.is_empty() {
+                return Ok(effective);
             }
             let patch = json!({ "metadata": { "resourceVersion": resource.resource_version }, "spec": spec });
             match self.merge(&QUAY_INTEGRATIONS, None, &resource.name, &patch).await {
-                Err(error) if error.is_conflict() => tries.again(error).await?,
-                done => return done.map(|()| made),
+                Err(error) if error.is_conflict() => retry.backoff(error).await?,
+                done => return done.map(|()| effective),
             }
         }
     }
 
-    /// Marks a namespace as linked on request, or takes the mark away.
-    pub async fn mark_namespace(&self, name: &str, linked: bool) -> Result<(), ClusterError> {
+    /// Sets or removes the annotation of a namespace that was linked on request.
+    pub async fn set_linked_annotation(
+        &self,
+        name: &str,
+        linked: bool,
+    ) -> Result<(), ClusterError> {
         let value = if linked { json!("true") } else { Value::Null };
         let patch = json!({ "metadata": { "annotations": { LINKED_ANNOTATION: value } } });
         match self.merge(&NAMESPACES, None, name, &patch).await {
@@ -65,17 +69,16 @@ impl Cluster {
         }
     }
 
-    /// Takes the operator's finalizer off a namespace, and no other.
-    pub async fn release_namespace(&self, name: &str) -> Result<(), ClusterError> {
+    pub async fn remove_operator_finalizer(&self, name: &str) -> Result<(), ClusterError> {
         self.edit_finalizer(name, OPERATOR_FINALIZER, false).await
     }
 
-    /// Puts our finalizer on a namespace, or takes it off.
+    /// Adds or removes our finalizer.
     ///
     /// # Errors
-    /// Also when it is to be put on a namespace that is being deleted.
-    pub async fn guard_namespace(&self, name: &str, guarded: bool) -> Result<(), ClusterError> {
-        self.edit_finalizer(name, FINALIZER, guarded).await
+    /// Also if it is to be added to a namespace that is being deleted.
+    pub async fn set_finalizer(&self, name: &str, present: bool) -> Result<(), ClusterError> {
+        self.edit_finalizer(name, FINALIZER, present).await
     }
 
     async fn edit_finalizer(
@@ -84,7 +87,7 @@ impl Cluster {
         finalizer: &str,
         wanted: bool,
     ) -> Result<(), ClusterError> {
-        let mut tries = ConflictRetry::default();
+        let mut retry = ConflictRetry::default();
         loop {
             let Some(namespace) = self.get::<resources::Namespace>(&NAMESPACES, None, name).await?
             else {
@@ -98,14 +101,13 @@ impl Cluster {
             finalizers.extend(wanted.then(|| finalizer.to_owned()));
             let metadata = json!({ "resourceVersion": namespace.metadata.resource_version, "finalizers": finalizers });
             match self.merge(&NAMESPACES, None, name, &json!({ "metadata": metadata })).await {
-                Err(error) if error.is_conflict() => tries.again(error).await?,
+                Err(error) if error.is_conflict() => retry.backoff(error).await?,
                 Err(error) if error.is_not_found() => return Ok(()),
                 done => return done,
             }
         }
     }
 
-    /// A secret, if there is one of that name.
     pub async fn find_secret(
         &self,
         namespace: &str,
@@ -114,29 +116,29 @@ impl Cluster {
         Ok(self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?.map(Secret::from))
     }
 
-    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label and our entry. Like all that write secrets,
-    /// it answers what is there then.
+    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label and entry, and
+    /// returns it.
     ///
     /// # Errors
-    /// Also when there is one already: what is in it may be newer than the entry.
+    /// Also if a secret exists: its content might be newer than the entry.
     pub async fn create_secret(
         &self,
         namespace: &str,
         name: &str,
         entry: &AuthEntry<'_>,
     ) -> Result<Secret, ClusterError> {
-        let secret = successor(json!({}), name, entry);
+        let secret = replacement(json!({}), name, entry);
         Ok(self
             .create_as::<resources::Secret>(&SECRETS, Some(namespace), name, &secret)
             .await?
             .into())
     }
 
-    /// Puts an entry into a secret that is still at `version`, and keeps everything else in it. What others have put there
-    /// meanwhile may be newer than the entry, so it is never written over: the next run looks at it and decides.
+    /// Writes an entry into a secret at `version` and keeps the rest. Concurrent changes might be
+    /// newer than the entry and are not overwritten: the next run decides.
     ///
     /// # Errors
-    /// Also when it has gone, or was changed to something else meanwhile.
+    /// Also if it was deleted or changed otherwise.
     pub async fn update_secret(
         &self,
         namespace: &str,
@@ -163,19 +165,19 @@ impl Cluster {
                 secret
                     .filter(has_entry)
                     .map(Secret::from)
-                    .ok_or_else(|| error.explained(CONFLICT_HINT))
+                    .ok_or_else(|| error.with_message(CONFLICT_HINT))
             }
             done => Ok(done?.into()),
         }
     }
 
-    /// Replaces a secret of the wrong type that is still at `version`: a secret's type cannot be changed. Its successor has
-    /// all that was in it, and is stored under another name before the secret is deleted. The stored copy is deleted only once
-    /// the successor has its name: after an error it may be the only copy of what others put there, whoever wrote meanwhile.
-    /// The next run compares the two and goes on from there.
+    /// Replaces a secret of the wrong type at `version`, as a secret's type is immutable. A copy
+    /// with all of its content is stored under another name before the secret is deleted. The copy
+    /// is deleted only after the new secret exists: after an error it might be the only copy of
+    /// others' content. The next run compares both and continues.
     ///
     /// # Errors
-    /// Also when it was changed meanwhile.
+    /// Also on a conflict.
     pub async fn replace_secret(
         &self,
         namespace: &str,
@@ -189,10 +191,13 @@ impl Cluster {
                 return self.update_secret(namespace, name, entry, version).await;
             }
             Some(old) if old["metadata"]["resourceVersion"] != version => {
-                return Err(ClusterError::conflict(format!("replace {}", kind.one(place, name))));
+                return Err(ClusterError::conflict(format!(
+                    "replace {}",
+                    kind.describe(place, name)
+                )));
             }
             Some(old) => {
-                let stored = self.store_successor(namespace, &old, spare, entry).await?;
+                let stored = self.store_replacement(namespace, &old, spare, entry).await?;
                 self.delete_as_read(namespace, &old).await?;
                 Some(stored)
             }
@@ -204,19 +209,19 @@ impl Cluster {
                 kind,
                 place,
                 name,
-                &successor(stored.clone(), name, entry),
+                &replacement(stored.clone(), name, entry),
             )
             .await?;
         self.delete_as_read(namespace, &stored).await?;
         Ok(written.into())
     }
 
-    /// Stores the successor of a secret under another name. An interrupted replacement may have left one there: it is used if
-    /// it is the same, and makes way if the secret holds all that is in it.
+    /// Stores the copy under another name. One that an interrupted replacement left is reused if
+    /// equal, and deleted if the secret contains all of its content.
     ///
     /// # Errors
-    /// Also when there is a secret of that name that is not ours, or that holds something else.
-    async fn store_successor(
+    /// Also if a secret of that name is not ours or has other content.
+    async fn store_replacement(
         &self,
         namespace: &str,
         old: &Value,
@@ -224,17 +229,17 @@ impl Cluster {
         entry: &AuthEntry<'_>,
     ) -> Result<Value, ClusterError> {
         let (kind, place) = (&SECRETS, Some(namespace));
-        let wanted = successor(old.clone(), spare, entry);
+        let wanted = replacement(old.clone(), spare, entry);
         if let Some(found) = self.get::<Value>(kind, place, spare).await? {
-            let refuse = |why: &str| {
-                Err(ClusterError::other(format!("delete {}", kind.one(place, spare)), why))
+            let conflict = |why: &str| {
+                Err(ClusterError::other(format!("delete {}", kind.describe(place, spare)), why))
             };
             if !is_ours(&found) {
-                return refuse(
-                    "it does not carry our label; its name is needed to replace another secret",
+                return conflict(
+                    "it does not have our label, and its name is required to replace another secret",
                 );
             }
-            if successor(found.clone(), spare, entry) == wanted {
+            if replacement(found.clone(), spare, entry) == wanted {
                 return Ok(found);
             }
             let read =
@@ -242,17 +247,17 @@ impl Cluster {
             let is_covered = read(&found)
                 .is_some_and(|found| found.is_covered_by(read(old).as_ref(), entry.place.host));
             if !is_covered {
-                return refuse("it holds what the secret that it is a copy of lacks");
+                return conflict("it has content that the original secret lacks");
             }
             self.delete_as_read(namespace, &found).await?;
         }
         self.create_as(kind, place, spare, &wanted).await
     }
 
-    /// Deletes a secret that is still as it was read, if it is there.
+    /// Deletes a secret if unchanged; a missing one is accepted.
     ///
     /// # Errors
-    /// Also when it was changed or made again meanwhile: others may have put something there.
+    /// Also if it was changed or recreated: others might have added content.
     pub async fn delete_secret(
         &self,
         namespace: &str,
@@ -264,7 +269,7 @@ impl Cluster {
             Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
         let params = DeleteParams::default().preconditions(same);
         match self.delete(&SECRETS, Some(namespace), name, &params).await {
-            Err(error) if error.is_conflict() => Err(error.explained(CONFLICT_HINT)),
+            Err(error) if error.is_conflict() => Err(error.with_message(CONFLICT_HINT)),
             deleted => deleted,
         }
     }
@@ -274,7 +279,6 @@ impl Cluster {
         self.delete_secret(namespace, field("name"), field("uid"), field("resourceVersion")).await
     }
 
-    /// Creates an object.
     pub(super) async fn create(
         &self,
         kind: &Kind,
@@ -294,10 +298,10 @@ impl Cluster {
     ) -> Result<T, ClusterError> {
         let request = Request::new(kind.path(namespace))
             .create(&PostParams::default(), object.to_string().into());
-        self.send(&format!("create {}", kind.one(namespace, name)), request).await
+        self.send(&format!("create {}", kind.describe(namespace, name)), request).await
     }
 
-    /// Merges a patch into an object. With a `resourceVersion` in it the API server refuses a stale one (409).
+    /// With a `resourceVersion` in the patch, the API server rejects a stale one (409).
     pub(super) async fn merge(
         &self,
         kind: &Kind,
@@ -320,10 +324,10 @@ impl Cluster {
             &PatchParams::default(),
             &Patch::Merge(patch),
         );
-        self.send(&format!("update {}", kind.one(namespace, name)), request).await
+        self.send(&format!("update {}", kind.describe(namespace, name)), request).await
     }
 
-    /// Deletes an object, if it is there.
+    /// A missing object is accepted.
     pub(super) async fn delete(
         &self,
         kind: &Kind,
@@ -332,7 +336,7 @@ impl Cluster {
         params: &DeleteParams,
     ) -> Result<(), ClusterError> {
         let request = Request::new(kind.path(namespace)).delete(name, params);
-        let call = format!("delete {}", kind.one(namespace, name));
+        let call = format!("delete {}", kind.describe(namespace, name));
         match self.send::<IgnoredAny>(&call, request).await {
             Err(error) if error.is_not_found() => Ok(()),
             done => done.map(|_| ()),
@@ -340,9 +344,9 @@ impl Cluster {
     }
 }
 
-/// The secret of type `kubernetes.io/dockerconfigjson` that takes the place of another one: with our label and our entry, and
-/// everything that people put there.
-fn successor(mut secret: Value, name: &str, entry: &AuthEntry<'_>) -> Value {
+/// The replacement of a secret, of type `kubernetes.io/dockerconfigjson`: with our label and entry,
+/// and all content of others.
+fn replacement(mut secret: Value, name: &str, entry: &AuthEntry<'_>) -> Value {
     let before = secret["data"][DOCKERCONFIGJSON_KEY].as_str();
     let before = before
         .and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok())
@@ -370,11 +374,11 @@ fn encoded(content: &SecretString) -> Value {
     json!(STANDARD.encode(content.expose_secret()))
 }
 
-/// What `edit` changes in the lists of `resource`, and the lists that it changes.
+/// The effective edit, and the lists that it changes.
 fn edited_lists(resource: &QuayIntegration, edit: &ScopeEdit) -> (ScopeEdit, Value) {
     let (mut allow, mut deny) = (resource.allow.clone(), resource.deny.clone());
     edit.apply(&mut allow, &mut deny);
-    let made = ScopeEdit::between([&resource.allow, &resource.deny], [&allow, &deny]);
+    let effective = ScopeEdit::between([&resource.allow, &resource.deny], [&allow, &deny]);
     let mut lists = serde_json::Map::new();
     if allow != resource.allow {
         lists.insert("allowlistNamespaces".into(), json!(allow));
@@ -382,5 +386,5 @@ fn edited_lists(resource: &QuayIntegration, edit: &ScopeEdit) -> (ScopeEdit, Val
     if deny != resource.deny {
         lists.insert("denylistNamespaces".into(), json!(deny));
     }
-    (made, Value::Object(lists))
+    (effective, Value::Object(lists))
 }

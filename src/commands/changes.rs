@@ -1,4 +1,4 @@
-//! What every command that changes something has in common: show the plan, ask, apply, report.
+//! Shared by commands that make changes: show the plan, confirm, apply, report.
 
 use std::collections::BTreeSet;
 
@@ -17,24 +17,19 @@ use crate::ops::{App, QuayConnection, join_concurrently};
 use crate::report::{ChangeEntry, ChangeReport, ChangeState, Format};
 use crate::ui::Progress;
 
-/// The plans of a command.
 pub(super) struct ChangeSet {
-    /// Its name.
     pub command: &'static str,
-    /// What is edited in the namespace lists, for all namespaces in one write, before anything else.
+    /// The edit of the namespace lists, for all namespaces in one write before all other changes.
     pub scope: ScopeEdit,
-    /// Why the namespace lists cannot be edited.
     pub scope_obstacle: Option<Finding>,
-    /// What stands in the way of changes in Quay.
+    /// Findings that prevent changes in Quay.
     pub obstacles: Vec<Finding>,
-    /// The namespaces and their plans.
     pub plans: Vec<(NamespaceAssessment, Plan)>,
-    /// Why namespaces among several are left out.
+    /// Why some of several namespaces were skipped.
     pub left_out: Vec<Finding>,
 }
 
 impl ChangeSet {
-    /// Without any plan.
     pub(super) fn new(command: &'static str) -> Self {
         Self {
             command,
@@ -46,31 +41,29 @@ impl ChangeSet {
         }
     }
 
-    /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.
+    /// Adds a namespace's plan; `scope_changes` come first.
     pub(super) fn add(
         &mut self,
         judged: NamespaceAssessment,
         scope_changes: Vec<Change>,
         mut plan: Plan,
     ) {
-        let mut before = Vec::new();
+        let mut first = Vec::new();
         for change in scope_changes {
             match change {
                 Change::EditScope(edit) => self.scope.extend(edit),
-                other => before.push(other),
+                other => first.push(other),
             }
         }
-        plan.changes.splice(0..0, before);
+        plan.changes.splice(0..0, first);
         self.plans.push((judged, plan));
     }
 
-    /// The number of changes.
     pub(super) fn len(&self) -> usize {
         usize::from(!self.scope.is_empty())
             + self.plans.iter().map(|(_, plan)| plan.changes.len()).sum::<usize>()
     }
 
-    /// What cannot be done.
     pub(super) fn blocked(&self) -> Vec<Finding> {
         let of_plans = self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone());
         self.obstacles
@@ -82,39 +75,39 @@ impl ChangeSet {
             .collect()
     }
 
-    /// What cannot be done, and what is worth knowing about what can.
+    /// [`Self::blocked`] and the warnings of the plans.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let warnings = self.plans.iter().flat_map(|(_, plan)| plan.warnings.clone());
         self.blocked().into_iter().chain(warnings).collect()
     }
 
-    /// The exit code of a command that was asked for just this: what cannot be done is a refusal, not a finding.
-    pub(super) fn refused_or(&self, otherwise: ExitStatus) -> ExitStatus {
+    /// The exit code of a command whose blocked changes are a failure, not findings.
+    pub(super) fn exit_status_or(&self, otherwise: ExitStatus) -> ExitStatus {
         match self.blocked() {
             blocked if blocked.is_empty() => otherwise,
-            // The rest is done, or could be.
+            // The other namespaces were changed.
             blocked if blocked.len() == self.left_out.len() => ExitStatus::Findings,
             _ => ExitStatus::Failure,
         }
     }
 
-    /// The exit code of a command of which a part is not done since something could not be read: that is no refusal.
-    pub(super) fn unfinished_or_refused_or(&self, otherwise: ExitStatus) -> ExitStatus {
+    /// As [`Self::exit_status_or`], but changes blocked only by read errors are findings.
+    pub(super) fn exit_status_unless_unread(&self, otherwise: ExitStatus) -> ExitStatus {
         let blocked = self.blocked();
         let is_unread = |finding: &Finding| finding.code == Code::CouldNotRead;
         if !blocked.is_empty() && blocked.iter().all(is_unread) {
             ExitStatus::Findings
         } else {
-            self.refused_or(otherwise)
+            self.exit_status_or(otherwise)
         }
     }
 
-    /// Whether an organization is taken over: what it holds shows only afterwards.
-    pub(super) fn takes_over(&self) -> bool {
-        self.plans.iter().any(|(_, plan)| takes_over(plan))
+    /// Whether an organization is to be adopted; its content is only readable afterwards.
+    pub(super) fn has_takeover(&self) -> bool {
+        self.plans.iter().any(|(_, plan)| has_takeover(plan))
     }
 
-    /// Whether one was taken over, by what became of the changes.
+    /// Whether an organization was adopted. `made` are the results of [`Self::apply`].
     pub(super) fn has_taken_over(&self, made: &[ChangeEntry]) -> bool {
         let changes = self.plans.iter().flat_map(|(_, plan)| &plan.changes);
         let made = made.iter().skip(usize::from(!self.scope.is_empty()));
@@ -123,13 +116,12 @@ impl ChangeSet {
             .any(|(change, entry)| is_takeover(change) && entry.state == ChangeState::Done)
     }
 
-    /// Leaves out what is to be taken over. Once it was tried, it is not tried again.
+    /// Without plans that adopt an organization, which are only tried once.
     pub(super) fn without_takeovers(mut self) -> Self {
-        self.plans.retain(|(_, plan)| !takes_over(plan));
+        self.plans.retain(|(_, plan)| !has_takeover(plan));
         self
     }
 
-    /// The changes as they are planned.
     pub(super) fn entries(&self) -> Vec<ChangeEntry> {
         let scope = (!self.scope.is_empty())
             .then(|| ChangeEntry::new(None, &Change::EditScope(self.scope.clone())));
@@ -139,7 +131,6 @@ impl ChangeSet {
         scope.into_iter().chain(plans).collect()
     }
 
-    /// The report of a plan that was not applied.
     pub(super) fn planned(
         &self,
         context: &CommandContext,
@@ -156,10 +147,6 @@ impl ChangeSet {
         )
     }
 
-    /// Shows the plan and asks: see [`confirm`].
-    ///
-    /// # Errors
-    /// As there.
     pub(super) fn confirm(
         &self,
         context: &CommandContext,
@@ -169,7 +156,6 @@ impl ChangeSet {
         confirm(context, session, changing, &self.planned(context, session, false))
     }
 
-    /// Makes the changes.
     pub(super) async fn apply(
         &self,
         context: &CommandContext<'_>,
@@ -183,7 +169,7 @@ impl ChangeSet {
             let edited = progress.track(session.cluster.edit_scope(&self.scope)).await;
             progress.tick();
             if let Some(made) = edited.as_ref().ok().filter(|made| !made.is_empty()) {
-                // The lists may have been changed since the plan.
+                // The lists might have changed since the plan.
                 entries[0] = ChangeEntry::new(None, &Change::EditScope(made.clone()));
             }
             outcomes.push(
@@ -192,7 +178,7 @@ impl ChangeSet {
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
             let made = match self.plans.iter().any(|(_, plan)| plan.has_rotation()) {
-                true => progress.track(self.apply_in_turn(session, target, &progress)).await,
+                true => progress.track(self.apply_sequentially(session, target, &progress)).await,
                 false => {
                     let work = self
                         .plans
@@ -214,9 +200,9 @@ impl ChangeSet {
         entries
     }
 
-    /// Makes the changes of one namespace after the other, and renews no token after one that may be left without its
-    /// secret: whatever fails then, at most one robot account of all namespaces is stranded.
-    async fn apply_in_turn(
+    /// Applies the plans one after the other, and stops renewing tokens after a failure that could leave a secret with a
+    /// stale token. So at most one robot account is affected.
+    async fn apply_sequentially(
         &self,
         session: &App,
         target: &QuayConnection,
@@ -230,9 +216,9 @@ impl ChangeSet {
                 continue;
             }
             let outcomes = apply_plan(session, target, judged, plan, progress).await;
-            let mut ended = plan.changes.iter().zip(&outcomes);
-            is_stopped |= ended.any(|(change, end)| {
-                change.can_strand_token() && matches!(end, Outcome::Failed(_))
+            let mut results = plan.changes.iter().zip(&outcomes);
+            is_stopped |= results.any(|(change, outcome)| {
+                change.can_strand_token() && matches!(outcome, Outcome::Failed(_))
             });
             made.push(outcomes);
         }
@@ -240,7 +226,6 @@ impl ChangeSet {
     }
 }
 
-/// Makes the changes of one namespace.
 async fn apply_plan(
     session: &App,
     target: &QuayConnection,
@@ -254,7 +239,7 @@ async fn apply_plan(
     session.apply(target, &work, |_, _| progress.tick()).await
 }
 
-fn takes_over(plan: &Plan) -> bool {
+fn has_takeover(plan: &Plan) -> bool {
     plan.changes.iter().any(is_takeover)
 }
 
@@ -262,8 +247,8 @@ fn is_takeover(change: &Change) -> bool {
     matches!(change, Change::TakeOwnership { .. })
 }
 
-/// That the namespaces could not be read again after changes, so that what is left to do is not known.
-pub(super) fn not_looked_again(error: &Error) -> Finding {
+/// The remaining findings are unknown, since the namespaces could not be read again after the changes.
+pub(super) fn reassessment_failed(error: &Error) -> Finding {
     let message = format!(
         "The namespaces could not be read again after the changes: {}",
         error.messages().join(": ")
@@ -271,9 +256,9 @@ pub(super) fn not_looked_again(error: &Error) -> Finding {
     Finding::new(Code::CouldNotRead, ObjectRef::cluster("Namespace", ""), message)
 }
 
-/// Says which pods still wait for an image although their service accounts have a login by now: a pod keeps the pull secrets
-/// that it was created with. A namespace that is as new as its pods has none from before.
-pub(super) async fn tell_waiting_pods(
+/// Prints commands that restart pods waiting for an image: a pod keeps the pull secrets that it was created with.
+/// Skipped in new namespaces, whose pods are new, too.
+pub(super) async fn report_waiting_pods(
     context: &CommandContext<'_>,
     session: &App,
     set: &ChangeSet,
@@ -286,24 +271,24 @@ pub(super) async fn tell_waiting_pods(
     for (judged, _) in edited {
         let name = &judged.snapshot.name;
         let pods = session.cluster.waiting_pods(Some(name)).await.unwrap_or_default();
-        let of_ours = |pod: &&WaitingPod| {
+        let waits_for_quay = |pod: &&WaitingPod| {
             pod.waits_for.iter().any(|waiting| {
                 RegistryScope::of_image(&waiting.image) == Some(judged.desired.place())
             })
         };
         let restart = |pod| checks::restart(pod, name);
         let commands: BTreeSet<_> =
-            pods.values().flatten().filter(of_ours).filter_map(restart).collect();
+            pods.values().flatten().filter(waits_for_quay).filter_map(restart).collect();
         for command in commands {
             context.ui.status(&format!(
-                "Pods from before still wait for images. Run: {}",
-                context.invocation.begin(&command)
+                "Existing pods are still waiting for images. Run: {}",
+                context.invocation.prefix(&command)
             ));
         }
     }
 }
 
-/// What stands in the way of changes in Quay, after changes of which one failed: Quay is asked why.
+/// Diagnoses Quay after a failed change.
 pub(super) async fn obstacles_after(
     session: &App,
     target: &QuayConnection,
@@ -312,22 +297,22 @@ pub(super) async fn obstacles_after(
     if !made.iter().any(|change| change.state == ChangeState::Failed) {
         return vec![];
     }
-    tokio::join!(target.quay.diagnose(), target.quay.check_state());
+    tokio::join!(target.quay.diagnose(), target.quay.check_read_only());
     session.obstacles(target)
 }
 
-/// Shows what is planned and asks, unless that was answered beforehand. Gives the format of the report that is to follow:
-/// who has just read the plan is only told what became of it.
+/// Shows the plan and asks for confirmation, unless `--yes` is set. Returns the format of the final report, which is short
+/// after an interactive confirmation.
 ///
 /// # Errors
-/// [`Cancelled`] if the answer is no; a failure if nobody can be asked.
+/// [`Cancelled`] if the answer is no; a failure without a terminal.
 pub(super) fn confirm(
     context: &CommandContext,
     session: &App,
     changing: ChangeArgs,
     planned: &ChangeReport,
 ) -> Result<Format, Error> {
-    let format = context.global.output;
+    let format = context.output;
     let changes = planned.changes.len();
     if changing.yes || changes == 0 {
         return Ok(format);
@@ -335,17 +320,17 @@ pub(super) fn confirm(
     if !context.ui.can_prompt() {
         let what = if changes == 1 { "1 change" } else { "the changes" };
         return Err(Error::new(format!("{what} cannot be confirmed without a terminal"))
-            .hint("--yes makes them without asking, --dry-run shows them"));
+            .hint("use --yes to skip confirmation, or --dry-run to show the changes"));
     }
     context.ui.status(&planned.render(Format::Text, &context.style())?);
-    context.ui.status(&session.place());
+    context.ui.status(&session.endpoint_lines());
     if !context.ui.confirm("Make these changes?", false)? {
         return Err(Cancelled.into());
     }
     Ok(if format == Format::Text { Format::Short } else { format })
 }
 
-/// Prints the report; whether everything in it went well.
+/// Prints the report and returns its exit code.
 pub(super) fn finish(
     context: &CommandContext,
     report: &ChangeReport,

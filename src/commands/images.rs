@@ -1,11 +1,11 @@
-//! `images`: what is still in OpenShift's own registry, and how it gets to Quay.
+//! `images`: lists images in the internal registry and how to copy them to Quay.
 
 use futures::StreamExt as _;
 
 use super::{CommandContext, image_streams, namespace};
 use crate::cli::Images;
 use crate::domain::builds::Destination;
-use crate::domain::internal_registry::{Layers, is_copyable, tags_in_registry};
+use crate::domain::internal_registry::{Layers, tags_in_registry, validate_copy};
 use crate::domain::snapshot::{StreamTag, TagImage};
 use crate::error::{Error, ExitStatus};
 use crate::ops::settings::Settings;
@@ -29,23 +29,21 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let mut is_complete = true;
     for stream in &streams {
         for (tag, image) in tags_in_registry(stream, quay) {
-            if let Err(rule) = is_copyable(tag, image) {
-                // Escaped: a line break in it would look like another line of ours.
+            if let Err(rule) = validate_copy(tag, image) {
+                // Escape line breaks, which could imitate another message.
                 context.ui.warn(&format!(
-                    "tag {:?} of image stream {} is left out: {rule}",
+                    "tag {:?} of image stream {} skipped: {rule}",
                     tag.name, stream.name
                 ));
                 is_complete = false;
             }
         }
     }
-    let concerned = streams.iter().filter(|stream| tags_in_registry(stream, quay).next().is_some());
-    let reports = concerned.map(|stream| async move {
-        // A size that cannot be read is not worth a failure.
+    let affected = streams.iter().filter(|stream| tags_in_registry(stream, quay).next().is_some());
+    let reports = affected.map(|stream| async move {
+        // Sizes are optional.
         let layers = cluster.layers(namespace, &stream.name).await.unwrap_or_else(|unread| {
-            context
-                .ui
-                .warn(&format!("the sizes of image stream {} are unknown: {unread}", stream.name));
+            context.ui.warn(&format!("sizes of image stream {} unknown: {unread}", stream.name));
             Layers::default()
         });
         let report = |(tag, image): (&StreamTag, &TagImage)| {
@@ -62,7 +60,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
             }
         };
         let copyable =
-            tags_in_registry(stream, quay).filter(|(tag, image)| is_copyable(tag, image).is_ok());
+            tags_in_registry(stream, quay).filter(|(tag, image)| validate_copy(tag, image).is_ok());
         copyable.map(report).collect::<Vec<_>>()
     });
     let images = futures::stream::iter(reports)
@@ -71,11 +69,6 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
         .await
         .concat();
     let report = ImagesReport::new(context.program, namespace, images);
-    let text = if args.oc_adm {
-        report.commands()
-    } else {
-        report.render(context.global.output, &context.style())?
-    };
-    context.ui.out(&text)?;
+    context.ui.out(&report.render(args.output, &context.style())?)?;
     Ok(if is_complete { ExitStatus::Success } else { ExitStatus::Findings })
 }

@@ -1,4 +1,4 @@
-//! `import`: what Quay has now comes into the image streams.
+//! `import`: imports tags from Quay into image streams.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::domain::dockerconfig::RegistryScope;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::imports::{
     ImportFailure, ImportRequest, Outcome, SelectedTag, Since, SkippedTag, StreamImport, TagImport,
-    built, describe_with_tags, is_refused,
+    describe_with_secrets, is_rejected, latest_builds,
 };
 use crate::domain::names;
 use crate::domain::shell_quote::quoted;
@@ -41,22 +41,22 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         App::open(context.ui, context.global, cluster.clone(), settings),
         image_streams(&cluster, &namespace),
         async {
-            // They matter only to tags that are not named themselves.
+            // Only needed for tags that are not named.
             if has_only_tags { Ok(vec![]) } else { cluster.builds(&namespace).await }
         },
     );
     let session = session?;
     let streams = streams?;
-    let importing =
+    let import_run =
         ImportRun { session: &session, target: session.settings()?, namespace: &namespace, args };
 
-    let built = importing.built(builds.iter().flatten());
+    let built = import_run.pushed_images(builds.iter().flatten());
     let wanted = ImportRequest { named: &args.named, missing: args.missing, built: &built };
-    let tags = importing.look_up(&wanted, &streams).await?;
-    let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
+    let tags = import_run.read_tags(&wanted, &streams).await?;
+    let choice = wanted.select(&streams, &tags, |stream, tag| import_run.image(stream, tag));
     let findings: Vec<Finding> =
-        choice.left_alone.iter().map(|left| importing.finding(left)).collect();
-    let entries: Vec<_> = choice.chosen.iter().map(|chosen| importing.entry(chosen)).collect();
+        choice.skipped.iter().map(|skipped| import_run.finding(skipped)).collect();
+    let entries: Vec<_> = choice.selected.iter().map(|chosen| import_run.entry(chosen)).collect();
     let planned = ChangeReport::new(
         context.invocation,
         session.endpoints(),
@@ -66,13 +66,13 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         findings.clone(),
     );
     if args.changing.dry_run {
-        return finish(context, &planned, context.global.output);
+        return finish(context, &planned, context.output);
     }
     let format = confirm(context, &session, args.changing, &planned)?;
-    let outcomes = importing.import(context.ui, &choice.chosen).await;
+    let outcomes = import_run.import(context.ui, &choice.selected).await;
     let entries = entries.into_iter().zip(outcomes).map(|(entry, outcome)| match outcome {
         Ok(()) => entry.done(),
-        Err(why) => entry.failed(why),
+        Err(error) => entry.failed(error),
     });
     finish(
         context,
@@ -114,7 +114,6 @@ impl ImportRun<'_> {
         self.target.integration.url.value.host()
     }
 
-    /// Under which name Quay serves a tag.
     fn image(&self, stream: &str, tag: &str) -> String {
         let destination = Destination {
             namespace: self.namespace.to_owned(),
@@ -124,24 +123,28 @@ impl ImportRun<'_> {
         destination.image(&self.target.integration)
     }
 
-    /// The images that builds pushed to Quay, each with when the newest of its builds ended.
-    fn built<'b>(&self, builds: impl IntoIterator<Item = &'b Build>) -> BTreeMap<String, i64> {
+    /// The images that builds pushed to Quay, with the completion time of the newest build in Unix seconds.
+    fn pushed_images<'b>(
+        &self,
+        builds: impl IntoIterator<Item = &'b Build>,
+    ) -> BTreeMap<String, i64> {
         let integration = &self.target.integration;
-        let built = built(integration, self.namespace, builds);
+        let built = latest_builds(integration, self.namespace, builds);
         built
             .into_iter()
             .filter_map(|(to, build)| Some((to.image(integration), build.completed?.as_second())))
             .collect()
     }
 
-    /// The tags that Quay has, where they have to be known. Repositories that nobody has pushed to are not asked.
-    async fn look_up(
+    /// The tags in Quay, by repository, as far as `wanted` needs them. Empty repositories are skipped.
+    async fn read_tags(
         &self,
         wanted: &ImportRequest<'_>,
         streams: &[ImageStream],
     ) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
         let has_repository = |stream: &&ImageStream| {
-            wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok()
+            wants_repository(stream, &self.host())
+                && names::validate_repository(&stream.name).is_ok()
         };
         let all = streams.iter().filter(has_repository).map(|stream| stream.name.clone()).collect();
         let mut repositories = wanted.repositories_to_read(&all);
@@ -151,20 +154,22 @@ impl ImportRun<'_> {
         let quay = &self
             .session
             .target()
-            .map_err(|error| error.hint("tags that are named are imported without a token"))?
+            .map_err(|error| error.hint("name the tags to import them without a token"))?
             .quay;
         let organization = &self.organization();
         let unread = |unread: ReadError| Error::new(unread.to_string());
-        let pushed = quay.pushed(organization).await.map_err(unread)?;
+        let pushed = quay.last_pushes(organization).await.map_err(unread)?;
         if let Some(missing) = repositories
             .iter()
             .find(|name| !self.args.named.is_empty() && !pushed.contains_key(*name))
         {
-            return Err(Error::new(format!("Quay has no repository {organization}/{missing}"))
-                .hint(format!("oc quay status -n {} says what is missing", self.namespace)));
+            return Err(Error::new(format!(
+                "repository {organization}/{missing} not found in Quay"
+            ))
+            .hint(format!("oc quay status -n {}", self.namespace)));
         }
-        // Quay lists repositories to anybody, private ones to whose token is good (sample 104). Asked for one that is not in
-        // the list, it says whether the token is.
+        // Quay lists public repositories with any token, private ones only with a valid one (wire/104). A request for a
+        // repository that is not listed shows whether the token is valid.
         let missing = repositories.iter().find(|name| !pushed.contains_key(*name)).cloned();
         repositories.retain(|name| {
             Some(name) == missing.as_ref() || pushed.get(name).is_some_and(Option::is_some)
@@ -178,10 +183,9 @@ impl ImportRun<'_> {
         found.into_iter().collect()
     }
 
-    fn finding(&self, left: &SkippedTag) -> Finding {
-        let SkippedTag { stream, tag, why } = left;
-        let message =
-            format!("{stream}:{tag} is left alone, since {why}; it is imported when it is named");
+    fn finding(&self, skipped: &SkippedTag) -> Finding {
+        let SkippedTag { stream, tag, why } = skipped;
+        let message = format!("skipped {stream}:{tag}: {why} (name the tag to import it)");
         Finding::new(Code::TagOfOthers, self.object(stream, tag), message)
             .in_namespace(self.namespace)
     }
@@ -191,17 +195,17 @@ impl ImportRun<'_> {
         let verb = if seen.is_some() { Verb::Update } else { Verb::Create };
         let instead = instead_of
             .as_ref()
-            .map(|other| format!(", instead of following {other}"))
+            .map(|other| format!(", which follows {other} now"))
             .unwrap_or_default();
         let summary = format!("import {stream}:{tag} from {}{instead}", self.image(stream, tag));
-        ChangeEntry::of(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
+        ChangeEntry::planned(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
     }
 
     fn object(&self, stream: &str, tag: &str) -> ObjectRef {
         ObjectRef::namespaced("ImageStreamTag", self.namespace, &format!("{stream}:{tag}"))
     }
 
-    /// Imports the tags, those of one image stream with one request; what came of each, in their order.
+    /// Imports the tags, with one request per image stream. The results have the order of `chosen`.
     async fn import(&self, ui: &Ui, chosen: &[SelectedTag]) -> Vec<Result<(), String>> {
         let progress = &ui.progress("Importing", chosen.len());
         let work = chosen.chunk_by(|a, b| a.stream == b.stream).map(|tags| async move {
@@ -236,15 +240,15 @@ impl ImportRun<'_> {
         let work =
             futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
         let outcomes = progress.track(work).await.concat();
-        let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
-        // A refusal is the one failure that the secrets explain.
-        let secrets = match outcomes.iter().any(is_refused) {
-            true => self.session.cluster.login_secrets(self.namespace).await.ok(),
+        let has_rejected = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_rejected(&failure.message));
+        // The secrets explain only rejected credentials.
+        let secrets = match outcomes.iter().any(has_rejected) {
+            true => self.session.cluster.registry_secrets(self.namespace).await.ok(),
             false => None,
         };
         outcomes
             .into_iter()
-            .map(|outcome| outcome.map_err(|trouble| self.in_words(trouble, secrets.as_deref())))
+            .map(|outcome| outcome.map_err(|problem| self.describe(problem, secrets.as_deref())))
             .collect()
     }
 
@@ -263,30 +267,29 @@ impl ImportRun<'_> {
         };
         StreamImport {
             tags: tags.map(tag).collect(),
-            // `--insecure` is about what this client verifies, and the tag outlives it.
+            // `--insecure` is only for this client.
             insecure: resource.is_some_and(|resource| resource.insecure),
         }
     }
 
-    fn in_words(&self, trouble: ImportProblem, secrets: Option<&[Secret]>) -> String {
-        match (trouble, secrets) {
-            (ImportProblem::Request(why), _) => why,
+    fn describe(&self, problem: ImportProblem, secrets: Option<&[Secret]>) -> String {
+        match (problem, secrets) {
+            (ImportProblem::Request(reason), _) => reason,
             (ImportProblem::Tag(failure), Some(secrets)) => {
-                let place =
+                let scope =
                     RegistryScope { host: &self.host(), organization: &self.organization() };
-                describe_with_tags(&failure.message, place, secrets)
+                describe_with_secrets(&failure.message, scope, secrets)
             }
             (ImportProblem::Tag(failure), None) => failure.to_string(),
         }
     }
 }
 
-/// What came of tags, of which those were imported that had not changed.
+/// The results of all tags; `imported` has those of unchanged tags.
 fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), ImportProblem>> {
     let mut imported =
         imported.into_iter().map(|outcome| outcome.map(drop).map_err(ImportProblem::Tag));
-    let changed =
-        || Err(ImportProblem::Request("the tag was changed after this was planned".to_owned()));
+    let changed = || Err(ImportProblem::Request("the tag was changed after planning".to_owned()));
     let outcome = |since: &Since| match since {
         Since::Unchanged => imported.next().unwrap_or_else(changed),
         Since::Imported => Ok(()),
@@ -295,11 +298,9 @@ fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), ImportPro
     since.iter().map(outcome).collect()
 }
 
-/// Why a tag was not imported.
 #[derive(Clone)]
 enum ImportProblem {
-    /// It was not asked for, or the request for its image stream failed.
+    /// The tag was not requested, or the request for its image stream failed.
     Request(String),
-    /// OpenShift could not fetch it.
     Tag(ImportFailure),
 }

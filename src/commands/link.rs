@@ -1,4 +1,4 @@
-//! `link`: into scope, and then what a repair does.
+//! `link`: brings namespaces into scope and repairs them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
-use super::{CommandContext, refuse_missing};
+use super::changes::{
+    ChangeSet, finish, obstacles_after, reassessment_failed, report_waiting_pods,
+};
+use super::{CommandContext, require_namespace};
 use crate::cli::Link;
 use crate::cluster::{
     BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate,
@@ -33,42 +35,42 @@ use crate::report::{ChangeReport, Format, manifests};
 pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
-    let linking = LinkRun::of(context, &cluster, args)?;
-    let (session, set) = linking.begin(context, &cluster, settings).await?;
+    let link_run = LinkRun::new(context, &cluster, args)?;
+    let (session, set) = link_run.plan_all(context, &cluster, settings).await?;
     if args.changing.dry_run {
-        if context.global.output == Format::Yaml {
+        if context.output == Format::Yaml {
             context.ui.out(&manifests(
                 set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())),
             )?)?;
-            return Ok(set.refused_or(ExitStatus::Success));
+            return Ok(set.exit_status_or(ExitStatus::Success));
         }
-        return Ok(set.refused_or(finish(
+        return Ok(set.exit_status_or(finish(
             context,
             &set.planned(context, &session, true),
-            context.global.output,
+            context.output,
         )?));
     }
     let format = set.confirm(context, &session, args.changing)?;
-    let (report, set) = linking.carry_out(context, &session, set).await?;
-    let ended = finish(context, &report, format)?;
-    // Some of what stands in the way shows only when a change failed.
+    let (report, set) = link_run.execute(context, &session, set).await?;
+    let status = finish(context, &report, format)?;
+    // Some blocking findings only show when a change fails.
     let is_stopped = report.findings.iter().any(|finding| finding.code.stops_changes());
-    Ok(if is_stopped { ExitStatus::Failure } else { set.refused_or(ended) })
+    Ok(if is_stopped { ExitStatus::Failure } else { set.exit_status_or(status) })
 }
 
-/// Links namespaces without asking.
+/// Links namespaces without confirmation.
 ///
 /// # Errors
-/// If it cannot even be planned.
+/// If planning fails.
 pub(super) async fn link(
     context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
     args: &Link,
 ) -> Result<ChangeReport, Error> {
-    let linking = LinkRun::of(context, cluster, args)?;
-    let (session, set) = linking.begin(context, cluster, settings).await?;
-    Ok(linking.carry_out(context, &session, set).await?.0)
+    let link_run = LinkRun::new(context, cluster, args)?;
+    let (session, set) = link_run.plan_all(context, cluster, settings).await?;
+    Ok(link_run.execute(context, &session, set).await?.0)
 }
 
 struct LinkRun<'a> {
@@ -78,7 +80,7 @@ struct LinkRun<'a> {
 }
 
 impl<'a> LinkRun<'a> {
-    fn of(context: &CommandContext<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
+    fn new(context: &CommandContext<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
         let which = NamespaceSelector::of(&args.target, context.global, cluster)?;
         Ok(Self { which, requests: args.service_accounts.iter().cloned().collect(), args })
     }
@@ -94,8 +96,7 @@ impl<'a> LinkRun<'a> {
         )
     }
 
-    /// Reads both sides and plans.
-    async fn begin(
+    async fn plan_all(
         &self,
         context: &CommandContext<'_>,
         cluster: &Cluster,
@@ -108,25 +109,25 @@ impl<'a> LinkRun<'a> {
             self.parts(cluster, usize::from(context.global.concurrency))
         )?;
         let target = session.target()?;
-        let parts = self.wait(context, &session, target, parts).await?;
-        let (mut set, mut refusals) =
+        let parts = self.wait_for_service_accounts(context, &session, target, parts).await?;
+        let (mut set, mut rejections) =
             self.plan(context, &session, target, target.integration.resource.clone(), parts).await;
         if !self.which.is_many()
-            && let Some(refusal) = refusals.pop()
+            && let Some(rejection) = rejections.pop()
         {
-            return Err(refusal.error);
+            return Err(rejection.error);
         }
-        // One among several does not keep the others from being linked.
-        set.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
+        // The others of several namespaces are linked.
+        set.left_out = rejections.into_iter().map(|rejection| *rejection.finding).collect();
         if let Some(obstacle) = session.scope_obstacle() {
             context.ui.warn(&obstacle.message);
         }
         Ok((session, set))
     }
 
-    /// Makes the changes. An organization that is taken over is looked into and linked once it is ours. Whatever fails after
-    /// the first change is a finding, so that the report shows what was done.
-    async fn carry_out(
+    /// Makes the changes. An adopted organization is read and linked in a second pass. Failures after the first change are
+    /// findings, so that the report shows the changes made.
+    async fn execute(
         &self,
         context: &CommandContext<'_>,
         session: &App,
@@ -136,8 +137,8 @@ impl<'a> LinkRun<'a> {
         let mut entries = set.apply(context, session, target).await;
         let mut last = set;
         if last.has_taken_over(&entries) {
-            // What an organization holds shows only once it is ours.
-            match collect::parts_left(
+            // The content of an organization is only readable after its adoption.
+            match collect::reread_namespaces(
                 &session.cluster,
                 &self.which,
                 SecretsMode::IfReferenced,
@@ -151,16 +152,17 @@ impl<'a> LinkRun<'a> {
                     if let Some(resource) = &mut resource {
                         last.scope.apply(&mut resource.allow, &mut resource.deny);
                     }
-                    let (next, refusals) =
+                    let (next, rejections) =
                         self.plan(context, session, target, resource, parts).await;
                     last = next.without_takeovers();
-                    last.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
+                    last.left_out =
+                        rejections.into_iter().map(|rejection| *rejection.finding).collect();
                     entries.extend(last.apply(context, session, target).await);
                 }
-                Err(error) => last.left_out.push(not_looked_again(&error)),
+                Err(error) => last.left_out.push(reassessment_failed(&error)),
             }
         }
-        tell_waiting_pods(context, session, &last).await;
+        report_waiting_pods(context, session, &last).await;
         let mut findings = obstacles_after(session, target, &entries).await;
         for finding in last.findings() {
             if !findings.contains(&finding) {
@@ -185,7 +187,7 @@ impl<'a> LinkRun<'a> {
         cluster: &Cluster,
         concurrency: usize,
     ) -> Result<Vec<NamespaceResources>, Error> {
-        collect::parts(
+        collect::read_namespaces(
             cluster,
             &self.which,
             SecretsMode::IfReferenced,
@@ -195,9 +197,8 @@ impl<'a> LinkRun<'a> {
         .await
     }
 
-    /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
-    /// then.
-    async fn wait(
+    /// Waits for missing service accounts, at most `--wait`, and reads the resources of these namespaces again.
+    async fn wait_for_service_accounts(
         &self,
         context: &CommandContext<'_>,
         session: &App,
@@ -205,14 +206,14 @@ impl<'a> LinkRun<'a> {
         mut parts: Vec<NamespaceResources>,
     ) -> Result<Vec<NamespaceResources>, Error> {
         let resource = target.integration.resource.as_ref();
-        let is_meant = |parts: &&NamespaceResources| {
+        let is_selected = |parts: &&NamespaceResources| {
             !matches!(self.which, NamespaceSelector::All)
                 || Scope::from_observed(&parts.name, &parts.namespace, resource).is_in()
         };
         let missing = parts
             .iter()
-            .filter(is_meant)
-            .map(|parts| (parts.name.clone(), self.still_to_come(parts)));
+            .filter(is_selected)
+            .map(|parts| (parts.name.clone(), self.missing_service_accounts(parts)));
         let missing: BTreeMap<_, _> =
             missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
         if missing.is_empty() || self.args.wait.is_zero() {
@@ -225,31 +226,34 @@ impl<'a> LinkRun<'a> {
             several => format!("{several} namespaces"),
         };
         context.ui.status(&format!("Waiting for service account {accounts} in {namespaces}"));
-        let waited_for: Vec<String> = missing.keys().cloned().collect();
+        let names: Vec<String> = missing.keys().cloned().collect();
         let missing = watch::Sender::new(missing);
-        let follow = async {
+        let watch_accounts = async {
             match self.which {
                 NamespaceSelector::All => {
-                    session.cluster.follow_service_accounts(|news| take(&missing, news)).await
+                    session
+                        .cluster
+                        .follow_service_accounts(|update| remove_created(&missing, update))
+                        .await
                 }
                 _ => {
-                    let follow = |name| {
-                        session
-                            .cluster
-                            .follow_service_accounts_in(name, |news| take(&missing, news))
+                    let watch_namespace = |name| {
+                        session.cluster.follow_service_accounts_in(name, |update| {
+                            remove_created(&missing, update)
+                        })
                     };
-                    join_all(waited_for.iter().map(|name| follow(name))).await;
+                    join_all(names.iter().map(|name| watch_namespace(name))).await;
                 }
             }
         };
-        let mut all_there = missing.subscribe();
+        let mut completed = missing.subscribe();
         tokio::select! {
-            () = follow => {}
-            _ = all_there.wait_for(BTreeMap::is_empty) => {}
+            () = watch_accounts => {}
+            _ = completed.wait_for(BTreeMap::is_empty) => {}
             () = sleep(self.args.wait) => {}
         }
-        let which = NamespaceSelector::Named(waited_for);
-        for read in collect::parts(
+        let which = NamespaceSelector::Named(names);
+        for read in collect::read_namespaces(
             &session.cluster,
             &which,
             SecretsMode::IfReferenced,
@@ -266,9 +270,9 @@ impl<'a> LinkRun<'a> {
         Ok(parts)
     }
 
-    /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
-    /// that has none, none will come: the capability is off.
-    fn still_to_come(&self, parts: &NamespaceResources) -> Vec<String> {
+    /// Missing ones of `--service-account`, and of OpenShift's defaults in a new namespace. In an older namespace the defaults
+    /// are not created any more: the capability is disabled.
+    fn missing_service_accounts(&self, parts: &NamespaceResources) -> Vec<String> {
         let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace)
         else {
             return vec![];
@@ -276,18 +280,17 @@ impl<'a> LinkRun<'a> {
         if namespace.terminating {
             return vec![];
         }
-        let usual = DEFAULT_ACCOUNTS
+        let defaults = DEFAULT_ACCOUNTS
             .iter()
             .map(|(name, _)| *name)
             .filter(|_| namespace.is_new(Timestamp::now()));
-        let wanted = usual.chain(self.requests.keys().map(String::as_str));
+        let wanted = defaults.chain(self.requests.keys().map(String::as_str));
         wanted
             .filter(|name| existing.iter().all(|account| account.name != *name))
             .map(str::to_owned)
             .collect()
     }
 
-    /// Plans with `resource`, the QuayIntegration as it is by now. Also says which namespaces cannot be linked.
     async fn plan(
         &self,
         context: &CommandContext<'_>,
@@ -295,23 +298,23 @@ impl<'a> LinkRun<'a> {
         target: &QuayConnection,
         mut resource: Option<QuayIntegration>,
         parts: Vec<NamespaceResources>,
-    ) -> (ChangeSet, Vec<LinkRefusal>) {
-        let look = ReadOptions {
+    ) -> (ChangeSet, Vec<LinkRejection>) {
+        let options = ReadOptions {
             quay: Some(ReadStrategy::AssumeNew),
             tags: false,
             probe: false,
             beyond_scope: true,
         };
         let mut set = ChangeSet::new("link");
-        let mut refusals = Vec::new();
+        let mut rejections = Vec::new();
         let mut all = session
-            .assess_each(context.ui, target, parts, look, &self.requests, |judged| judged)
+            .assess_each(context.ui, target, parts, options, &self.requests, |judged| judged)
             .await;
         all.retain(|judged| {
             !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target)
         });
         if all.iter().any(lacks_organization) {
-            // Before the first change: an organization without robot accounts is of no use.
+            // Diagnose before the first change: an organization without robot accounts is useless.
             target.quay.diagnose().await;
         }
         set.obstacles = session.obstacles(target);
@@ -321,33 +324,33 @@ impl<'a> LinkRun<'a> {
             }
             let mut edited = resource.clone();
             match self
-                .refuse_impossible(&judged)
-                .and_then(|()| self.plan_one(target, &mut edited, &judged))
+                .check_preconditions(&judged)
+                .and_then(|()| self.plan_namespace(target, &mut edited, &judged))
             {
                 Ok((_, plan)) if plan.stopped_by(&set.obstacles).is_some() => {}
                 Ok((scope, plan)) => {
                     resource = edited;
                     set.add(judged, scope, plan);
                 }
-                Err(refusal) => refusals.push(refusal),
+                Err(rejection) => rejections.push(rejection),
             }
         }
-        (set, refusals)
+        (set, rejections)
     }
 
-    fn refuse_impossible(&self, judged: &NamespaceAssessment) -> Result<(), LinkRefusal> {
+    fn check_preconditions(&self, judged: &NamespaceAssessment) -> Result<(), LinkRejection> {
         let name = &judged.snapshot.name;
-        let of_namespace = |error| {
-            LinkRefusal::new(
+        let rejection = |error| {
+            LinkRejection::new(
                 error,
                 Code::NamespaceMissing,
                 ObjectRef::cluster("Namespace", name),
                 name,
             )
         };
-        refuse_missing(name, &judged.snapshot.namespace).map_err(of_namespace)?;
+        require_namespace(name, &judged.snapshot.namespace).map_err(rejection)?;
         if judged.is_terminating() {
-            return Err(of_namespace(Error::new(format!("namespace {name} is being deleted"))));
+            return Err(rejection(Error::new(format!("namespace {name} is being deleted"))));
         }
         let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
         match self
@@ -356,33 +359,31 @@ impl<'a> LinkRun<'a> {
             .find(|wanted| existing.iter().all(|account| account.name != **wanted))
         {
             Some(missing) => {
-                let error = Error::new(format!(
-                    "there is no service account {missing} in namespace {name}"
-                ))
-                .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"));
+                let error =
+                    Error::new(format!("service account {missing} not found in namespace {name}"))
+                        .hint(format!("oc create serviceaccount {missing} -n {name}"));
                 let object = ObjectRef::namespaced("ServiceAccount", name, missing);
-                Err(LinkRefusal::new(error, Code::ServiceAccountMissing, object, name))
+                Err(LinkRejection::new(error, Code::ServiceAccountMissing, object, name))
             }
             None => Ok(()),
         }
     }
 
-    /// The changes that bring the namespace into scope, and the plan as it is once they are made. They are made on `resource`,
-    /// the QuayIntegration as it will be.
-    fn plan_one(
+    /// The changes that bring the namespace into scope, which are applied to `resource`, and the plan after them.
+    fn plan_namespace(
         &self,
         target: &QuayConnection,
         resource: &mut Option<QuayIntegration>,
         judged: &NamespaceAssessment,
-    ) -> Result<(Vec<Change>, Plan), LinkRefusal> {
+    ) -> Result<(Vec<Change>, Plan), LinkRejection> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
         let scope =
             allow_namespace(name, judged.is_on_request(), resource.as_ref(), self.args.force)
                 .map_err(|ProtectedNamespace| {
-                    let error = Error::new(format!("namespace {name} is excluded by its name"))
-                        .hint("--force links it anyway");
-                    LinkRefusal::new(
+                    let error = Error::new(format!("namespace {name} is protected"))
+                        .hint("use --force to link it anyway");
+                    LinkRejection::new(
                         error,
                         Code::OutOfScope,
                         ObjectRef::cluster("Namespace", name),
@@ -410,13 +411,13 @@ fn lacks_organization(judged: &NamespaceAssessment) -> bool {
     matches!(judged.snapshot.organization, Ok(None))
 }
 
-/// Why a namespace cannot be linked: an error where it is the only one, a finding among several.
-struct LinkRefusal {
+/// The reason not to link a namespace: an error for a single namespace, a finding for one of several.
+struct LinkRejection {
     error: Error,
     finding: Box<Finding>,
 }
 
-impl LinkRefusal {
+impl LinkRejection {
     fn new(error: Error, code: Code, object: ObjectRef, namespace: &str) -> Self {
         let reason = error.messages().join(": ");
         let message = format!("Namespace {namespace} is not linked: {reason}");
@@ -427,15 +428,17 @@ impl LinkRefusal {
     }
 }
 
-/// Takes service accounts that have appeared off the list of those that are missing.
-fn take(missing: &watch::Sender<BTreeMap<String, Vec<String>>>, news: WatchUpdate<ServiceAccount>) {
-    let found = match news {
+fn remove_created(
+    missing: &watch::Sender<BTreeMap<String, Vec<String>>>,
+    update: WatchUpdate<ServiceAccount>,
+) {
+    let created = match update {
         WatchUpdate::All(_, all) => all,
-        WatchUpdate::Changed(one) => vec![one],
+        WatchUpdate::Changed(account) => vec![account],
         WatchUpdate::Gone(_) | WatchUpdate::Unread(_) => return,
     };
     missing.send_modify(|missing| {
-        for Versioned { namespace, name, .. } in found {
+        for Versioned { namespace, name, .. } in created {
             if let Some(accounts) = missing.get_mut(&namespace) {
                 accounts.retain(|account| *account != name);
             }

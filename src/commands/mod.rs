@@ -1,4 +1,4 @@
-//! The commands: each gathers, judges, plans, asks, applies and reports. No rule of the domain is here.
+//! The commands. Each collects, checks, plans, confirms, applies and reports; the rules are in [`crate::domain`].
 
 mod builds;
 mod changes;
@@ -26,16 +26,15 @@ use crate::error::{Error, ExitStatus};
 use crate::report::{Format, Invocation, Style};
 use crate::ui::Ui;
 
-/// What every command has at hand.
 pub(crate) struct CommandContext<'a> {
-    /// The door to the terminal.
     pub ui: &'a Ui,
-    /// The flags of every command.
     pub global: &'a GlobalArgs,
-    /// What the person typed: `oc quay` or `kubectl quay`.
+    /// As it was typed: `oc quay` or `kubectl quay`.
     pub program: &'a str,
-    /// How the commands begin that are shown.
+    /// The start of commands in output.
     pub invocation: &'a Invocation,
+    /// See [`Command::output`].
+    pub output: Format,
 }
 
 impl CommandContext<'_> {
@@ -43,8 +42,7 @@ impl CommandContext<'_> {
         Style { width: self.ui.width(), ascii: self.ui.ascii() }
     }
 
-    /// A command as a cluster administrator runs it: with what was asked for, and without the flags for the user's own way
-    /// to the cluster.
+    /// A command for a cluster administrator, without the user's own connection flags.
     fn for_administrator(
         &self,
         command: &str,
@@ -56,16 +54,16 @@ impl CommandContext<'_> {
             .chain(arguments.iter().map(String::as_str))
             .chain(switches)
             .collect();
-        self.invocation.of_others().begin(&format!("oc quay {}", words.join(" ")))
+        self.invocation.for_administrator().prefix(&format!("oc quay {}", words.join(" ")))
     }
 }
 
-/// How the commands begin that are shown: with what was said about where to connect to, and with no secret.
+/// The start of commands in output: the program and the connection flags, without secrets.
 pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
     let text = |value: &Option<String>| value.clone();
     let path =
         |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
-    // What came from stdin is gone.
+    // Stdin cannot be read again.
     let token_file = path(&global.quay_token_file).filter(|path| path != "-");
     let flags = |given: &[(&str, Option<String>)]| -> Vec<String> {
         let flag = |(flag, value): &(&str, Option<String>)| {
@@ -94,19 +92,9 @@ pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
     Invocation::new(program, &cluster, &quay)
 }
 
-/// Runs the command.
-///
 /// # Errors
-/// When what was asked could not be done.
+/// If the command failed; findings are an [`ExitStatus`].
 pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
-    if context.global.output == Format::Html && !matches!(cli.command, Command::Status(_)) {
-        return Err(Error::new("-o html is for status alone")
-            .hint(format!("{} status -A -o html", context.program)));
-    }
-    if context.global.output == Format::Mirror && !matches!(cli.command, Command::Images(_)) {
-        return Err(Error::new("-o mirror is for images alone")
-            .hint(format!("{} images -o mirror", context.program)));
-    }
     match &cli.command {
         Command::Setup(args) => setup::run(context, args).await,
         Command::Link(args) => link::run(context, args).await,
@@ -124,30 +112,28 @@ pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitS
     }
 }
 
-/// Refuses a namespace that is known not to exist: a slip of the pen shall not pass for nothing to do.
-fn refuse_missing(name: &str, namespace: &Observed<Option<Namespace>>) -> Result<(), Error> {
+/// Rejects a namespace that does not exist, so that a typo is not reported as nothing to do.
+fn require_namespace(name: &str, namespace: &Observed<Option<Namespace>>) -> Result<(), Error> {
     match namespace {
-        Ok(None) => Err(Error::new(format!("there is no namespace {name}"))
+        Ok(None) => Err(Error::new(format!("namespace {name} not found"))
             .hint("check the name and the context")),
         Ok(Some(_)) | Err(_) => Ok(()),
     }
 }
 
-/// The image streams of a namespace; none in one that exists.
 async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageStream>, Error> {
     let streams =
         cluster.image_streams(namespace).await.map_err(|unread| Error::new(unread.to_string()))?;
     if streams.is_empty() {
-        // The API server lists what is in a namespace that does not exist, too.
-        refuse_missing(namespace, &cluster.find_namespace(namespace).await)?;
+        // The API server also answers with an empty list for a namespace that does not exist.
+        require_namespace(namespace, &cluster.find_namespace(namespace).await)?;
     }
     Ok(streams)
 }
 
-/// The one namespace of a command whose arguments are something else: that of `-n`, or of the context.
 fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {
     let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
-    names::kubernetes_name(name)
-        .map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
+    names::validate_kubernetes_name(name)
+        .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
     Ok(name.to_owned())
 }

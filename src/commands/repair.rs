@@ -1,11 +1,13 @@
-//! `repair`: snapshot, plan, apply, and a second look at what remains.
+//! `repair`: plans, applies, and checks what remains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 
 use super::CommandContext;
-use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
+use super::changes::{
+    ChangeSet, finish, obstacles_after, reassessment_failed, report_waiting_pods,
+};
 use crate::cli::Repair;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, ResourceAttributes, SecretsMode};
 use crate::domain::change::Change;
@@ -33,7 +35,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     ));
     let (session, parts, webhooks) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        collect::parts(
+        collect::read_namespaces(
             &cluster,
             &which,
             SecretsMode::Always,
@@ -44,15 +46,15 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     );
     let session = session?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
     let target = session.target()?;
-    let depth = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
-    let look =
-        ReadOptions { quay: Some(depth), tags: true, probe: args.probe, beyond_scope: false };
-    let repairing = RepairRun { context, session: &session, target, which: &which, look };
+    let strategy = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
+    let read =
+        ReadOptions { quay: Some(strategy), tags: true, probe: args.probe, beyond_scope: false };
+    let repair_run = RepairRun { context, session: &session, target, which: &which, read };
 
     let options = Options { adopt: args.adopt, rotate: args.rotate };
-    let (set, mut findings) = repairing.plan(parts?, options).await;
+    let (set, mut findings) = repair_run.plan(parts?, options).await;
     if args.changing.dry_run {
-        let findings = repairing.after_integration_findings(set.blocked());
+        let findings = repair_run.after_integration_findings(set.blocked());
         let report = ChangeReport::new(
             context.invocation,
             session.endpoints(),
@@ -61,33 +63,33 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
             set.entries(),
             findings,
         );
-        let ended = finish(context, &report, global.output)?;
-        return Ok(if set.obstacles.is_empty() { ended } else { ExitStatus::Findings });
+        let status = finish(context, &report, context.output)?;
+        return Ok(if set.obstacles.is_empty() { status } else { ExitStatus::Findings });
     }
     let format = set.confirm(context, &session, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
-    let mut is_seen = true;
+    let mut is_complete = true;
     if set.len() > 0 {
-        let once_is_enough = Options { rotate: false, ..options };
-        let (next, remaining) = repairing.reassess(once_is_enough).await;
-        (is_seen, findings) = (next.is_some(), remaining);
-        // What an organization holds shows only once it is ours.
+        let without_rotation = Options { rotate: false, ..options };
+        let (next, remaining) = repair_run.reassess(without_rotation).await;
+        (is_complete, findings) = (next.is_some(), remaining);
+        // The content of an organization is only readable after its adoption.
         let next = next.map(ChangeSet::without_takeovers);
-        if let Some(next) = next.filter(|next| set.takes_over() && next.len() > 0) {
+        if let Some(next) = next.filter(|next| set.has_takeover() && next.len() > 0) {
             entries.extend(next.apply(context, &session, target).await);
-            let (last, remaining) = repairing.reassess(once_is_enough).await;
-            (is_seen, findings) = (last.is_some(), remaining);
+            let (last, remaining) = repair_run.reassess(without_rotation).await;
+            (is_complete, findings) = (last.is_some(), remaining);
         }
         findings.retain(|finding| !is_expected_deletion(&set, finding));
-        forget_hints_of_refusals(&entries, &mut findings);
-        // The later plans renew nothing, so they do not say it.
+        remove_hints_of_failed_changes(&entries, &mut findings);
+        // Later plans do not rotate, so they lack this finding.
         findings.extend(
             set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed),
         );
     }
-    tell_waiting_pods(context, &session, &set).await;
+    report_waiting_pods(context, &session, &set).await;
     obstacles_after(&session, target, &entries).await;
-    let mut findings = repairing.after_integration_findings(findings);
+    let mut findings = repair_run.after_integration_findings(findings);
     for warning in set.plans.iter().flat_map(|(_, plan)| &plan.warnings) {
         if !findings.contains(warning) {
             findings.push(warning.clone());
@@ -101,14 +103,14 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         entries,
         findings,
     );
-    let ended = finish(context, &report, format)?;
-    Ok(if is_seen { ended } else { ExitStatus::Findings })
+    let status = finish(context, &report, format)?;
+    Ok(if is_complete { status } else { ExitStatus::Findings })
 }
 
-/// What the bridge would do at first, and where: what a repair of all namespaces does.
+/// The first changes of the controller, which are a repair of all namespaces, and the cluster and Quay that they are for.
 ///
 /// # Errors
-/// If it cannot be planned.
+/// If planning fails.
 pub(super) async fn plan_all(
     context: &CommandContext<'_>,
     cluster: &Cluster,
@@ -118,7 +120,7 @@ pub(super) async fn plan_all(
     let which = NamespaceSelector::All;
     let (session, parts) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        collect::parts(
+        collect::read_namespaces(
             cluster,
             &which,
             SecretsMode::Always,
@@ -128,17 +130,17 @@ pub(super) async fn plan_all(
     );
     let session = session?;
     let target = session.target()?;
-    let look = ReadOptions {
+    let read = ReadOptions {
         quay: Some(ReadStrategy::Minimal),
         tags: false,
         probe: false,
         beyond_scope: false,
     };
-    let repairing = RepairRun { context, session: &session, target, which: &which, look };
-    let (set, _) = repairing.plan(parts?, Options::default()).await;
-    let findings = repairing.after_integration_findings(set.blocked());
+    let repair_run = RepairRun { context, session: &session, target, which: &which, read };
+    let (set, _) = repair_run.plan(parts?, Options::default()).await;
+    let findings = repair_run.after_integration_findings(set.blocked());
     Ok((
-        session.place(),
+        session.endpoint_lines(),
         ChangeReport::new(
             context.invocation,
             session.endpoints(),
@@ -155,18 +157,17 @@ struct RepairRun<'a> {
     session: &'a App,
     target: &'a QuayConnection,
     which: &'a NamespaceSelector,
-    look: ReadOptions,
+    read: ReadOptions,
 }
 
 impl RepairRun<'_> {
-    /// The plans, and the findings that they start from.
     async fn plan(
         &self,
         parts: Vec<NamespaceResources>,
         options: Options,
     ) -> (ChangeSet, Vec<Finding>) {
         let integration = &self.target.integration;
-        let judge = |judged: NamespaceAssessment| {
+        let plan_namespace = |judged: NamespaceAssessment| {
             let subject = Assessed {
                 integration,
                 troubles: &[],
@@ -175,7 +176,7 @@ impl RepairRun<'_> {
             };
             let plan = plan::repair(&subject, options);
             let findings: Vec<Finding> = judged.checks.iter().flat_map(remaining).collect();
-            // Thousands of namespaces with nothing to do are not kept.
+            // Do not keep thousands of namespaces without changes.
             let work =
                 (!plan.changes.is_empty() || !plan.blocked.is_empty()).then_some((judged, plan));
             (work, findings)
@@ -184,7 +185,14 @@ impl RepairRun<'_> {
         let mut findings = Vec::new();
         let judged = self
             .session
-            .assess_each(self.context.ui, self.target, parts, self.look, &BTreeMap::new(), judge)
+            .assess_each(
+                self.context.ui,
+                self.target,
+                parts,
+                self.read,
+                &BTreeMap::new(),
+                plan_namespace,
+            )
             .await;
         for (work, remaining) in judged {
             findings.extend(remaining);
@@ -201,7 +209,7 @@ impl RepairRun<'_> {
         if options.rotate {
             self.withhold_rotations(&mut set, options).await;
         }
-        let about = |finding: &Finding| {
+        let identity = |finding: &Finding| {
             (
                 finding.code,
                 finding.namespace.clone(),
@@ -209,17 +217,17 @@ impl RepairRun<'_> {
                 finding.object.name.clone(),
             )
         };
-        let told: BTreeSet<_> = findings.iter().map(about).collect();
-        findings
-            .extend(set.blocked().into_iter().filter(|blocked| !told.contains(&about(blocked))));
+        let reported: BTreeSet<_> = findings.iter().map(identity).collect();
+        findings.extend(
+            set.blocked().into_iter().filter(|blocked| !reported.contains(&identity(blocked))),
+        );
         (set, findings)
     }
 
-    /// The same after changes. That nothing could be read is a finding then, and no plan, so that the report shows what was
-    /// done.
+    /// Plans again after changes. Without a plan if the namespaces could not be read, which is a finding.
     async fn reassess(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
         let (cluster, concurrency) = (&self.session.cluster, self.session.concurrency);
-        match collect::parts_left(
+        match collect::reread_namespaces(
             cluster,
             self.which,
             SecretsMode::Always,
@@ -232,46 +240,47 @@ impl RepairRun<'_> {
                 let (set, findings) = self.plan(parts, options).await;
                 (Some(set), findings)
             }
-            Err(error) => (None, vec![not_looked_again(&error)]),
+            Err(error) => (None, vec![reassessment_failed(&error)]),
         }
     }
 
-    /// Plans again, without rotations, where the user is not allowed to write the secrets: the old token is invalid as
-    /// soon as it is renewed.
+    /// Plans again without rotation where the user is not allowed to write the secrets, since a rotation invalidates the
+    /// current token immediately.
     async fn withhold_rotations(&self, set: &mut ChangeSet, options: Options) {
         let rotating = set.plans.iter_mut().filter(|(_, plan)| plan.has_rotation());
         let work = rotating.map(|(judged, plan)| async move {
-            let Some(reason) = self.write_obstacle(&judged.snapshot.name, plan).await else {
+            let Some(reason) = self.secrets_obstacle(&judged.snapshot.name, plan).await else {
                 return;
             };
             let subject = judged.subject(self.target);
             *plan = plan::repair(&subject, Options { rotate: false, ..options });
-            plan.blocked.push(plan::not_renewed(&subject, &reason));
+            plan.blocked.push(plan::token_not_renewed(&subject, &reason));
         });
         futures::stream::iter(work).buffered(self.session.concurrency).collect::<()>().await;
     }
 
-    /// Why the secrets of a plan cannot be written; one question for each verb, which is one in most cases.
-    async fn write_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
-        let right = |verb| ResourceAttributes {
+    async fn secrets_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
+        let permission = |verb| ResourceAttributes {
             verb,
             group: "",
             resource: "secrets",
             namespace: Some(namespace.to_owned()),
             name: None,
         };
-        let rights: Vec<_> = plan.secret_verbs().into_iter().map(right).collect();
-        match self.session.cluster.lacking(&rights).await {
-            Ok(lacking) => lacking.first().map(|right| format!("you are not allowed to {right}")),
+        let permissions: Vec<_> = plan.secret_verbs().into_iter().map(permission).collect();
+        match self.session.cluster.missing_permissions(&permissions).await {
+            Ok(lacking) => {
+                lacking.first().map(|lacking| format!("you are not allowed to {lacking}"))
+            }
             Err(unread) => Some(unread.to_string()),
         }
     }
 
-    /// The findings, after what is wrong with the integration as a whole: where Quay does not let us in, there is nothing to
-    /// do in a namespace, and still it is not as it should be.
+    /// The findings after those of the integration: if Quay rejects the token, a namespace has no changes, but is not
+    /// healthy either.
     fn after_integration_findings(&self, findings: Vec<Finding>) -> Vec<Finding> {
         let checks =
-            checks::integration(&self.session.snapshot, Some(&self.target.quay.troubles()));
+            checks::integration(&self.session.snapshot, Some(&self.target.quay.problems()));
         let mut all: Vec<_> = checks.iter().flat_map(remaining).collect();
         let others: Vec<_> =
             findings.into_iter().filter(|finding| !all.contains(finding)).collect();
@@ -280,18 +289,18 @@ impl RepairRun<'_> {
     }
 }
 
-/// What was refused to this user is not worth another try.
-fn forget_hints_of_refusals(entries: &[ChangeEntry], findings: &mut [Finding]) {
-    let is_refused = |finding: &Finding| {
+/// A change that failed for this user is not suggested again.
+fn remove_hints_of_failed_changes(entries: &[ChangeEntry], findings: &mut [Finding]) {
+    let has_failed = |finding: &Finding| {
         let mut failed = entries.iter().filter(|entry| entry.state == ChangeState::Failed);
         failed.any(|entry| entry.namespace == finding.namespace && entry.object == finding.object)
     };
     let not_administered =
         findings.iter_mut().filter(|finding| finding.code == Code::OrganizationNotAdministered);
-    not_administered.filter(|finding| is_refused(finding)).for_each(|finding| finding.hint = None);
+    not_administered.filter(|finding| has_failed(finding)).for_each(|finding| finding.hint = None);
 }
 
-/// A namespace that hung and was released is gone, and that is no finding.
+/// A namespace without its finalizer is deleted, which is not a finding.
 fn is_expected_deletion(set: &ChangeSet, finding: &Finding) -> bool {
     let is_released = |change: &Change| match change {
         Change::RemoveOperatorFinalizer { namespace, .. }
@@ -304,9 +313,8 @@ fn is_expected_deletion(set: &ChangeSet, finding: &Finding) -> bool {
         && set.plans.iter().any(|(_, plan)| plan.changes.iter().any(is_released))
 }
 
-/// What is worth telling after a repair.
 fn remaining(check: &Check) -> Vec<Finding> {
-    let worth_telling =
+    let is_reported =
         |finding: &&Finding| finding.severity > Severity::Info || finding.code == Code::OutOfScope;
-    check.findings.iter().filter(worth_telling).cloned().collect()
+    check.findings.iter().filter(is_reported).cloned().collect()
 }

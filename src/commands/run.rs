@@ -1,4 +1,4 @@
-//! `run`: the bridge, in the foreground, or what makes it run in the cluster.
+//! `run`: the controller in the foreground, or its manifests.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
@@ -32,16 +32,16 @@ use crate::request_metrics::Observer;
 use crate::setup::controller_manifests::ControllerManifests;
 use crate::{ops, report};
 
-/// How long the webhook answers after the end began: so long it may take until no API server asks it any more.
+/// On shutdown the webhook answers until API servers have removed the endpoint.
 const SHUTDOWN_DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<ExitStatus, Error> {
     if args.manifests {
-        let bridge =
+        let controller =
             ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
-        let text = match context.global.output {
-            Format::Text | Format::Yaml => report::stream(bridge.manifests())?,
-            Format::Json => report::list(bridge.manifests())?,
+        let text = match context.output {
+            Format::Text | Format::Yaml => report::stream(controller.manifests())?,
+            Format::Json => report::list(controller.manifests())?,
             _ => return Err(Error::new("the manifests are printed with -o yaml or -o json")),
         };
         context.ui.out(&text)?;
@@ -49,29 +49,29 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
     }
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
-    let is_asked = context.ui.can_prompt() && !cluster.is_in_pod() && !args.changing.yes;
-    if args.changing.dry_run || is_asked {
+    let must_confirm = context.ui.can_prompt() && !cluster.is_in_pod() && !args.changing.yes;
+    if args.changing.dry_run || must_confirm {
         let (place, planned) =
             repair::plan_all(context, &cluster, settings.clone(), args.changing.dry_run).await?;
         if args.changing.dry_run {
-            return finish(context, &planned, context.global.output);
+            return finish(context, &planned, context.output);
         }
         context.ui.status(&planned.render(Format::Text, &context.style())?);
         context.ui.status(&place);
-        if !context.ui.confirm("Make these changes, and keep making them until Ctrl-C?", false)? {
+        if !context.ui.confirm("Apply these changes and keep reconciling until Ctrl-C?", false)? {
             return Err(Cancelled.into());
         }
     }
-    let ports = Ports::take(args).await?;
+    let ports = Ports::bind(args).await?;
     let replica = args.leader_elect.then(|| Replica::new(context, &cluster));
     work(context, args, settings, &cluster, replica.as_ref(), ports).await?;
     Ok(ExitStatus::Success)
 }
 
-/// Runs the bridge and all that goes with it until it is told to end, and ends in order.
+/// Runs the controller, its servers and the leader election until shutdown.
 ///
 /// # Errors
-/// When the webhook's certificate cannot be used.
+/// When the webhook's certificate is invalid.
 async fn work(
     context: &CommandContext<'_>,
     args: &Run,
@@ -81,14 +81,14 @@ async fn work(
     ports: Ports,
 ) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::new());
-    let counted = Arc::clone(&metrics);
-    let observer: Observer = Arc::new(move |request| counted.count_request(request));
+    let request_metrics = Arc::clone(&metrics);
+    let observer: Observer = Arc::new(move |request| request_metrics.count_request(request));
     cluster.observe(Arc::clone(&observer));
-    let (notebook, notes) = EventRecorder::new(cluster.clone());
-    let tell = |event: &ControllerEvent| {
+    let (recorder, recorder_task) = EventRecorder::new(cluster.clone());
+    let emit = |event: &ControllerEvent| {
         log_events::log(event);
         metrics.count(event);
-        notebook.note(event);
+        recorder.record(event);
     };
     let options = Options {
         resync_interval: args.resync_interval,
@@ -96,42 +96,43 @@ async fn work(
         observer: Some(observer),
         reviews_builds: ports.webhook.is_some(),
     };
-    let lasts = if ports.webhook.is_some() { SHUTDOWN_DRAIN } else { Duration::ZERO };
-    let engine = Controller::new(context.global, cluster.clone(), settings, options, &tell);
+    let drain = if ports.webhook.is_some() { SHUTDOWN_DRAIN } else { Duration::ZERO };
+    let controller = Controller::new(context.global, cluster.clone(), settings, options, &emit);
 
-    let (elected, free, leads) = (
+    let (elected, operator_absent, is_active) = (
         watch::Sender::new(replica.is_none()),
         watch::Sender::new(false),
         watch::Sender::new(false),
     );
     let elected = Arc::new(elected);
-    let ending = watch::Sender::new(false);
-    // What must not come too late runs beside the work, on other threads, until this is dropped: however long a look at a
-    // crowded namespace takes, the Lease is kept and everybody answered.
-    let mut beside = JoinSet::new();
+    let stopping = watch::Sender::new(false);
+    // Renewals of the Lease and answers of the servers must not wait for a reconcile, so these
+    // tasks run on other threads.
+    let mut background = JoinSet::new();
     if let Some(replica) = replica.cloned() {
-        let (cluster, elected, ending) =
-            (cluster.clone(), Arc::clone(&elected), ending.subscribe());
-        beside.spawn(async move { replica.run_election(&cluster, &elected, ending).await });
+        let (cluster, elected, stopping) =
+            (cluster.clone(), Arc::clone(&elected), stopping.subscribe());
+        background.spawn(async move { replica.run_election(&cluster, &elected, stopping).await });
     }
     if let Some(listener) = ports.health {
-        beside.spawn(admin_server::serve(
+        background.spawn(admin_server::serve(
             listener,
-            engine.shared(),
+            controller.state(),
             Arc::clone(&metrics),
-            ending.subscribe(),
+            stopping.subscribe(),
         ));
     }
-    let reviewed = {
+    let observe_review = {
         let (metrics, log) = (Arc::clone(&metrics), ReviewLog::default());
-        move |told: &WebhookEvent| {
-            log.log(told);
-            metrics.count_review(told);
+        move |event: &WebhookEvent| {
+            log.log(event);
+            metrics.count_review(event);
         }
     };
     if let Some((listener, certificates)) = ports.webhook.zip(args.webhook_cert_dir.as_deref()) {
-        let webhook = Webhook::new(certificates, Arc::new(engine.shared()), Arc::new(reviewed));
-        beside.spawn(
+        let webhook =
+            Webhook::new(certificates, Arc::new(controller.state()), Arc::new(observe_review));
+        background.spawn(
             webhook
                 .map_err(|problem| Error::new(format!("--webhook-cert-dir: {problem}")))?
                 .serve(listener),
@@ -139,40 +140,44 @@ async fn work(
     }
     let work = async {
         join!(
-            engine.run(leads.subscribe()),
-            notes,
-            operator_watch::run(cluster, engine.shared(), &free),
-            operator_watch::both(elected.subscribe(), free.subscribe(), &leads),
+            controller.run(is_active.subscribe()),
+            recorder_task,
+            operator_watch::run(cluster, controller.state(), &operator_absent),
+            operator_watch::update_activity(
+                elected.subscribe(),
+                operator_absent.subscribe(),
+                &is_active
+            ),
         );
     };
-    let end = async {
-        told_to_end().await;
-        tracing::info!("told to end");
-        // The election ends with it, and then the work.
-        ending.send_replace(true);
+    let shutdown = async {
+        shutdown_signal().await;
+        tracing::info!("shutting down");
+        // The election ends first, then the reconciles.
+        stopping.send_replace(true);
         elected.send_replace(false);
-        // The sender lives as long as this does.
-        let _ = leads.subscribe().wait_for(|leads| !*leads).await;
+        // The sender lives as long as this function.
+        let _ = is_active.subscribe().wait_for(|is_active| !*is_active).await;
         join!(
             OptionFuture::from(replica.map(|replica| replica.release_lease(cluster))),
-            sleep(lasts)
+            sleep(drain)
         );
     };
     tokio::select! {
         () = work => {}
-        () = end => {}
+        () = shutdown => {}
     }
     Ok(())
 }
 
-/// The addresses that are listened on. They are taken first: who cannot listen does not begin.
+/// Listeners are bound before any work begins.
 struct Ports {
     health: Option<TcpListener>,
     webhook: Option<TcpListener>,
 }
 
 impl Ports {
-    async fn take(args: &Run) -> Result<Self, Error> {
+    async fn bind(args: &Run) -> Result<Self, Error> {
         let health = OptionFuture::from(
             args.metrics_bind_address.map(|address| listen("--metrics-bind-address", address)),
         )
@@ -184,68 +189,65 @@ impl Ports {
     }
 }
 
-/// Takes an address.
-///
 /// # Errors
-/// When it is taken already, or not this machine's.
+/// When the address is in use or not local.
 async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let refused = |error: std::io::Error| {
-        Error::new(format!("{flag}: cannot listen on {address} ({error})"))
+    let bind_error = |error: std::io::Error| {
+        Error::new(format!("{flag}: failed to listen on {address}: {error}"))
             .hint("choose another port")
     };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    tracing::info!(flag, address = %listener.local_addr().map_err(refused)?, "listening");
+    let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+    tracing::info!(flag, address = %listener.local_addr().map_err(bind_error)?, "listening");
     Ok(listener)
 }
 
-/// One of several bridges.
+/// A replica in the leader election.
 #[derive(Clone)]
 struct Replica {
-    /// Where the Lease is.
+    /// The namespace of the Lease.
     namespace: String,
-    /// What tells it from the others.
+    /// The holder identity, unique among the replicas.
     name: String,
 }
 
 impl Replica {
-    /// In a pod, the name is the pod's, which the next container in it takes over; elsewhere the process is part of it.
+    /// In a pod, the name is that of the pod, so that a restarted container renews its Lease.
     fn new(context: &CommandContext<'_>, cluster: &Cluster) -> Self {
         let pod = std::env::var(POD_NAME).ok().filter(|_| cluster.is_in_pod());
-        // In a container all processes have the same number, and on one machine all have the same host.
-        let unlike_others = || {
+        // Containers can share a process ID, and processes a host name.
+        let unique_name = || {
             let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "replica".into());
             format!("{host}-{}-{:08x}", std::process::id(), RandomState::new().hash_one(()) >> 32)
         };
         let namespace =
             context.global.namespace.clone().unwrap_or_else(|| cluster.namespace().to_owned());
-        Self { namespace, name: pod.unwrap_or_else(unlike_others) }
+        Self { namespace, name: pod.unwrap_or_else(unique_name) }
     }
 
-    /// Takes part in the election until the end begins.
+    /// Ends on shutdown.
     async fn run_election(
         &self,
         cluster: &Cluster,
         elected: &watch::Sender<bool>,
-        mut ending: watch::Receiver<bool>,
+        mut stopping: watch::Receiver<bool>,
     ) {
         tokio::select! {
-            // First, so that nobody is elected any more once it began.
+            // Shutdown first, so that it never wins an election.
             biased;
-            _ = ending.wait_for(|ending| *ending) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
             () = leader_election::run(cluster, &self.namespace, &self.name, elected) => {}
         }
     }
 
-    /// Lets another one lead.
     async fn release_lease(&self, cluster: &Cluster) {
         if let Err(error) = leader_election::release(cluster, &self.namespace, &self.name).await {
-            tracing::warn!(%error, "others have to wait until the Lease runs out");
+            tracing::warn!(%error, "failed to release the Lease; other replicas wait for it to expire");
         }
     }
 }
 
-/// Waits until Kubernetes has the pod end.
-async fn told_to_end() {
+/// Waits for SIGTERM.
+async fn shutdown_signal() {
     #[cfg(unix)]
     if let Ok(mut signal) =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())

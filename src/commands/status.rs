@@ -1,4 +1,4 @@
-//! `status`: snapshot, checks, report.
+//! `status`.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,9 +21,9 @@ use crate::ops::collect::{self, NamespaceSelector, ReadOptions};
 use crate::ops::settings::Settings;
 use crate::ops::{self, App};
 use crate::quay::ReadStrategy;
-use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
+use crate::report::{IntegrationReport, NamespaceReport, StatusFormat, StatusReport, Style};
 
-/// Changes in Quay cannot be watched; every look costs it some requests.
+/// Quay has no watch API, so that it must be polled.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus, Error> {
@@ -32,45 +32,55 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<E
     }
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
-    let report = look(context, &cluster, settings, &args.target, args.probe).await?;
+    let report = collect_report(context, &cluster, settings, &args.target, args.probe).await?;
     match &args.output_file {
-        None => context.ui.out(&report.render(context.global.output, &context.style())?)?,
-        Some(file) => write(context, &report, file)?,
+        None => context.ui.out(&render(&report, args.output, &context.style())?)?,
+        Some(file) => write_file(context, &report, args.output, file)?,
     }
     Ok(exit_status(&report, args.fail_on))
 }
 
-/// Writes the report into a file, and the answer on stderr.
-fn write(context: &CommandContext, report: &StatusReport, file: &Path) -> Result<(), Error> {
+fn render(report: &StatusReport, format: StatusFormat, style: &Style) -> anyhow::Result<String> {
+    match format {
+        StatusFormat::Common(format) => report.render(format, style),
+        StatusFormat::Html => Ok(report.render_html()),
+    }
+}
+
+fn write_file(
+    context: &CommandContext,
+    report: &StatusReport,
+    format: StatusFormat,
+    file: &Path,
+) -> Result<(), Error> {
     let style = Style { width: None, ..context.style() };
-    let text = report.render(context.global.output, &style)?;
-    let shown = file.display();
+    let text = render(report, format, &style)?;
+    let path = file.display();
     replace(file, strip_str(&text).to_string().as_bytes())
-        .with_context(|| format!("could not write {shown}"))?;
-    context.ui.status(&format!("Wrote {shown}. {}", report.summary_line));
+        .with_context(|| format!("failed to write {path}"))?;
+    context.ui.status(&format!("Wrote {path}. {}", report.summary_line));
     Ok(())
 }
 
-/// Puts a file with this content in the place of one that may be there, all at once: a reader sees the one or the other, and a
-/// link there is replaced. What is no file, such as `/dev/null` or a pipe, is written to.
+/// Replaces a file, or a symbolic link, atomically. Writes to other objects, such as `/dev/null` or a pipe.
 fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
     if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return std::fs::write(file, content);
     }
     let mut name = file.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{:08x}", RandomState::new().hash_one(()) >> 32));
-    let beside = file.with_file_name(name);
-    let mut new = std::fs::File::create_new(&beside)?;
-    let written = new.write_all(content).and_then(|()| std::fs::rename(&beside, file));
+    let temporary = file.with_file_name(name);
+    let mut new = std::fs::File::create_new(&temporary)?;
+    let written = new.write_all(content).and_then(|()| std::fs::rename(&temporary, file));
     if written.is_err() {
-        // It is the failure before that counts.
-        let _ = std::fs::remove_file(&beside);
+        // Report the first error.
+        let _ = std::fs::remove_file(&temporary);
     }
     written
 }
 
-/// Looks at the namespaces that are meant; with `probe`, the registry is asked too what their logins may do.
-pub(super) async fn look(
+/// With `probe`, the credentials in the secrets are tested against the registry.
+pub(super) async fn collect_report(
     context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
@@ -87,20 +97,20 @@ pub(super) async fn look(
         .track(async {
             tokio::join!(
                 App::open(context.ui, global, cluster.clone(), settings),
-                collect::parts_and_rewriters(cluster, &which, concurrency),
+                collect::read_namespaces_and_webhooks(cluster, &which, concurrency),
                 cluster.image_policy(),
                 collect::waiting_pods(cluster, &which, concurrency),
             )
         })
         .await;
     let session = session?.with_rewriters(rewriters).with_image_policy(policy).with_pods(pods);
-    let depth = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
-    let look = ReadOptions { quay: Some(depth), tags: true, probe, beyond_scope: false };
+    let strategy = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
+    let options = ReadOptions { quay: Some(strategy), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();
     let mut troubles = None;
     if let Some(target) = &session.target {
         namespaces = session
-            .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
+            .assess_each(context.ui, target, parts?, options, &BTreeMap::new(), |judged| {
                 let linked = judged.is_to_be_linked(target);
                 let why = if judged.is_terminating() {
                     "it is being deleted".to_owned()
@@ -114,8 +124,8 @@ pub(super) async fn look(
                 )
             })
             .await;
-        let is_asked = target.has_token && namespaces.iter().any(|(namespace, _)| namespace.linked);
-        troubles = is_asked.then(|| target.quay.troubles());
+        let is_used = target.has_token && namespaces.iter().any(|(namespace, _)| namespace.linked);
+        troubles = is_used.then(|| target.quay.problems());
     }
     let integration =
         IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());
@@ -133,35 +143,36 @@ fn exit_status(report: &StatusReport, fail_on: FailOn) -> ExitStatus {
         FailOn::Warning => Severity::Warning,
         FailOn::Error => Severity::Error,
     };
-    if report.worst() >= limit { ExitStatus::Findings } else { ExitStatus::Success }
+    if report.max_severity() >= limit { ExitStatus::Findings } else { ExitStatus::Success }
 }
 
-/// Shows the report again whenever something changed, until stopped.
+/// Prints the report after each change, until it is interrupted.
 async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus, Error> {
     let cluster = ops::connect(context.global).await?;
     let which = NamespaceSelector::of(&args.target, context.global, &cluster)?;
     let watched = match &which {
         NamespaceSelector::Named(names) if names.len() == 1 => names[0].clone(),
-        _ => return Err(Error::new("--watch looks at one namespace").hint("name it with -n")),
+        _ => return Err(Error::new("--watch works on one namespace").hint("use -n NAMESPACE")),
     };
-    if context.global.output == Format::Html {
-        return Err(Error::new("--watch shows text, not a page").hint("leave out -o html"));
-    }
+    let StatusFormat::Common(format) = args.output else {
+        return Err(Error::new("--watch does not support -o html")
+            .hint("use --output-file to write the HTML report once"));
+    };
     let mut events = pin!(cluster.watch(&watched));
     let mut shown = String::new();
-    // What comes from stdin comes once.
+    // Stdin can only be read once.
     let from_stdin = context.global.quay_token_file.as_deref() == Some(Path::new("-"));
     let first = if from_stdin { Some(Settings::read(context.global)?) } else { None };
     loop {
-        // Read anew every time: a file may hold another token by now.
+        // Read the token file again: it might have changed.
         let settings = first.clone().map_or_else(|| Settings::read(context.global), Ok)?;
-        let report = look(context, &cluster, settings, &args.target, args.probe).await?;
-        let text = report.render(context.global.output, &context.style())?;
+        let report = collect_report(context, &cluster, settings, &args.target, args.probe).await?;
+        let text = report.render(format, &context.style())?;
         if text != shown {
             context.ui.redraw(&text)?;
             shown = text;
         }
-        // Without events the timer alone goes on.
+        // Without events, poll.
         let _ = tokio::time::timeout(WATCH_INTERVAL, events.next()).await;
     }
 }
@@ -175,9 +186,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_takes_the_place_of_a_link_and_leaves_its_target_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let (target, link) = (folder.path().join("target"), folder.path().join("report"));
+    fn replaces_symlink_without_changing_its_target() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("report"));
         fs::write(&target, "precious").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
         replace(&link, b"one").unwrap();
@@ -186,7 +197,7 @@ mod tests {
             (fs::read_to_string(&target).unwrap(), fs::read_to_string(&link).unwrap()),
             ("precious".into(), "two".into())
         );
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         replace(Path::new("/dev/null"), b"gone").unwrap();
     }
 }

@@ -1,9 +1,9 @@
-//! `unlink`: the reverse of a link. Organization and images stay unless they are named.
+//! `unlink`: reverses `link`; keeps organization and images unless requested otherwise.
 
 use std::collections::BTreeMap;
 
-use super::CommandContext;
 use super::changes::{ChangeSet, finish};
+use super::{CommandContext, require_namespace};
 use crate::cli::Unlink;
 use crate::cluster::{BuildsMode, SecretsMode};
 use crate::domain::change::Change;
@@ -25,7 +25,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let cluster = ops::connect(global).await?;
     let which = NamespaceSelector::of(&args.target, global, &cluster)?;
     if args.delete_organization && which.is_many() {
-        return Err(Error::new("--delete-organization works on one namespace at a time"));
+        return Err(Error::new("--delete-organization works on one namespace"));
     }
     let switches = [
         ("--delete-robots", args.delete_robots),
@@ -39,24 +39,29 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let concurrency = usize::from(global.concurrency);
     let (session, parts) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, concurrency)
+        collect::read_namespaces(
+            &cluster,
+            &which,
+            SecretsMode::Always,
+            BuildsMode::Configs,
+            concurrency
+        )
     );
     let session = session?;
     let touches_quay = args.delete_robots || args.delete_organization;
-    // Without the token, the namespace cannot be linked again. One that is known to be missing does not matter: the Quay may be
-    // gone for good.
+    // Linking again needs the token. A token known to be missing is accepted: that Quay might not exist any more.
     let needs_token = touches_quay || session.snapshot.token_unread().is_some();
     let target = if needs_token { session.target()? } else { session.settings()? };
     if touches_quay && target.integration.lists_unread {
-        // The namespaces would stay in scope, and be linked again without their images.
-        context.ui.warn("nothing is deleted in Quay, since the namespace lists could not be read");
+        // The namespaces would be kept in scope, and be linked again without their images.
+        context.ui.warn("nothing is deleted in Quay: the namespace lists could not be read");
     }
-    let deletes = |asked: bool| asked && !target.integration.lists_unread;
+    let can_delete = |requested: bool| requested && !target.integration.lists_unread;
     let options = UnlinkOptions {
-        delete_robots: deletes(args.delete_robots),
-        delete_organization: deletes(args.delete_organization),
+        delete_robots: can_delete(args.delete_robots),
+        delete_organization: can_delete(args.delete_organization),
     };
-    let look = ReadOptions {
+    let read = ReadOptions {
         quay: touches_quay.then_some(ReadStrategy::Owner),
         tags: false,
         probe: false,
@@ -65,20 +70,20 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();
     for judged in session
-        .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged)
+        .assess_each(context.ui, target, parts?, read, &BTreeMap::new(), |judged| judged)
         .await
     {
-        add(&mut set, &which, target, &mut resource, judged, options)?;
+        plan_namespace(&mut set, &which, target, &mut resource, judged, options)?;
     }
     if !set.plans.is_empty() {
-        // Without its edit, the next resync links the namespaces again.
+        // Without this edit, the next resync links the namespaces again.
         set.scope_obstacle = session.scope_obstacle();
     }
     if args.changing.dry_run {
-        return Ok(set.unfinished_or_refused_or(finish(
+        return Ok(set.exit_status_unless_unread(finish(
             context,
             &set.planned(context, &session, true),
-            global.output,
+            context.output,
         )?));
     }
     if args.delete_organization {
@@ -94,11 +99,11 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
         entries,
         set.blocked(),
     );
-    Ok(set.unfinished_or_refused_or(finish(context, &report, format)?))
+    Ok(set.exit_status_unless_unread(finish(context, &report, format)?))
 }
 
-/// Plans a namespace. `resource` is the QuayIntegration as the namespaces before it leave it.
-fn add(
+/// `resource` is the QuayIntegration with the edits for the namespaces before this one.
+fn plan_namespace(
     set: &mut ChangeSet,
     which: &NamespaceSelector,
     target: &QuayConnection,
@@ -107,10 +112,7 @@ fn add(
     options: UnlinkOptions,
 ) -> Result<(), Error> {
     let name = &judged.snapshot.name;
-    if matches!(judged.snapshot.namespace, Ok(None)) {
-        return Err(Error::new(format!("there is no namespace {name}"))
-            .hint("check the name and the context"));
-    }
+    require_namespace(name, &judged.snapshot.namespace)?;
     if matches!(which, NamespaceSelector::All) && !judged.is_to_be_linked(target) {
         return Ok(());
     }
@@ -127,7 +129,7 @@ fn add(
     Ok(())
 }
 
-/// Shows what would be lost and has the organization named.
+/// Lists the repositories to delete and asks for the organization's name.
 async fn confirm_deletion(
     context: &CommandContext<'_>,
     session: &App,
@@ -142,10 +144,10 @@ async fn confirm_deletion(
         return Ok(());
     };
     let organization = &judged.desired.organization;
-    let contents = target.quay.contents(organization).await.map_err(anyhow::Error::from)?;
+    let contents = target.quay.tag_counts(organization).await.map_err(anyhow::Error::from)?;
     let tags: usize = contents.iter().map(|(_, tags)| tags).sum();
     context.ui.warn(&format!(
-        "deleting organization {organization} deletes all its repositories ({}) and tags ({tags}); there is no way back",
+        "deleting organization {organization} deletes all its repositories ({}) and tags ({tags}); this cannot be undone",
         contents.len()
     ));
     for (repository, tags) in &contents {
@@ -154,17 +156,19 @@ async fn confirm_deletion(
     let named = match &args.confirm_organization {
         Some(name) => name.clone(),
         None if context.ui.can_prompt() => {
-            context.ui.status(&session.place());
+            context.ui.status(&session.endpoint_lines());
             context.ui.text("Name of the organization to delete:", None, &|_| Ok(()))?
         }
         None => {
-            return Err(Error::new("deleting an organization must be confirmed with its name")
-                .hint(format!("--confirm-organization {organization}")));
+            return Err(Error::new(
+                "the deletion of an organization must be confirmed with its name",
+            )
+            .hint(format!("--confirm-organization {organization}")));
         }
     };
     if named != *organization {
         return Err(Error::new(format!(
-            "`{named}` is not the organization of namespace {}, nothing was changed",
+            "`{named}` is not the organization of namespace {}; nothing was changed",
             judged.snapshot.name
         )));
     }

@@ -1,4 +1,4 @@
-//! `version`: the plugin's, and the cluster's and Quay's when they can be reached.
+//! `version`.
 
 use super::CommandContext;
 use crate::cli::Version;
@@ -17,25 +17,25 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<
             App::open(context.ui, context.global, cluster.clone(), settings)
         );
         report.cluster = Some(version.unwrap_or_else(|unread| {
-            format!("unknown: could not {}: {}", unread.call, unread.reason)
+            format!("unknown: failed to {}: {}", unread.call, unread.reason)
         }));
         report.quay = Some(match session {
             Ok(App { target: Some(target), .. }) => {
                 let url = &target.integration.url.value;
-                match target.quay.about().await {
-                    Ok(about) => format!("{} at {url}", number(about.version.as_deref())),
+                match target.quay.server_info().await {
+                    Ok(about) => format!("{} at {url}", version_number(about.version.as_deref())),
                     Err(error) => format!("unknown version at {url}: {error}"),
                 }
             }
-            Ok(_) => "unknown: nobody says which Quay to use".to_owned(),
+            Ok(_) => "unknown (no QuayIntegration, --quay-url not set)".to_owned(),
             Err(error) => format!("unknown: {}", error.messages().join(": ")),
         });
     }
-    context.ui.out(&report.render(context.global.output)?)?;
+    context.ui.out(&report.render(args.output)?)?;
     Ok(ExitStatus::Success)
 }
 
-/// The number in what Quay calls its version, `Quay v3.17.4`; 3.12 does not say.
-fn number(version: Option<&str>) -> &str {
+/// `v3.17.4` of `Quay v3.17.4`; Quay 3.12 does not report a version.
+fn version_number(version: Option<&str>) -> &str {
     version.map_or("unknown version", |version| version.trim_start_matches("Quay "))
 }

@@ -1,7 +1,7 @@
-# Completion of `oc-quay` for bash 4 or later. Put this into ~/.local/share/bash-completion/completions/oc-quay, or
-# have it read in ~/.bashrc: source <(oc-quay completion bash)
+# Completion of `oc-quay` for bash 4 or later. Save it as ~/.local/share/bash-completion/completions/oc-quay, or
+# add to ~/.bashrc: source <(oc-quay completion bash)
 _oc_quay() {
-    # Bash takes a word apart at = and at :, the program does not.
+    # Bash splits words at = and :, the program does not.
     local line=${COMP_LINE:0:COMP_POINT} words value
     read -ra words <<<"$line"
     [[ $line == *[[:space:]] ]] && words+=("")

@@ -1,11 +1,11 @@
-# Completion of `oc-quay` for PowerShell. Have it read in your $PROFILE:
+# Completion of `oc-quay` for PowerShell. Add to your $PROFILE:
 # oc-quay completion powershell | Out-String | Invoke-Expression
 Register-ArgumentCompleter -Native -CommandName 'oc-quay' -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
     $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -le $cursorPosition } |
         ForEach-Object { $_.ToString() })
     if ($wordToComplete -eq '') {
-        # An empty word got lost on its way to a program before PowerShell 7.3.
+        # PowerShell before 7.3 drops empty arguments.
         $isLegacy = $PSVersionTable.PSVersion -lt [version]'7.3' -or $PSNativeCommandArgumentPassing -eq 'Legacy'
         $words += if ($isLegacy) { '""' } else { '' }
     }

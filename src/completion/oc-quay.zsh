@@ -1,5 +1,5 @@
 #compdef oc-quay
-# Completion of `oc-quay` for zsh. Put this as _oc-quay into a folder of $fpath, or have it read in ~/.zshrc, after
+# Completion of `oc-quay` for zsh. Save it as _oc-quay in a directory of $fpath, or add to ~/.zshrc, after
 # compinit: source <(oc-quay completion zsh)
 _oc-quay() {
     local -a candidates suffix

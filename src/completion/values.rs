@@ -1,4 +1,4 @@
-//! Which values have names to choose from, and where these are.
+//! Completion of names: of namespaces, image streams, contexts and so on.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -15,25 +15,24 @@ use crate::domain::Role;
 use crate::domain::finding::Code;
 use crate::ops;
 
-/// How long is waited for names that others know. The rest of the 300 ms is for the program to start and the shell to
-/// show them.
+/// Leaves 50 ms of a budget of 300 ms for the start of the program and the shell.
 const COMPLETION_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What a value is the name of.
+/// Kind of completed name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     Namespace,
     Context,
     Cluster,
     User,
-    /// With a role behind it: `NAME=ROLE`.
+    /// `NAME=ROLE`.
     ServiceAccount,
     ImageStream,
     BuildConfig,
     Code,
 }
 
-/// The arguments whose values have names to choose from, by the field that takes them. A new one goes in here.
+/// Arguments with completed names, by field name in the `cli` structs.
 const NAMES: &[(&str, Name)] = &[
     ("namespace", Name::Namespace),
     ("namespaces", Name::Namespace),
@@ -50,8 +49,7 @@ const NAMES: &[(&str, Name)] = &[
     ("code", Name::Code),
 ];
 
-/// Has the command and those below it complete their values. `global` is what was typed so far: it says which cluster
-/// and namespace are meant.
+/// Adds completion of names to the command and its subcommands. `global` selects the cluster and namespace.
 pub(super) fn attach(command: Command, global: &Arc<GlobalArgs>) -> Command {
     let command =
         command.mut_args(|arg| match NAMES.iter().find(|(field, _)| arg.get_id() == field) {
@@ -68,7 +66,7 @@ pub(super) fn attach(command: Command, global: &Arc<GlobalArgs>) -> Command {
 
 impl Name {
     fn candidates(self, global: &Arc<GlobalArgs>, start: &OsStr) -> Vec<CompletionCandidate> {
-        // A flag that is being typed might be a value too, for all that clap knows; no name starts like one.
+        // clap also asks for values where a flag is being typed.
         let Some(start) = start.to_str().filter(|start| !start.starts_with('-')) else {
             return vec![];
         };
@@ -79,19 +77,21 @@ impl Name {
             Name::Context => plain(entries(global).map(|entries| entries.contexts)),
             Name::Cluster => plain(entries(global).map(|entries| entries.clusters)),
             Name::User => plain(entries(global).map(|entries| entries.users)),
-            Name::Namespace => plain(asked(namespaces(Arc::clone(global)))),
+            Name::Namespace => plain(fetch(namespaces(Arc::clone(global)))),
             Name::BuildConfig => {
-                plain(asked(of_namespace(Arc::clone(global), NameKind::BuildConfigs)))
+                plain(fetch(namespaced_names(Arc::clone(global), NameKind::BuildConfigs)))
             }
             Name::ServiceAccount => match start.split_once('=') {
                 Some((name, _)) => [Role::Read, Role::Write, Role::Admin]
                     .iter()
                     .map(|role| format!("{name}={role}").into())
                     .collect(),
-                None => plain(asked(of_namespace(Arc::clone(global), NameKind::ServiceAccounts))),
+                None => {
+                    plain(fetch(namespaced_names(Arc::clone(global), NameKind::ServiceAccounts)))
+                }
             },
             Name::ImageStream => {
-                plain(asked(of_namespace(Arc::clone(global), NameKind::ImageStreams)))
+                plain(fetch(namespaced_names(Arc::clone(global), NameKind::ImageStreams)))
             }
         };
         found.retain(|candidate| {
@@ -115,28 +115,25 @@ fn entries(global: &GlobalArgs) -> Option<cluster::KubeconfigNames> {
 
 async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
     let cluster = ops::connect(&global).await.ok()?;
-    match cluster.names(NameKind::Namespaces, None).await {
+    match cluster.list_names(NameKind::Namespaces, None).await {
         Ok(names) => Some(names),
-        // Somebody without cluster rights sees the own projects.
-        Err(_) => cluster.names(NameKind::Projects, None).await.ok(),
+        // Without cluster-wide permissions, a user can list projects.
+        Err(_) => cluster.list_names(NameKind::Projects, None).await.ok(),
     }
 }
 
-async fn of_namespace(global: Arc<GlobalArgs>, named: NameKind) -> Option<Vec<String>> {
+async fn namespaced_names(global: Arc<GlobalArgs>, kind: NameKind) -> Option<Vec<String>> {
     let cluster = ops::connect(&global).await.ok()?;
     let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
-    cluster.names(named, Some(namespace)).await.ok()
+    cluster.list_names(kind, Some(namespace)).await.ok()
 }
 
-/// What the cluster answers, if it does so in time. It is asked in a thread of its own, since credential plugins and the
-/// look-up of addresses block; the program ends without it.
-fn asked(
-    question: impl Future<Output = Option<Vec<String>>> + Send + 'static,
-) -> Option<Vec<String>> {
+/// Waits at most [`COMPLETION_TIMEOUT`], in a thread, since credential plugins and DNS look-ups block.
+fn fetch(names: impl Future<Output = Option<Vec<String>>> + Send + 'static) -> Option<Vec<String>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        sender.send(runtime.block_on(question)).ok()
+        sender.send(runtime.block_on(names)).ok()
     });
     receiver.recv_timeout(COMPLETION_TIMEOUT).ok().flatten()
 }
@@ -156,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn every_name_belongs_to_an_argument_that_there_is() {
+    fn completed_arguments_exist() {
         let fields = fields(&Cli::command());
         for (field, _) in NAMES {
-            assert!(fields.contains(*field), "no argument is called {field}");
+            assert!(fields.contains(*field), "no argument {field}");
         }
     }
 }

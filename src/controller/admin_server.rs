@@ -1,7 +1,7 @@
-//! What the cluster asks the bridge itself: whether it lives, whether it is ready, and its metrics.
+//! HTTP server for health probes and metrics.
 //!
-//! Every pod of the cluster can connect, so a connection has its limits: a client that opens more than there are places loses the
-//! oldest of them, and a probe of the kubelet always finds one.
+//! Every pod of the cluster can connect. A connection beyond the limit evicts the oldest one, so
+//! that probes of the kubelet are always answered.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,67 +27,67 @@ use super::state::ControllerState;
 /// The text format of OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// So many connections there may be at once. The kubelet and the monitoring need one each.
+/// The kubelet and the monitoring need one each.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a connection may last without an answer.
+/// Limit for a connection without an answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait when no connection can be accepted, which is when the process has too many files open.
+/// Accepting fails when the process has too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Answers for as long as the program runs; `ending` says that it will not do so for long.
+/// Never ends. `/readyz` fails while `ending` is true.
 pub(crate) async fn serve(
     listener: TcpListener,
-    shared: ControllerState,
+    state: ControllerState,
     metrics: Arc<Metrics>,
     ending: watch::Receiver<bool>,
 ) {
-    // It never ends, so there is no error.
-    let _ = axum::serve(Limited::new(listener), router(shared, metrics, ending)).await;
+    // It never ends.
+    let _ = axum::serve(LimitedListener::new(listener), router(state, metrics, ending)).await;
 }
 
-/// A listener whose connections give way to newer ones.
-struct Limited {
+/// A listener that evicts the oldest connection for a new one.
+struct LimitedListener {
     listener: TcpListener,
     open: VecDeque<oneshot::Sender<()>>,
 }
 
-/// A connection, which ends when it idles and when its place is needed.
+/// A connection that ends when it is idle or evicted.
 struct Connection {
     stream: TcpStream,
-    /// When it ends unless something is answered.
+    /// Reset by each answer.
     end: Pin<Box<Sleep>>,
-    given_away: oneshot::Receiver<()>,
+    evicted: oneshot::Receiver<()>,
 }
 
-impl Limited {
+impl LimitedListener {
     fn new(listener: TcpListener) -> Self {
         Self { listener, open: VecDeque::new() }
     }
 
-    fn enter(&mut self, stream: TcpStream) -> Connection {
-        self.open.retain(|place| !place.is_closed());
+    fn admit(&mut self, stream: TcpStream) -> Connection {
+        self.open.retain(|slot| !slot.is_closed());
         if self.open.len() >= MAX_CONNECTIONS
             && let Some(oldest) = self.open.pop_front()
         {
-            // It may have ended by itself.
+            // It might have ended already.
             let _ = oldest.send(());
         }
-        let (place, given_away) = oneshot::channel();
-        self.open.push_back(place);
-        Connection { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), given_away }
+        let (slot, evicted) = oneshot::channel();
+        self.open.push_back(slot);
+        Connection { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), evicted }
     }
 }
 
-impl Listener for Limited {
+impl Listener for LimitedListener {
     type Io = Connection;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return (self.enter(stream), peer),
+                Ok((stream, peer)) => return (self.admit(stream), peer),
                 Err(_) => sleep(ACCEPT_RETRY_DELAY).await,
             }
         }
@@ -105,7 +105,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let is_over = self.end.as_mut().poll(context).is_ready()
-            || pin!(&mut self.given_away).poll(context).is_ready();
+            || pin!(&mut self.evicted).poll(context).is_ready();
         if is_over {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -119,7 +119,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // A reader that takes nothing keeps the place no longer than one that asks nothing.
+        // A client that does not read times out like an idle one.
         if self.end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -137,19 +137,18 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// `/healthz` says that the program runs; `/readyz`, that it has read what there is in the cluster and goes on running.
-fn router(shared: ControllerState, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) -> Router {
-    let state = shared.clone();
-    let ready = async move || match (state.is_synced(), *ending.borrow()) {
-        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "told to end\n"),
+/// `/healthz` succeeds while the process runs; `/readyz` when the caches are synced, until
+/// shutdown.
+fn router(state: ControllerState, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) -> Router {
+    let readiness = state.clone();
+    let ready = async move || match (readiness.is_synced(), *ending.borrow()) {
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
         (true, _) => (StatusCode::OK, "ok\n"),
-        (false, _) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "still reading what there is in the cluster\n")
-        }
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "caches not synced\n"),
     };
     let text = async move || {
-        let (now, later) = shared.queue_depth();
-        metrics.measure_queue(now, later);
+        let (queued, delayed) = state.queue_depth();
+        metrics.set_queue_depth(queued, delayed);
         ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text())
     };
     Router::new()
@@ -167,11 +166,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn idle_connections_give_way_to_a_probe() {
+    async fn probe_evicts_idle_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/healthz", get(async || "ok\n"));
-        let server = tokio::spawn(async move { axum::serve(Limited::new(listener), router).await });
+        let server =
+            tokio::spawn(async move { axum::serve(LimitedListener::new(listener), router).await });
         let mut idle = Vec::new();
         for _ in 0..MAX_CONNECTIONS + 10 {
             idle.push(TcpStream::connect(address).await.unwrap());
@@ -184,7 +184,7 @@ mod tests {
         let mut answer = String::new();
         probe.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
-        // The oldest ones are over, and the newest are not.
+        // The oldest connections are closed, and the newest are not.
         let mut byte = [0];
         assert!(matches!(idle[0].read(&mut byte).await, Ok(0) | Err(_)));
         assert!(

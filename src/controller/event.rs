@@ -1,4 +1,4 @@
-//! What the bridge has to tell, as plain values: logs, metrics and Events are made of them elsewhere.
+//! Events of the controller, as plain values for logs, metrics and Kubernetes Events.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,122 +7,121 @@ use crate::domain::change::Change;
 use crate::domain::finding::Finding;
 use crate::domain::snapshot::ReadError;
 
-/// Takes every event, at once and without waiting for anything.
+/// Receives every event; must not block.
 pub type EventSink<'a> = &'a (dyn Fn(&ControllerEvent) + Send + Sync);
 
-/// Something that is worth telling.
+/// A result, problem or change of state.
 #[derive(Clone, Debug)]
 pub enum ControllerEvent {
-    /// Everything there is in the cluster was read for the first time.
+    /// All resources were listed for the first time.
     Synced {
-        /// Namespaces there are.
+        /// Number of namespaces.
         namespaces: usize,
-        /// Image streams there are.
+        /// Number of image streams.
         image_streams: usize,
     },
-    /// Objects of the cluster could not be read, which is tried again.
+    /// A read of the cluster failed and is retried.
     Unread(ReadError),
-    /// The conditions of the QuayIntegration could not be written, which is tried again.
+    /// Writing the conditions failed and is retried.
     ConditionsUnwritten {
-        /// Why.
+        /// The error.
         why: String,
     },
-    /// Something that somebody should know about the integration.
+    /// A warning about the integration.
     Warning(String),
-    /// Which Quay is meant was found out anew.
+    /// The integration was read.
     Integration {
-        /// The address of the Quay, or why there is nothing to do.
+        /// The URL of Quay, or the reason why none is usable.
         quay: Result<String, String>,
     },
-    /// Quay stopped answering, or accepting the token; or does again.
+    /// An outage of Quay began or ended.
     Quay {
-        /// Why nothing can be done in it.
-        trouble: Option<String>,
+        /// The cause of the outage; `None` at its end.
+        problem: Option<String>,
     },
-    /// The work on a namespace began to be this bridge's, or ceased to be.
+    /// The replica became active or passive.
     Leading(bool),
-    /// An organization was to go with its namespace and stays, since the namespace does not wait.
-    LeftBehind {
+    /// An organization was to be deleted with its namespace, and was kept: the namespace does not
+    /// wait.
+    OrganizationOrphaned {
         /// The namespace.
         namespace: String,
-        /// Its uid.
+        /// Its UID.
         uid: String,
-        /// The organization; empty if nobody can say what it is called.
+        /// The organization; empty if unknown.
         organization: String,
-        /// Why it stays.
+        /// The reason.
         why: String,
     },
-    /// A build began whose image will not be in Quay, although somebody may expect it there.
+    /// A new build does not push to Quay, although its image might be expected there.
     BuildNotPushed {
         /// The build's namespace.
         namespace: String,
-        /// Its uid.
+        /// Its UID.
         uid: String,
         /// The build.
         build: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// What builds pushed to Quay was imported, or could not be.
+    /// The import of pushed images was tried.
     Imported {
         /// The builds' namespace.
         namespace: String,
-        /// Its uid.
+        /// Its UID.
         uid: String,
         /// The builds.
         builds: Vec<String>,
         /// The image stream tag, `namespace/stream:tag`.
         destination: String,
-        /// The image's digest, or why it is not there.
+        /// The image's digest, or the error.
         outcome: Result<String, String>,
     },
-    /// A namespace was looked at and, where there was something to do, worked on.
+    /// A namespace was reconciled.
     Reconciled {
         /// The namespace.
         namespace: String,
-        /// Its uid; empty if it is gone.
+        /// Its UID; empty if it does not exist.
         uid: String,
-        /// How it went.
+        /// The outcome.
         outcome: ReconcileOutcome,
-        /// The changes that were tried, each with the reason why it was not made.
+        /// The attempted changes, each with its error.
         changes: Vec<(Change, Option<String>)>,
-        /// What was found, before the changes.
+        /// The findings before the changes.
         findings: Vec<Finding>,
-        /// How long it took.
+        /// Duration.
         took: Duration,
     },
 }
 
-/// How the work on a namespace went.
+/// Outcome of a reconcile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReconcileOutcome {
-    /// It is as it should be, or as far as it can be brought for now.
-    Settled,
-    /// It is not to be linked, or is gone.
-    NotOurs,
-    /// Something is still to come, such as its service accounts: it is looked at again after a while, or when it comes.
+    /// In its desired state, as far as reachable for now.
+    UpToDate,
+    /// Out of scope, or missing.
+    Skipped,
+    /// A prerequisite, such as its service accounts, does not exist yet.
     Waiting(&'static str),
-    /// It failed, for the first of possibly several reasons, and is tried again.
+    /// The first failure; retried.
     Failed(String),
-    /// It failed since Quay cannot be worked with, which is told by itself. It is tried again once it can.
+    /// Quay is unavailable, which [`ControllerEvent::Quay`] reports. Retried after the outage.
     Unavailable(String),
-    /// Its organization is not created while something about Quay or the token stands in the way, which is told by itself. It
-    /// is looked at again like one that is blocked.
-    Stopped(String),
-    /// Only a person can do what is left, for the first of possibly several reasons. It is looked at again when something
-    /// changes, and when everything is.
+    /// A problem of Quay or the token, reported separately, prevents creating organizations.
+    NotStarted(String),
+    /// The first problem that requires manual action.
     Blocked(String),
 }
 
 impl ReconcileOutcome {
-    /// Why the namespace is not as it should be, though it could be.
+    /// Why the namespace is not in its desired state, unless Quay is unavailable.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
             ReconcileOutcome::Failed(reason)
-            | ReconcileOutcome::Stopped(reason)
+            | ReconcileOutcome::NotStarted(reason)
             | ReconcileOutcome::Blocked(reason) => Some(reason),
-            ReconcileOutcome::Settled
-            | ReconcileOutcome::NotOurs
+            ReconcileOutcome::UpToDate
+            | ReconcileOutcome::Skipped
             | ReconcileOutcome::Waiting(_)
             | ReconcileOutcome::Unavailable(_) => None,
         }
@@ -130,7 +129,6 @@ impl ReconcileOutcome {
 }
 
 impl fmt::Display for ControllerEvent {
-    /// One line for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ControllerEvent::Synced { namespaces, image_streams } => {
@@ -139,31 +137,34 @@ impl fmt::Display for ControllerEvent {
             ControllerEvent::Warning(text) => f.write_str(text),
             ControllerEvent::Unread(unread) => write!(f, "{unread}"),
             ControllerEvent::ConditionsUnwritten { why } => {
-                write!(f, "the QuayIntegration's conditions are not up to date: {why}")
+                write!(f, "failed to write conditions of the QuayIntegration: {why}")
             }
-            ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
+            ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "connected to {quay}"),
             ControllerEvent::Integration { quay: Err(why) } => {
-                write!(f, "nothing is changed: {why}")
+                write!(f, "reconciliation paused: {why}")
             }
-            ControllerEvent::Quay { trouble: Some(trouble) } => {
-                write!(f, "Quay cannot be worked with: {trouble}")
+            ControllerEvent::Quay { problem: Some(problem) } => {
+                write!(f, "Quay unavailable: {problem}")
             }
-            ControllerEvent::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
-            ControllerEvent::Leading(true) => f.write_str("at work"),
-            ControllerEvent::Leading(false) => f.write_str("stopped working on namespaces"),
-            ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
-                write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
+            ControllerEvent::Quay { problem: None } => f.write_str("Quay available again"),
+            ControllerEvent::Leading(true) => f.write_str("became leader"),
+            ControllerEvent::Leading(false) => f.write_str("lost leadership"),
+            ControllerEvent::OrganizationOrphaned { namespace, organization, why, .. } => {
+                write!(
+                    f,
+                    "organization {organization} kept after deletion of namespace {namespace}: {why}"
+                )
             }
             ControllerEvent::BuildNotPushed { namespace, build, why, .. } => {
                 write!(f, "build {build} in namespace {namespace}: {why}")
             }
             ControllerEvent::Imported { builds, destination, outcome: Ok(digest), .. } => {
-                write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
+                write!(f, "imported build {} into {destination}: {digest}", builds.join(", "))
             }
             ControllerEvent::Imported { builds, destination, outcome: Err(reason), .. } => {
                 write!(
                     f,
-                    "could not import build {} into {destination}: {reason}",
+                    "failed to import build {} into {destination}: {reason}",
                     builds.join(", ")
                 )
             }
@@ -172,7 +173,7 @@ impl fmt::Display for ControllerEvent {
                 for (change, failed) in changes {
                     match failed {
                         None => write!(f, "\n  {}", change.summary())?,
-                        Some(reason) => write!(f, "\n  could not {}: {reason}", change.summary())?,
+                        Some(reason) => write!(f, "\n  not done: {}: {reason}", change.summary())?,
                     }
                 }
                 Ok(())
@@ -184,14 +185,14 @@ impl fmt::Display for ControllerEvent {
 impl fmt::Display for ReconcileOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReconcileOutcome::Settled => f.write_str("as it should be"),
-            ReconcileOutcome::NotOurs => f.write_str("not to be linked"),
+            ReconcileOutcome::UpToDate => f.write_str("up to date"),
+            ReconcileOutcome::Skipped => f.write_str("skipped"),
             ReconcileOutcome::Waiting(what) => write!(f, "waiting for {what}"),
             ReconcileOutcome::Failed(reason) | ReconcileOutcome::Unavailable(reason) => {
                 write!(f, "failed: {reason}")
             }
-            ReconcileOutcome::Stopped(reason) => write!(f, "not begun: {reason}"),
-            ReconcileOutcome::Blocked(reason) => write!(f, "needs a person: {reason}"),
+            ReconcileOutcome::NotStarted(reason) => write!(f, "not started: {reason}"),
+            ReconcileOutcome::Blocked(reason) => write!(f, "requires manual action: {reason}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Events in the namespaces: what was done there, and what could not be.
+//! Kubernetes Events in the namespaces about their reconciles, builds and imports.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,68 +10,69 @@ use super::event::{ControllerEvent, ReconcileOutcome};
 use crate::cluster::{Cluster, EventInput, EventRecord};
 use crate::ui::printable;
 
-/// What waits to be written. Rather than keep the bridge waiting, more than that is dropped.
-const WAITING: usize = 1000;
+/// Events beyond this number are dropped, so that the controller never waits.
+const QUEUE_CAPACITY: usize = 1000;
 
-/// An Event that happens again within this time is not counted again: a namespace that fails is tried often.
+/// Within this time a repeated Event is not counted again: a failing namespace is retried often.
 const DEDUP_WINDOW: Duration = Duration::from_secs(5 * 60);
 
-/// So long Kubernetes keeps an Event (kube-apiserver `--event-ttl`); with the Event goes what we know of it.
+/// Lifetime of an Event (kube-apiserver `--event-ttl`).
 const CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// The reason of an Event about a namespace that could not be put right.
+/// Reason of Events about namespaces that could not be reconciled.
 const FAILED: &str = "QuayReconcileFailed";
 
-/// So many changes are named in one Event.
+/// Changes that the message of an Event lists.
 const MAX_LISTED: usize = 5;
 
-/// Where Events are handed in.
+/// Accepts Events without blocking.
 #[derive(Clone)]
 pub(crate) struct EventRecorder(mpsc::Sender<EventInput>);
 
 impl EventRecorder {
-    /// A notebook, and the work of writing what is noted in it, which lasts as long as it does.
+    /// Returns a recorder and the task that writes its Events.
     pub(crate) fn new(cluster: Cluster) -> (Self, impl Future<Output = ()>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
         (Self(sender), write(cluster, receiver))
     }
 
-    /// Notes what is of interest to those who work in a namespace. Names and reasons in it may be a tenant's words, and not every
-    /// program that shows Events escapes them.
-    pub(crate) fn note(&self, event: &ControllerEvent) {
-        note(event)
-            .into_iter()
-            .for_each(|note| self.take(EventInput { message: printable(&note.message), ..note }));
+    /// Messages can contain a tenant's names and errors, and not every program escapes Events; so
+    /// control characters are removed.
+    pub(crate) fn record(&self, event: &ControllerEvent) {
+        event_input(event).into_iter().for_each(|input| {
+            self.send(EventInput { message: printable(&input.message), ..input })
+        });
     }
 
-    fn take(&self, note: EventInput) {
-        // With a thousand waiting, one more says nothing new.
-        let _ = self.0.try_send(note);
+    fn send(&self, input: EventInput) {
+        // A full queue drops the Event.
+        let _ = self.0.try_send(input);
     }
 }
 
-async fn write(cluster: Cluster, mut notes: mpsc::Receiver<EventInput>) {
-    let mut book = EventCache::default();
-    while let Some(note) = notes.recv().await {
-        let written = match book.what_to_do(&note, Instant::now()) {
-            Entry::Nothing => continue,
-            Entry::Again(noted) => cluster.record_again(&note, &noted).await,
-            Entry::Anew => cluster.note(&note).await,
+async fn write(cluster: Cluster, mut inputs: mpsc::Receiver<EventInput>) {
+    let mut cache = EventCache::default();
+    while let Some(input) = inputs.recv().await {
+        let written = match cache.posting(&input, Instant::now()) {
+            Posting::Skip => continue,
+            Posting::Increment(record) => cluster.update_event(&input, &record).await,
+            Posting::Create => cluster.create_event(&input).await,
         };
         match written {
-            Ok(noted) => book.keep(&note, noted, Instant::now()),
-            // A namespace that is going takes none.
-            Err(error) if matches!(error.status(), Some(403 | 404)) => book.forget(&note.namespace),
-            Err(error) => tracing::warn!(%error, "an event was not written"),
+            Ok(record) => cache.put(&input, record, Instant::now()),
+            // A namespace in deletion accepts no Events.
+            Err(error) if matches!(error.status(), Some(403 | 404)) => {
+                cache.forget(&input.namespace)
+            }
+            Err(error) => tracing::warn!(%error, "failed to write Event"),
         }
     }
 }
 
-/// What was written, and when.
 #[derive(Default)]
-struct EventCache(HashMap<Key, Kept>);
+struct EventCache(HashMap<Key, CachedEvent>);
 
-/// What tells Events apart.
+/// Identity of an Event.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     namespace: String,
@@ -80,47 +81,46 @@ struct Key {
     subject: String,
 }
 
-/// An Event that was written.
-struct Kept {
-    noted: EventRecord,
+struct CachedEvent {
+    record: EventRecord,
     message: String,
     at: Instant,
 }
 
 impl Key {
-    fn of(note: &EventInput) -> Self {
-        let EventInput { namespace, uid, reason, subject, .. } = note;
+    fn new(input: &EventInput) -> Self {
+        let EventInput { namespace, uid, reason, subject, .. } = input;
         Self { namespace: namespace.clone(), uid: uid.clone(), reason, subject: subject.clone() }
     }
 }
 
-/// What becomes of a note.
 #[derive(Debug, PartialEq)]
-enum Entry {
-    /// It was written a moment ago.
-    Nothing,
-    /// It is counted once more.
-    Again(EventRecord),
-    /// It is news.
-    Anew,
+enum Posting {
+    /// Repeated within [`DEDUP_WINDOW`].
+    Skip,
+    /// Increment its count.
+    Increment(EventRecord),
+    /// It is event.
+    Create,
 }
 
 impl EventCache {
-    fn what_to_do(&mut self, note: &EventInput, now: Instant) -> Entry {
-        self.0.retain(|_, kept| now.duration_since(kept.at) < CACHE_TTL);
-        match self.0.get(&Key::of(note)) {
-            Some(kept)
-                if kept.message == note.message && now.duration_since(kept.at) < DEDUP_WINDOW =>
+    fn posting(&mut self, input: &EventInput, now: Instant) -> Posting {
+        self.0.retain(|_, cached| now.duration_since(cached.at) < CACHE_TTL);
+        match self.0.get(&Key::new(input)) {
+            Some(cached)
+                if cached.message == input.message
+                    && now.duration_since(cached.at) < DEDUP_WINDOW =>
             {
-                Entry::Nothing
+                Posting::Skip
             }
-            Some(kept) => Entry::Again(kept.noted.clone()),
-            None => Entry::Anew,
+            Some(cached) => Posting::Increment(cached.record.clone()),
+            None => Posting::Create,
         }
     }
 
-    fn keep(&mut self, note: &EventInput, noted: EventRecord, at: Instant) {
-        self.0.insert(Key::of(note), Kept { noted, message: note.message.clone(), at });
+    fn put(&mut self, input: &EventInput, record: EventRecord, at: Instant) {
+        self.0.insert(Key::new(input), CachedEvent { record, message: input.message.clone(), at });
     }
 
     fn forget(&mut self, namespace: &str) {
@@ -128,7 +128,7 @@ impl EventCache {
     }
 }
 
-fn note(event: &ControllerEvent) -> Option<EventInput> {
+fn event_input(event: &ControllerEvent) -> Option<EventInput> {
     let (namespace, uid, outcome, changes) = match event {
         ControllerEvent::Reconciled { namespace, uid, outcome, changes, .. } => {
             (namespace, uid, outcome, changes)
@@ -148,7 +148,7 @@ fn note(event: &ControllerEvent) -> Option<EventInput> {
                 message,
             });
         }
-        // OpenShift creates the build, and not the person who started it, who so sees no warning of the webhook's.
+        // OpenShift creates builds, so users do not see the webhook's warnings.
         ControllerEvent::BuildNotPushed { namespace, uid, build, why } => {
             let (namespace, uid, message) =
                 (namespace.clone(), uid.clone(), format!("build {build}: {why}"));
@@ -161,29 +161,27 @@ fn note(event: &ControllerEvent) -> Option<EventInput> {
                 message,
             });
         }
-        // A namespace that goes takes no Events.
+        // A namespace in deletion accepts no Events.
         _ => return None,
     };
     if uid.is_empty() {
         return None;
     }
     let (reason, message) = match outcome {
-        ReconcileOutcome::Failed(why) => {
-            (FAILED, format!("could not be put right, and is tried again: {why}"))
-        }
-        ReconcileOutcome::Blocked(why) => (FAILED, format!("needs a person: {why}")),
-        ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_) => return None,
+        ReconcileOutcome::Failed(why) => (FAILED, format!("reconcile failed, will retry: {why}")),
+        ReconcileOutcome::Blocked(why) => (FAILED, format!("requires manual action: {why}")),
+        ReconcileOutcome::Unavailable(_) | ReconcileOutcome::NotStarted(_) => return None,
         _ if changes.is_empty() => return None,
         _ => {
-            let named: Vec<_> =
+            let listed: Vec<_> =
                 changes.iter().take(MAX_LISTED).map(|(change, _)| change.summary()).collect();
             let more = changes.len().saturating_sub(MAX_LISTED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            ("QuayReconciled", format!("{}{more}", named.join("; ")))
+            ("QuayReconciled", format!("{}{more}", listed.join("; ")))
         }
     };
     let is_warning = reason == FAILED;
-    // A namespace fails as a whole, and what was done in it is something else each time.
+    // A failure concerns the namespace; changes differ each time.
     let subject = if is_warning { String::new() } else { message.clone() };
     Some(EventInput {
         namespace: namespace.clone(),
@@ -220,26 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_named_and_a_long_list_cut() {
-        let note = note(&reconciled(ReconcileOutcome::Settled, 7)).unwrap();
-        assert_eq!((note.is_warning, note.reason), (false, "QuayReconciled"));
-        assert!(note.message.contains("s4") && !note.message.contains("s5"), "{}", note.message);
-        assert!(note.message.ends_with("; and 2 more"), "{}", note.message);
+    fn lists_changes_up_to_a_maximum() {
+        let input = event_input(&reconciled(ReconcileOutcome::UpToDate, 7)).unwrap();
+        assert_eq!((input.is_warning, input.reason), (false, "QuayReconciled"));
+        assert!(input.message.contains("s4") && !input.message.contains("s5"), "{}", input.message);
+        assert!(input.message.ends_with("; and 2 more"), "{}", input.message);
     }
 
     #[test]
-    fn a_failure_is_a_warning_with_its_reason() {
-        let note =
-            note(&reconciled(ReconcileOutcome::Failed("Quay is read-only".into()), 0)).unwrap();
-        assert_eq!((note.is_warning, note.reason), (true, "QuayReconcileFailed"));
-        assert!(note.message.ends_with("Quay is read-only"), "{}", note.message);
+    fn failure_is_a_warning_with_reason() {
+        let input =
+            event_input(&reconciled(ReconcileOutcome::Failed("Quay is read-only".into()), 0))
+                .unwrap();
+        assert_eq!((input.is_warning, input.reason), (true, "QuayReconcileFailed"));
+        assert!(input.message.ends_with("Quay is read-only"), "{}", input.message);
     }
 
     #[test]
-    fn a_failed_import_is_about_its_tag_however_it_is_worded() {
+    fn identifies_failed_import_by_tag() {
         let failed = |destination: &str, why: &str| {
             let (namespace, uid, builds) = ("shop".into(), "1".into(), vec!["app-1".into()]);
-            note(&ControllerEvent::Imported {
+            event_input(&ControllerEvent::Imported {
                 namespace,
                 uid,
                 builds,
@@ -252,14 +251,14 @@ mod tests {
             failed("shop/app:1", "the call to q failed"),
             failed("shop/app:1", "another call to q failed"),
         );
-        assert!(first.message != second.message && Key::of(&first) == Key::of(&second));
-        assert!(Key::of(&first) != Key::of(&failed("shop/app:2", "the call to q failed")));
+        assert!(first.message != second.message && Key::new(&first) == Key::new(&second));
+        assert!(Key::new(&first) != Key::new(&failed("shop/app:2", "the call to q failed")));
     }
 
     #[test]
-    fn no_word_of_an_event_steers_a_terminal() {
+    fn removes_control_characters() {
         let (sender, mut receiver) = mpsc::channel(1);
-        EventRecorder(sender).note(&reconciled(
+        EventRecorder(sender).record(&reconciled(
             ReconcileOutcome::Blocked("tag \u{1b}[2J\u{202e}app is odd".into()),
             0,
         ));
@@ -267,25 +266,25 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_happened_nothing_is_noted() {
+    fn records_nothing_without_changes() {
         let of_quay = [
-            ReconcileOutcome::Unavailable("Quay does not answer".into()),
-            ReconcileOutcome::Stopped("no robot accounts".into()),
+            ReconcileOutcome::Unavailable("Quay is unavailable".into()),
+            ReconcileOutcome::NotStarted("no robot accounts".into()),
         ];
         let of_namespace = [
-            ReconcileOutcome::Settled,
-            ReconcileOutcome::NotOurs,
+            ReconcileOutcome::UpToDate,
+            ReconcileOutcome::Skipped,
             ReconcileOutcome::Waiting("its service accounts"),
         ];
         for outcome in of_namespace.into_iter().chain(of_quay) {
-            assert_eq!(note(&reconciled(outcome, 0)), None);
+            assert_eq!(event_input(&reconciled(outcome, 0)), None);
         }
-        assert_eq!(note(&ControllerEvent::Leading(true)), None);
+        assert_eq!(event_input(&ControllerEvent::Leading(true)), None);
     }
 
     #[test]
-    fn what_was_noted_is_known_by_all_of_it_and_for_as_long_as_it_is_there() {
-        let noted = |name: &str| EventRecord::new(name);
+    fn deduplicates_events_until_they_expire() {
+        let record = |name: &str| EventRecord::new(name);
         let about = |reason: &'static str, subject: &str, message: &str, uid: &str| EventInput {
             namespace: "shop".into(),
             uid: uid.into(),
@@ -298,41 +297,41 @@ mod tests {
             about("QuayReconcileFailed", "", "no", "1"),
             about("QuayImportFailed", "app:1", "no", "1"),
         );
-        let (mut book, start) = (EventCache::default(), Instant::now());
-        assert_eq!(book.what_to_do(&failed, start), Entry::Anew);
-        book.keep(&failed, noted("a"), start);
-        book.keep(&not_imported, noted("b"), start);
-        // Two troubles that come in turns are not news each time.
-        for note in [&failed, &not_imported, &failed] {
-            assert_eq!(book.what_to_do(note, start), Entry::Nothing);
+        let (mut cache, start) = (EventCache::default(), Instant::now());
+        assert_eq!(cache.posting(&failed, start), Posting::Create);
+        cache.put(&failed, record("a"), start);
+        cache.put(&not_imported, record("b"), start);
+        // Two alternating problems are not new each time.
+        for input in [&failed, &not_imported, &failed] {
+            assert_eq!(cache.posting(input, start), Posting::Skip);
         }
-        let said_otherwise = about("QuayReconcileFailed", "", "why", "1");
+        let reworded = about("QuayReconcileFailed", "", "why", "1");
         assert_eq!(
-            book.what_to_do(&said_otherwise, start),
-            Entry::Again(noted("a")),
-            "one Event for one object"
+            cache.posting(&reworded, start),
+            Posting::Increment(record("a")),
+            "one Event for each object"
         );
-        let said_otherwise = about("QuayImportFailed", "app:1", "why", "1");
+        let reworded = about("QuayImportFailed", "app:1", "why", "1");
         assert_eq!(
-            book.what_to_do(&said_otherwise, start),
-            Entry::Again(noted("b")),
-            "one Event for one object"
+            cache.posting(&reworded, start),
+            Posting::Increment(record("b")),
+            "one Event for each object"
         );
         assert_eq!(
-            book.what_to_do(&about("QuayImportFailed", "app:2", "no", "1"), start),
-            Entry::Anew,
+            cache.posting(&about("QuayImportFailed", "app:2", "no", "1"), start),
+            Posting::Create,
             "another tag"
         );
         assert_eq!(
-            book.what_to_do(&about("QuayReconcileFailed", "", "no", "2"), start),
-            Entry::Anew,
-            "another namespace of the name"
+            cache.posting(&about("QuayReconcileFailed", "", "no", "2"), start),
+            Posting::Create,
+            "another namespace of that name"
         );
-        assert_eq!(book.what_to_do(&failed, start + DEDUP_WINDOW), Entry::Again(noted("a")));
-        assert_eq!(book.what_to_do(&failed, start + CACHE_TTL), Entry::Anew);
-        assert!(book.0.is_empty());
-        book.keep(&failed, noted("a"), start);
-        book.forget("shop");
-        assert!(book.0.is_empty());
+        assert_eq!(cache.posting(&failed, start + DEDUP_WINDOW), Posting::Increment(record("a")));
+        assert_eq!(cache.posting(&failed, start + CACHE_TTL), Posting::Create);
+        assert!(cache.0.is_empty());
+        cache.put(&failed, record("a"), start);
+        cache.forget("shop");
+        assert!(cache.0.is_empty());
     }
 }

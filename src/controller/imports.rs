@@ -1,4 +1,4 @@
-//! Images that builds pushed to Quay, imported once into the tags that the builds are for.
+//! Imports the images that builds pushed to Quay, once for each build.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -14,51 +14,49 @@ use super::queue::{Action, MAX_BACKOFF, MIN_BACKOFF};
 use crate::backoff;
 use crate::cluster::{ClusterError, Versioned};
 use crate::domain::builds::Destination;
-use crate::domain::imports::{DueImport, ImportFailure, StreamImport, TagImport, due};
+use crate::domain::imports::{DueImport, ImportFailure, StreamImport, TagImport, due_import};
 use crate::domain::integration::Integration;
 use crate::domain::names;
 use crate::domain::snapshot::{Build, ImageStream, ImportNote, Phase};
 
-/// What is to be looked at now: by image stream and tag, the builds that pushed it, the newest first.
+/// Builds with a due import by image stream and tag, the newest first.
 type DueBuilds = BTreeMap<String, BTreeMap<Destination, Vec<Build>>>;
 
-/// What is to be done for the builds of a namespace, by their uids.
+/// Tasks of a namespace by their builds' UIDs.
 pub(super) type PendingImports = HashMap<String, ImportTask>;
 
-/// What is to be done for a build. What is done once is not done again, whatever becomes of the tag later: a deletion or a
-/// rollback is not ours to undo.
+/// The import of a build. It is done once, even if the tag is deleted or rolled back later.
 #[derive(Debug)]
 pub(super) struct ImportTask {
     build: String,
     destination: Destination,
-    begun: Begun,
+    start: ImportStart,
     stage: ImportStage,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: u32,
-    /// When it is tried again at the earliest.
+    /// Time of the next attempt.
     due: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ImportStage {
-    /// Its image is to be imported, unless its tag has that or something newer.
+    /// Import the image, unless the tag has it or a newer one.
     Import,
-    /// It is in its tag, or something newer is, and that is to be noted on the build.
+    /// Imported or superseded; record that on the build.
     NoteImported,
-    /// It is left to a person, and that is to be noted on the build.
+    /// Requires manual action; record that on the build.
     NoteLeft,
-    /// Nothing is left to do.
     Done,
 }
 
-/// Whether the build bears the note that its import is begun.
+/// Whether the start of the import is recorded on the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
-    No,
-    /// What came of it is known here.
-    Here,
-    /// By a controller that ran before: it may have been done.
-    Before,
+enum ImportStart {
+    NotStarted,
+    /// The result is known to this process.
+    ThisProcess,
+    /// By an earlier process; its result is unknown.
+    EarlierProcess,
 }
 
 impl ImportTask {
@@ -66,52 +64,52 @@ impl ImportTask {
         self.stage == stage && self.due <= Instant::now()
     }
 
-    fn continue_imports(&mut self, stage: ImportStage) {
+    fn advance(&mut self, stage: ImportStage) {
         (self.stage, self.failures, self.due) = (stage, 0, Instant::now());
     }
 
-    fn wait(&mut self) {
+    fn retry_later(&mut self) {
         self.failures += 1;
-        self.due = Instant::now() + backoff::after(self.failures, MIN_BACKOFF, MAX_BACKOFF);
+        self.due = Instant::now() + backoff::delay(self.failures, MIN_BACKOFF, MAX_BACKOFF);
     }
 }
 
 impl Controller<'_> {
-    /// Imports what the builds of a namespace pushed, with one request for each image stream. Says when something is to be
-    /// tried again. May be interrupted anywhere: what was done is kept at once.
+    /// Imports with one request for each image stream. Can be interrupted at any point: results are
+    /// recorded at once.
     pub(super) async fn import(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         namespace: &str,
         uid: &str,
     ) -> Action {
-        let integration = &bound.target.integration;
-        // The namespace is looked at again once they are read.
-        let Ok(builds) = self.shared.cache().builds.of(namespace) else {
+        let integration = &active.connection.integration;
+        // The namespace is queued once they are read.
+        let Ok(builds) = self.state.stores().builds.in_namespace(namespace) else {
             return Action::AwaitChange;
         };
-        let due = self.import_tasks(namespace, |errands| {
-            enqueue_imports(errands, &builds, namespace, integration);
-            due_builds(errands, &builds)
+        let due = self.import_tasks(namespace, |tasks| {
+            enqueue_imports(tasks, &builds, namespace, integration);
+            due_builds(tasks, &builds)
         });
         for (stream, mut due) in due {
-            self.note_begun(namespace, &mut due).await;
+            self.record_start(namespace, &mut due).await;
             if due.is_empty() {
                 continue;
             }
             for (destination, outcome) in
                 self.import_into(integration, namespace, &stream, &due).await
             {
-                let builds = self.import_tasks(namespace, |errands| {
-                    settle(errands, &due[&destination], &outcome)
+                let builds = self.import_tasks(namespace, |tasks| {
+                    record_result(tasks, &due[&destination], &outcome)
                 });
                 let outcome = match outcome {
-                    Ok(ImportResult::Now(digest)) => Ok(digest),
-                    // What was done before is told already, or by who did it.
-                    Ok(ImportResult::Before) => continue,
+                    Ok(ImportResult::Imported(digest)) => Ok(digest),
+                    // An earlier import was reported already.
+                    Ok(ImportResult::AlreadyCurrent) => continue,
                     Err(failure) => Err(failure.to_string()),
                 };
-                self.tell(&ControllerEvent::Imported {
+                self.emit(&ControllerEvent::Imported {
                     namespace: namespace.to_owned(),
                     uid: uid.to_owned(),
                     builds,
@@ -120,36 +118,37 @@ impl Controller<'_> {
                 });
             }
         }
-        for (uid, build, stage) in self.import_tasks(namespace, |errands| to_note(errands)) {
-            let noted = match stage {
+        for (uid, build, stage) in self.import_tasks(namespace, |tasks| pending_notes(tasks)) {
+            let recorded = match stage {
                 ImportStage::NoteLeft => {
                     self.note_import(namespace, &build, &uid, ImportNote::Left).await
                 }
-                _ => self.note_imported(namespace, &build, &uid).await,
+                _ => self.annotate_imported(namespace, &build, &uid).await,
             };
-            if let Err(error) = &noted {
+            if let Err(error) = &recorded {
                 let reason = error.to_string();
                 tracing::warn!(
                     namespace,
                     build,
                     reason,
-                    "what came of the build's import could not be noted on it"
+                    "failed to record the import result on the build"
                 );
             }
-            self.import_tasks(namespace, |errands| {
-                errands.get_mut(&uid).map(|errand| {
-                    if noted.is_ok() {
-                        errand.continue_imports(ImportStage::Done)
+            self.import_tasks(namespace, |tasks| {
+                tasks.get_mut(&uid).map(|task| {
+                    if recorded.is_ok() {
+                        task.advance(ImportStage::Done)
                     } else {
-                        errand.wait()
+                        task.retry_later()
                     }
                 })
             });
         }
-        self.import_tasks(namespace, |errands| next(errands))
+        self.import_tasks(namespace, |tasks| next_action(tasks))
     }
 
-    /// Imports into an image stream what builds pushed for its tags, as far as these are older. What came of each.
+    /// Imports the tags of an image stream that are older than the builds. Returns the result of
+    /// each.
     async fn import_into(
         &self,
         integration: &Integration,
@@ -157,81 +156,79 @@ impl Controller<'_> {
         stream: &str,
         builds: &BTreeMap<Destination, Vec<Build>>,
     ) -> BTreeMap<Destination, Result<ImportResult, ImportTaskFailure>> {
-        let (mut asked, mut settled) = (vec![], BTreeMap::new());
+        let (mut requested, mut results) = (vec![], BTreeMap::new());
         let choose = |found: Option<&ImageStream>| {
-            let (import, destinations, others) = request(integration, found, builds);
-            (asked, settled) = (destinations, others);
+            let (import, destinations, others) = import_request(integration, found, builds);
+            (requested, results) = (destinations, others);
             import
         };
         let outcomes = match self.cluster.import_image_stream(namespace, stream, choose).await {
             Ok(imported) => imported
                 .into_iter()
-                .map(|outcome| outcome.map(ImportResult::Now).map_err(ImportTaskFailure::from))
+                .map(|outcome| outcome.map(ImportResult::Imported).map_err(ImportTaskFailure::from))
                 .collect(),
             Err(error) => {
-                // The image stream may not even have been read.
-                asked = builds
+                // Reading the image stream might have failed.
+                requested = builds
                     .keys()
-                    .filter(|destination| !settled.contains_key(*destination))
+                    .filter(|destination| !results.contains_key(*destination))
                     .cloned()
                     .collect();
                 vec![
                     Err(ImportTaskFailure { reason: error.to_string(), is_final: false });
-                    asked.len()
+                    requested.len()
                 ]
             }
         };
-        settled.extend(asked.into_iter().zip(outcomes));
-        settled
+        results.extend(requested.into_iter().zip(outcomes));
+        results
     }
 
-    /// A namespace that is not linked, or gone, has nothing to import.
     pub(super) fn forget_imports(&self, namespace: &str) {
-        self.errands.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+        self.pending_imports.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
     }
 
-    fn import_tasks<T>(&self, namespace: &str, work: impl FnOnce(&mut PendingImports) -> T) -> T {
-        let mut all = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
-        let errands = all.entry(namespace.to_owned()).or_default();
-        let done = work(errands);
-        if errands.is_empty() {
+    fn import_tasks<T>(&self, namespace: &str, update: impl FnOnce(&mut PendingImports) -> T) -> T {
+        let mut all = self.pending_imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = all.entry(namespace.to_owned()).or_default();
+        let result = update(tasks);
+        if tasks.is_empty() {
             all.remove(namespace);
         }
-        done
+        result
     }
 
-    /// Notes on the newest build of each tag that its import is begun. Where the note on what came of it is lost, the next
-    /// controller so imports no tag again that a person deleted: an import leaves a tag behind even where it fails
-    /// (openshift-apiserver `pkg/image/apiserver/registry/imagestreamimport/rest.go`). A build on which nothing can be noted
-    /// waits.
-    async fn note_begun(&self, namespace: &str, due: &mut BTreeMap<Destination, Vec<Build>>) {
+    /// Records the start of the import on each tag's newest build. An import creates a tag even if
+    /// it fails (openshift-apiserver `pkg/image/apiserver/registry/imagestreamimport/rest.go`). If
+    /// the record of the result is lost, the start keeps the next process from importing a tag
+    /// again that was deleted. A build that cannot be annotated waits.
+    async fn record_start(&self, namespace: &str, due: &mut BTreeMap<Destination, Vec<Build>>) {
         let mut waiting = vec![];
         for (destination, builds) in &*due {
             let Some(newest) = builds.first() else { continue };
-            let begun =
-                |errands: &mut PendingImports| errands.get(&newest.uid).map(|errand| errand.begun);
-            if self.import_tasks(namespace, begun) != Some(Begun::No) {
+            let start = |tasks: &mut PendingImports| tasks.get(&newest.uid).map(|task| task.start);
+            if self.import_tasks(namespace, start) != Some(ImportStart::NotStarted) {
                 continue;
             }
-            let noted =
+            let recorded =
                 self.note_import(namespace, &newest.name, &newest.uid, ImportNote::Begun).await;
-            if let Err(error) = &noted {
+            if let Err(error) = &recorded {
                 let (build, reason) = (&newest.name, error.to_string());
                 tracing::warn!(
                     namespace,
                     build,
                     reason,
-                    "the build is not imported, since that could not be noted on it"
+                    "failed to record the import start on the build; import delayed"
                 );
                 waiting.push(destination.clone());
             }
-            self.import_tasks(namespace, |errands| {
+            self.import_tasks(namespace, |tasks| {
                 for build in builds {
-                    let Some(errand) = errands.get_mut(&build.uid) else { continue };
-                    match &noted {
-                        Ok(()) if build.uid == newest.uid => errand.begun = Begun::Here,
+                    let Some(task) = tasks.get_mut(&build.uid) else { continue };
+                    match &recorded {
+                        Ok(()) if build.uid == newest.uid => task.start = ImportStart::ThisProcess,
                         Ok(()) => {}
-                        Err(_) => errand.wait(),
+                        Err(_) => task.retry_later(),
                     }
                 }
             });
@@ -239,13 +236,13 @@ impl Controller<'_> {
         due.retain(|destination, _| !waiting.contains(destination));
     }
 
-    async fn note_imported(
+    async fn annotate_imported(
         &self,
         namespace: &str,
         name: &str,
         uid: &str,
     ) -> Result<(), ClusterError> {
-        self.keep_build(namespace, self.cluster.note_imported(namespace, name, uid).await?);
+        self.cache_build(namespace, self.cluster.annotate_imported(namespace, name, uid).await?);
         Ok(())
     }
 
@@ -256,77 +253,87 @@ impl Controller<'_> {
         uid: &str,
         note: ImportNote,
     ) -> Result<(), ClusterError> {
-        self.keep_build(namespace, self.cluster.note_import(namespace, name, uid, note).await?);
+        self.cache_build(
+            namespace,
+            self.cluster.annotate_import(namespace, name, uid, note).await?,
+        );
         Ok(())
     }
 
-    /// Keeps a build as it is after a write, unless it is gone.
-    fn keep_build(&self, namespace: &str, build: Option<Build>) {
+    /// Updates the cache with a written build.
+    fn cache_build(&self, namespace: &str, build: Option<Build>) {
         if let Some(build) = build {
             let (name, version) = (build.name.clone(), build.resource_version.clone());
-            self.shared.cache().builds.put(Versioned::new(namespace, &name, &version, build));
+            self.state.stores().builds.put(Versioned::new(namespace, &name, &version, build));
         }
     }
 }
 
-/// Takes up builds of a namespace that are new to us and pushed for its own image streams. Where a build's image goes is
-/// said by where it was pushed to: whoever makes a build can write into its annotations what they like. They can write into
-/// its status, too, that it pushed to another namespace's organization, so other namespaces' tags are left alone.
+/// Adds tasks for new builds that pushed for image streams of this namespace. The pushed image
+/// decides the tag: users can write any annotations. They can also write the status, so tags of
+/// other namespaces are ignored.
 fn enqueue_imports(
-    errands: &mut PendingImports,
+    tasks: &mut PendingImports,
     builds: &[Build],
     namespace: &str,
     integration: &Integration,
 ) {
-    errands.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
+    tasks.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
-        let destination = Destination::of_image(image, integration)
+        let destination = Destination::from_image(image, integration)
             .filter(|destination| destination.namespace == namespace);
-        // What is no name can be in no path, and not in Quay either.
-        let destination = destination
-            .filter(|to| names::repository(&to.stream).is_ok() && names::tag(&to.tag).is_ok());
-        let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else {
+        // An invalid name is not in Quay, and must not be part of a URL path.
+        let destination = destination.filter(|to| {
+            names::validate_repository(&to.stream).is_ok() && names::validate_tag(&to.tag).is_ok()
+        });
+        let Some(destination) = destination.filter(|_| !tasks.contains_key(&build.uid)) else {
             continue;
         };
         let (build_name, due) = (build.name.clone(), Instant::now());
-        let begun = if build.import_note == ImportNote::Begun { Begun::Before } else { Begun::No };
-        let errand = ImportTask {
+        let start = if build.import_note == ImportNote::Begun {
+            ImportStart::EarlierProcess
+        } else {
+            ImportStart::NotStarted
+        };
+        let task = ImportTask {
             build: build_name,
             destination,
-            begun,
+            start,
             stage: ImportStage::Import,
             failures: 0,
             due,
         };
-        errands.insert(build.uid.clone(), errand);
+        tasks.insert(build.uid.clone(), task);
     }
 }
 
-/// Whether a build is to push an image by a webhook's doing.
+/// Whether a running build was rewritten by a webhook.
 pub(super) fn is_under_way(build: &Build) -> bool {
     build.managed && !build.phase.is_over() && is_outside(build)
 }
 
-/// Whether a build pushed an image by a webhook's doing that is neither imported nor left to a person. The output of any
-/// other is what somebody wrote, and whether a tag is to follow it is theirs to say.
+/// Whether a rewritten build is complete and not imported. Other outputs are the user's choice.
 pub(super) fn is_to_be_imported(build: &Build) -> bool {
-    let is_settled = build.imported || build.import_note == ImportNote::Left;
-    build.managed && build.phase == Phase::Complete && !is_settled && is_outside(build)
+    let is_final = build.imported || build.import_note == ImportNote::Left;
+    build.managed && build.phase == Phase::Complete && !is_final && is_outside(build)
 }
 
 fn is_outside(build: &Build) -> bool {
     build.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage")
 }
 
-fn due_builds(errands: &PendingImports, builds: &[Build]) -> DueBuilds {
+fn due_builds(tasks: &PendingImports, builds: &[Build]) -> DueBuilds {
     let mut due = DueBuilds::new();
     for build in builds {
-        let errand = errands.get(&build.uid).filter(|errand| errand.is_due(ImportStage::Import));
-        let Some(ImportTask { destination, begun, .. }) = errand else { continue };
-        // What came of an import that was begun here is known.
-        let import_note =
-            if *begun == Begun::Before { ImportNote::Begun } else { ImportNote::Nothing };
+        let task = tasks.get(&build.uid).filter(|task| task.is_due(ImportStage::Import));
+        let Some(ImportTask { destination, start, .. }) = task else { continue };
+        // An import that this process started has a known result.
+        let import_note = if *start == ImportStart::EarlierProcess {
+            ImportNote::Begun
+        } else {
+            ImportNote::Nothing
+        };
         let build = Build { import_note, ..build.clone() };
         due.entry(destination.stream.clone())
             .or_default()
@@ -340,18 +347,18 @@ fn due_builds(errands: &PendingImports, builds: &[Build]) -> DueBuilds {
     due
 }
 
-/// Keeps what came of the imports of builds; their names.
-fn settle(
-    errands: &mut PendingImports,
+/// Records the result in the builds' tasks; returns the builds' names.
+fn record_result(
+    tasks: &mut PendingImports,
     builds: &[Build],
     outcome: &Result<ImportResult, ImportTaskFailure>,
 ) -> Vec<String> {
     for build in builds {
-        let Some(errand) = errands.get_mut(&build.uid) else { continue };
+        let Some(task) = tasks.get_mut(&build.uid) else { continue };
         match outcome {
-            Ok(_) => errand.continue_imports(ImportStage::NoteImported),
-            Err(failure) if failure.is_final => errand.continue_imports(ImportStage::NoteLeft),
-            Err(_) => errand.wait(),
+            Ok(_) => task.advance(ImportStage::NoteImported),
+            Err(failure) if failure.is_final => task.advance(ImportStage::NoteLeft),
+            Err(_) => task.retry_later(),
         }
     }
     let mut names: Vec<_> = builds.iter().map(|build| build.name.clone()).collect();
@@ -359,55 +366,54 @@ fn settle(
     names
 }
 
-/// The builds, by uid and name, on which it is to be noted now what came of their import.
-fn to_note(errands: &PendingImports) -> Vec<(String, String, ImportStage)> {
-    let is_due = |errand: &ImportTask| {
-        errand.is_due(ImportStage::NoteImported) || errand.is_due(ImportStage::NoteLeft)
+/// UID, name and stage of the builds on which a result is to be recorded.
+fn pending_notes(tasks: &PendingImports) -> Vec<(String, String, ImportStage)> {
+    let is_due = |task: &ImportTask| {
+        task.is_due(ImportStage::NoteImported) || task.is_due(ImportStage::NoteLeft)
     };
-    let due = errands.iter().filter(|(_, errand)| is_due(errand));
-    due.map(|(uid, errand)| (uid.clone(), errand.build.clone(), errand.stage)).collect()
+    let due = tasks.iter().filter(|(_, task)| is_due(task));
+    due.map(|(uid, task)| (uid.clone(), task.build.clone(), task.stage)).collect()
 }
 
-/// When the first of what is left to do is due.
-fn next(errands: &PendingImports) -> Action {
-    let left = errands.values().filter(|errand| errand.stage != ImportStage::Done);
-    let pause = left.map(|errand| errand.due.saturating_duration_since(Instant::now())).min();
-    pause.map_or(Action::AwaitChange, Action::RequeueAfter)
+/// The action for the earliest open task.
+fn next_action(tasks: &PendingImports) -> Action {
+    let left = tasks.values().filter(|task| task.stage != ImportStage::Done);
+    let delay = left.map(|task| task.due.saturating_duration_since(Instant::now())).min();
+    delay.map_or(Action::AwaitChange, Action::RequeueAfter)
 }
 
-/// What became of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ImportResult {
-    /// It is in its tag now, with this digest.
-    Now(String),
-    /// It was there before, or something newer is.
-    Before,
+    /// Imported, with this digest.
+    Imported(String),
+    /// The tag has this image or a newer one.
+    AlreadyCurrent,
 }
 
-/// Why an image was not imported.
 #[derive(Clone, Debug)]
 struct ImportTaskFailure {
     reason: String,
-    /// No other try would fare better.
+    /// A retry would fail again.
     is_final: bool,
 }
 
 impl From<ImportFailure> for ImportTaskFailure {
     fn from(failure: ImportFailure) -> Self {
-        // What is not in Quay although it was pushed was deleted since, or never pushed.
+        // An image that is missing in Quay was deleted since, or never pushed.
         Self { is_final: failure.code == 404, reason: failure.to_string() }
     }
 }
 
 impl fmt::Display for ImportTaskFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hope = if self.is_final { "it is not tried again" } else { "it is tried again" };
-        write!(f, "{}; {hope}", self.reason)
+        let retry = if self.is_final { "will not retry" } else { "will retry" };
+        write!(f, "{}; {retry}", self.reason)
     }
 }
 
-/// What to import into an image stream as it is now, with the tags in their order, and what is settled without.
-fn request(
+/// The import request for the current image stream, its tags in order, and the results of tags that
+/// need no import.
+fn import_request(
     integration: &Integration,
     stream: Option<&ImageStream>,
     builds: &BTreeMap<Destination, Vec<Build>>,
@@ -418,30 +424,32 @@ fn request(
         .as_ref()
         .map_or((false, false), |found| (found.scheduled, found.insecure));
     let mut import = StreamImport { tags: vec![], insecure };
-    let (mut asked, mut settled) = (vec![], BTreeMap::new());
+    let (mut requested, mut results) = (vec![], BTreeMap::new());
     for (destination, builds) in builds {
         let Some(newest) = builds.first() else { continue };
         let tag = stream.and_then(|stream| stream.tag(&destination.tag));
         let from = destination.image(integration);
-        match due(tag, newest, &from) {
+        match due_import(tag, newest, &from) {
             DueImport::Import => {
                 let policy = tag.map(|tag| tag.policy).unwrap_or_default().or_scheduled(scheduled);
                 import.tags.push(TagImport { tag: destination.tag.clone(), from, policy });
-                asked.push(destination.clone());
+                requested.push(destination.clone());
             }
             DueImport::Nothing => {
-                drop(settled.insert(destination.clone(), Ok(ImportResult::Before)))
+                drop(results.insert(destination.clone(), Ok(ImportResult::AlreadyCurrent)))
             }
-            DueImport::Left(why) => {
-                let reason = format!("{why}, so it stays as it is unless it is imported by name");
-                drop(settled.insert(
+            DueImport::Skipped(why) => {
+                let reason = format!(
+                    "tag not imported: {why}; to import it anyway, name the tag in `oc quay import`"
+                );
+                drop(results.insert(
                     destination.clone(),
                     Err(ImportTaskFailure { reason, is_final: true }),
                 ));
             }
         }
     }
-    (import, asked, settled)
+    (import, requested, results)
 }
 
 #[cfg(test)]
@@ -476,15 +484,15 @@ mod tests {
         format!("quay.example.com/openshift_shop/app:{tag}")
     }
 
-    fn taken_up(builds: &[Build]) -> PendingImports {
-        let mut errands = PendingImports::new();
-        enqueue_imports(&mut errands, builds, "shop", &integration());
-        errands
+    fn new_tasks(builds: &[Build]) -> PendingImports {
+        let mut tasks = PendingImports::new();
+        enqueue_imports(&mut tasks, builds, "shop", &integration());
+        tasks
     }
 
-    /// The tags that are due, as `stream:tag` with the names of their builds.
-    fn due_tags(errands: &PendingImports, builds: &[Build]) -> Vec<(String, Vec<String>)> {
-        let due = due_builds(errands, builds);
+    /// Due tags as `stream:tag`, with the names of their builds.
+    fn due_tags(tasks: &PendingImports, builds: &[Build]) -> Vec<(String, Vec<String>)> {
+        let due = due_builds(tasks, builds);
         let names = |builds: &Vec<Build>| builds.iter().map(|build| build.name.clone()).collect();
         due.values()
             .flatten()
@@ -492,13 +500,12 @@ mod tests {
             .collect()
     }
 
-    /// The image stream `app` with these tags.
     fn stream(tags: Vec<StreamTag>) -> ImageStream {
         ImageStream { name: "app".into(), tags, ..ImageStream::default() }
     }
 
     #[test]
-    fn builds_of_one_tag_are_one_import_and_those_of_others_none() {
+    fn groups_own_builds_by_tag_and_ignores_others() {
         let elsewhere = build("elsewhere", "docker.io/shop/app:1");
         let other_cluster = build("other-cluster", "quay.example.com/staging_shop/app:1");
         let running = Build { phase: Phase::Running, ..build("running", &app("2")) };
@@ -524,21 +531,22 @@ mod tests {
         ];
         let expected = expected
             .map(|(tag, names)| (tag.to_owned(), names.into_iter().map(str::to_owned).collect()));
-        assert_eq!(due_tags(&taken_up(&builds), &builds), expected);
+        assert_eq!(due_tags(&new_tasks(&builds), &builds), expected);
     }
 
     #[test]
-    fn tags_of_one_stream_are_one_request_with_the_policies_that_they_have() {
+    fn imports_tags_of_stream_together_with_their_policies() {
         let builds = [build("a", &app("1")), build("b", &app("2"))];
-        let due = due_builds(&taken_up(&builds), &builds).remove("app").expect("its builds");
+        let due = due_builds(&new_tasks(&builds), &builds).remove("app").expect("its builds");
         let policy = ImportPolicy { scheduled: false, keeps_lists: true };
         let kept = StreamTag { name: "2".into(), policy, ..StreamTag::default() };
-        let (import, asked, settled) = request(&integration(), Some(&stream(vec![kept])), &due);
+        let (import, requested, results) =
+            import_request(&integration(), Some(&stream(vec![kept])), &due);
         assert_eq!(
-            asked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            requested.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["shop/app:1", "shop/app:2"]
         );
-        assert!(!import.insecure && settled.is_empty());
+        assert!(!import.insecure && results.is_empty());
         let tags: Vec<_> = import
             .tags
             .iter()
@@ -547,21 +555,21 @@ mod tests {
         assert_eq!(
             tags,
             [(app("1"), true, false), (app("2"), true, true)],
-            "what a tag has of its own stays"
+            "a tag keeps its own policy"
         );
     }
 
     #[test]
-    fn no_build_brings_an_image_into_another_namespace() {
+    fn build_cannot_import_into_another_namespace() {
         let builds = [build("a", "quay.example.com/openshift_victim/app:1"), build("b", &app("1"))];
         assert_eq!(
-            due_tags(&taken_up(&builds), &builds),
+            due_tags(&new_tasks(&builds), &builds),
             [("shop/app:1".to_owned(), vec!["b".to_owned()])]
         );
     }
 
     #[test]
-    fn what_is_newer_or_follows_something_else_is_settled_without_an_import() {
+    fn does_not_import_into_newer_or_unrelated_tags() {
         let at = jiff::Timestamp::from_second(100).ok();
         let digest = Some("sha256:1".to_owned());
         let builds = ["1", "2", "3"].map(|tag| Build {
@@ -569,62 +577,60 @@ mod tests {
             digest: digest.clone(),
             ..build(tag, &app(tag))
         });
-        let due = due_builds(&taken_up(&builds), &builds).remove("app").expect("its builds");
+        let due = due_builds(&new_tasks(&builds), &builds).remove("app").expect("its builds");
         let tag =
             |name: &str, image| StreamTag { name: name.into(), image, ..StreamTag::default() };
         let newer =
             TagImage { digest: "sha256:0".into(), created: Some(101), ..TagImage::default() };
         let other = TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() };
         let tags = vec![tag("2", Some(newer)), StreamTag { from: Some(other), ..tag("3", None) }];
-        let (import, asked, settled) = request(&integration(), Some(&stream(tags)), &due);
-        assert_eq!((import.tags.len(), asked.len()), (1, 1));
-        let said: Vec<_> = settled
+        let (import, requested, results) =
+            import_request(&integration(), Some(&stream(tags)), &due);
+        assert_eq!((import.tags.len(), requested.len()), (1, 1));
+        let outcomes: Vec<_> = results
             .values()
             .map(|outcome| outcome.clone().map_err(|failure| failure.to_string()))
             .collect();
-        let left = "it follows ImageStreamTag base:1, so it stays as it is unless it is imported by name; it is not tried again";
-        assert_eq!(said, [Ok(ImportResult::Before), Err(left.to_owned())]);
+        let left = "tag not imported: it follows ImageStreamTag base:1; to import it anyway, name the tag in `oc quay import`; will not retry";
+        assert_eq!(outcomes, [Ok(ImportResult::AlreadyCurrent), Err(left.to_owned())]);
     }
 
     #[test]
-    fn an_import_is_done_once_and_tried_again_only_where_that_may_help() {
+    fn imports_once_and_retries_only_transient_failures() {
         let failure =
             |code| Err(ImportTaskFailure::from(ImportFailure { code, message: "no".into() }));
         for (outcome, is_noted, is_left) in [
-            (Ok(ImportResult::Now("sha256:1".to_owned())), true, true),
-            (Ok(ImportResult::Before), true, true),
+            (Ok(ImportResult::Imported("sha256:1".to_owned())), true, true),
+            (Ok(ImportResult::AlreadyCurrent), true, true),
             (failure(500), false, true),
             (failure(401), false, true),
             (failure(404), true, true),
         ] {
             let builds = [build("a", &app("1"))];
-            let mut errands = taken_up(&builds);
-            let names = settle(&mut errands, &builds, &outcome);
+            let mut tasks = new_tasks(&builds);
+            let names = record_result(&mut tasks, &builds, &outcome);
             assert_eq!(names, ["a"]);
-            enqueue_imports(&mut errands, &builds, "shop", &integration());
-            assert!(
-                due_tags(&errands, &builds).is_empty(),
-                "{outcome:?}: at once it is not tried again"
-            );
+            enqueue_imports(&mut tasks, &builds, "shop", &integration());
+            assert!(due_tags(&tasks, &builds).is_empty(), "{outcome:?}: not retried at once");
             assert_eq!(
-                (!to_note(&errands).is_empty(), next(&errands) != Action::AwaitChange),
+                (!pending_notes(&tasks).is_empty(), next_action(&tasks) != Action::AwaitChange),
                 (is_noted, is_left),
                 "{outcome:?}"
             );
-            // One that was made later under the name of another is another.
+            // A later build of the same name has a task of its own.
             let later = [Build { uid: "another".into(), ..builds[0].clone() }];
-            enqueue_imports(&mut errands, &later, "shop", &integration());
-            assert_eq!((errands.len(), due_tags(&errands, &later).len()), (1, 1));
+            enqueue_imports(&mut tasks, &later, "shop", &integration());
+            assert_eq!((tasks.len(), due_tags(&tasks, &later).len()), (1, 1));
         }
     }
 
     #[test]
-    fn a_note_that_cannot_be_written_waits_and_nothing_is_imported_again() {
+    fn retries_recording_without_importing_again() {
         let builds = [build("a", &app("1"))];
-        let mut errands = taken_up(&builds);
-        settle(&mut errands, &builds, &Ok(ImportResult::Now("sha256:1".into())));
-        errands.get_mut("uid of a").expect("it").wait();
-        assert!(due_tags(&errands, &builds).is_empty() && to_note(&errands).is_empty());
-        assert!(matches!(next(&errands), Action::RequeueAfter(pause) if !pause.is_zero()));
+        let mut tasks = new_tasks(&builds);
+        record_result(&mut tasks, &builds, &Ok(ImportResult::Imported("sha256:1".into())));
+        tasks.get_mut("uid of a").expect("it").retry_later();
+        assert!(due_tags(&tasks, &builds).is_empty() && pending_notes(&tasks).is_empty());
+        assert!(matches!(next_action(&tasks), Action::RequeueAfter(pause) if !pause.is_zero()));
     }
 }

@@ -1,9 +1,8 @@
-//! Leader election: of several replicas one works, the one whose name stands in a Lease.
+//! Leader election with a Lease, by the rules of client-go's `tools/leaderelection`.
 //!
-//! The rules are those of Kubernetes' own controllers (client-go `tools/leaderelection`). A holder writes the Lease again
-//! and again. Who sees it unchanged for as long as it lasts takes it; clocks are not compared, since everybody counts from
-//! when they saw it change. A holder that could not write for a while stops well before anybody else may begin. So there
-//! never are two, even where a replica is cut off from the API server.
+//! The holder renews the Lease; another replica takes it when it was unchanged for its duration.
+//! Clocks are not compared: each replica measures from when it observed a change. A holder that
+//! cannot renew stops before another one can begin, so there are never two leaders.
 
 #[cfg(test)]
 mod tests;
@@ -15,161 +14,166 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{Cluster, ClusterError, Lease};
 
-/// How long a Lease lasts that is not written any more.
+/// Validity of a Lease after its last renewal.
 const LEASE_DURATION: Duration = Duration::from_secs(30);
 
-/// How long a holder works that could not write.
+/// A holder that could not renew for this time stops.
 const RENEW_DEADLINE: Duration = Duration::from_secs(15);
 
-/// How often the Lease is looked at or written, and how long one try may take.
+/// Interval of reads and renewals, and the timeout of each.
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
-/// What to do next.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ElectionState {
-    /// Look at the Lease.
     Read,
-    /// Write it.
     Write(Lease),
-    /// Wait: somebody else leads.
-    Rest,
+    /// Another replica leads.
+    Wait,
 }
 
-/// What a replica knows. Moments are counted from when it started.
+/// State of a replica. Times are relative to its start.
 #[derive(Debug)]
 struct Elector {
-    me: String,
-    /// The Lease as it was last seen, and when it was first seen like that; a Lease of version "" is to be created.
-    seen: Option<(Lease, Duration)>,
-    /// It may have changed since.
+    identity: String,
+    /// The last observed Lease, and the time of the first such observation. An empty version means
+    /// that it does not exist.
+    observed: Option<(Lease, Duration)>,
+    /// The Lease might have changed since.
     is_stale: bool,
-    /// When the last write was begun that made us the holder.
+    /// Start of the last write that made this replica the holder.
     written: Option<Duration>,
 }
 
 impl Elector {
-    fn new(me: String) -> Self {
-        Self { me, seen: None, is_stale: true, written: None }
+    fn new(identity: String) -> Self {
+        Self { identity, observed: None, is_stale: true, written: None }
     }
 
-    /// Whether we may work.
-    fn leads(&self, now: Duration) -> bool {
+    /// Whether this replica leads.
+    fn is_leader(&self, now: Duration) -> bool {
         self.written.is_some_and(|written| now < written + RENEW_DEADLINE)
     }
 
-    fn next(&self, now: Duration) -> ElectionState {
-        let Some((lease, since)) = self.seen.as_ref().filter(|_| !self.is_stale) else {
+    fn next_step(&self, now: Duration) -> ElectionState {
+        let Some((lease, since)) = self.observed.as_ref().filter(|_| !self.is_stale) else {
             return ElectionState::Read;
         };
-        let has_run_out = now >= *since + Duration::from_secs(lease.seconds).max(LEASE_DURATION);
-        if lease.holder != self.me && !lease.holder.is_empty() && !has_run_out {
-            return ElectionState::Rest;
+        let has_expired = now >= *since + Duration::from_secs(lease.seconds).max(LEASE_DURATION);
+        if lease.holder != self.identity && !lease.holder.is_empty() && !has_expired {
+            return ElectionState::Wait;
         }
-        let changes_hands = lease.holder != self.me;
+        let is_takeover = lease.holder != self.identity;
         ElectionState::Write(Lease {
             version: lease.version.clone(),
-            holder: self.me.clone(),
+            holder: self.identity.clone(),
             seconds: LEASE_DURATION.as_secs(),
-            transitions: lease.transitions + u64::from(changes_hands),
+            transitions: lease.transitions + u64::from(is_takeover),
         })
     }
 
-    /// What the Lease is, now that the answer is there.
-    fn saw(&mut self, lease: Option<Lease>, now: Duration) {
+    fn observe(&mut self, lease: Option<Lease>, now: Duration) {
         let lease = lease.unwrap_or_else(|| Lease {
             version: String::new(),
             holder: String::new(),
             seconds: 0,
             transitions: 0,
         });
-        if lease.holder != self.me {
+        if lease.holder != self.identity {
             self.written = None;
         }
-        if self.seen.as_ref().is_none_or(|(seen, _)| *seen != lease) {
-            self.seen = Some((lease, now));
+        if self.observed.as_ref().is_none_or(|(known, _)| *known != lease) {
+            self.observed = Some((lease, now));
         }
         self.is_stale = false;
     }
 
-    /// What came of writing it: the Lease, or none if somebody else was faster. What counts for us is when we began.
-    fn wrote(&mut self, lease: Option<Lease>, begun: Duration, now: Duration) {
+    /// `None` means a conflict. The holder counts from the start of its write.
+    fn record_write(&mut self, lease: Option<Lease>, start: Duration, now: Duration) {
         match lease {
-            Some(lease) if lease.holder == self.me => {
-                self.saw(Some(lease), now);
-                self.written = Some(begun);
+            Some(lease) if lease.holder == self.identity => {
+                self.observe(Some(lease), now);
+                self.written = Some(start);
             }
             _ => self.is_stale = true,
         }
     }
 
-    /// After a pause: what others have done meanwhile has to be looked at.
-    fn rested(&mut self) {
-        let is_mine = self.seen.as_ref().is_some_and(|(lease, _)| lease.holder == self.me);
+    /// After a pause, another holder's Lease has to be read again.
+    fn end_pause(&mut self) {
+        let is_mine =
+            self.observed.as_ref().is_some_and(|(lease, _)| lease.holder == self.identity);
         self.is_stale |= !is_mine;
     }
 }
 
-/// Takes part in the election in a namespace, for ever; `lead` says whether we may work.
-pub(crate) async fn run(cluster: &Cluster, namespace: &str, me: &str, lead: &watch::Sender<bool>) {
+/// Never ends; `leading` is set while this replica leads.
+pub(crate) async fn run(
+    cluster: &Cluster,
+    namespace: &str,
+    identity: &str,
+    leading: &watch::Sender<bool>,
+) {
     let started = Instant::now();
-    let mut elector = Elector::new(me.to_owned());
+    let mut elector = Elector::new(identity.to_owned());
     loop {
-        let begun = started.elapsed();
-        let step = elector.next(begun);
-        let answer = timeout(RETRY_PERIOD, ask(cluster, namespace, &step)).await;
+        let start = started.elapsed();
+        let step = elector.next_step(start);
+        let answer = timeout(RETRY_PERIOD, execute(cluster, namespace, &step)).await;
         let now = started.elapsed();
         match (&step, answer) {
-            (ElectionState::Rest, _) => {}
-            (ElectionState::Read, Ok(Ok(lease))) => elector.saw(lease, now),
-            (ElectionState::Write(_), Ok(Ok(lease))) => elector.wrote(lease, begun, now),
+            (ElectionState::Wait, _) => {}
+            (ElectionState::Read, Ok(Ok(lease))) => elector.observe(lease, now),
+            (ElectionState::Write(_), Ok(Ok(lease))) => elector.record_write(lease, start, now),
             (_, answer) => {
-                // Whether it was written is not known.
+                // The write might have succeeded.
                 elector.is_stale = true;
                 let failed = answer.ok().and_then(Result::err).map(|error| error.to_string());
                 tracing::warn!(
-                    reason = failed.as_deref().unwrap_or("no answer in time"),
-                    "leader election"
+                    reason = failed.as_deref().unwrap_or("timed out"),
+                    "leader election failed"
                 );
             }
         }
-        let leads = elector.leads(now);
-        lead.send_if_modified(|lead| std::mem::replace(lead, leads) != leads);
-        // What was read is acted on at once.
-        if step == ElectionState::Read && matches!(elector.next(now), ElectionState::Write(_)) {
+        let is_leader = elector.is_leader(now);
+        leading.send_if_modified(|leading| std::mem::replace(leading, is_leader) != is_leader);
+        // A write follows its read without a pause.
+        if step == ElectionState::Read && matches!(elector.next_step(now), ElectionState::Write(_))
+        {
             continue;
         }
-        let until_too_late =
+        let until_deadline =
             elector.written.map(|written| (written + RENEW_DEADLINE).saturating_sub(now));
         sleep(
-            until_too_late
+            until_deadline
                 .filter(|left| !left.is_zero())
                 .map_or(RETRY_PERIOD, |left| left.min(RETRY_PERIOD)),
         )
         .await;
-        elector.rested();
+        elector.end_pause();
     }
 }
 
-async fn ask(
+async fn execute(
     cluster: &Cluster,
     namespace: &str,
     step: &ElectionState,
 ) -> Result<Option<Lease>, ClusterError> {
     match step {
-        ElectionState::Rest => Ok(None),
+        ElectionState::Wait => Ok(None),
         ElectionState::Read => cluster.lease(namespace).await,
         ElectionState::Write(lease) => cluster.write_lease(namespace, lease).await,
     }
 }
 
-/// Lets somebody else lead at once. Nobody has to work any more by then.
+/// Gives up the Lease, so that another replica leads at once. Work must have stopped before.
 pub(crate) async fn release(
     cluster: &Cluster,
     namespace: &str,
-    me: &str,
+    identity: &str,
 ) -> Result<(), ClusterError> {
     match cluster.lease(namespace).await? {
-        Some(lease) if lease.holder == me => {
+        Some(lease) if lease.holder == identity => {
             let free = Lease { holder: String::new(), seconds: 1, ..lease };
             cluster.write_lease(namespace, &free).await.map(|_| ())
         }

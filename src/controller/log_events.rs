@@ -1,4 +1,4 @@
-//! The log: a line for each thing that the bridge tells.
+//! Logs the events of the controller and the webhook.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use super::event::{ControllerEvent, ReconcileOutcome};
 use super::webhook::WebhookEvent;
 use crate::ui::printable;
 
-/// Logs an event, with what it is about beside the sentence. A namespace in which nothing was to be done is no news.
+/// A reconcile without changes is logged at debug level.
 pub(crate) fn log(event: &ControllerEvent) {
     let message = printable(&event.to_string());
     match event {
-        // One line tells of Quay, not one for each namespace.
+        // The outage is logged once, not for each namespace.
         ControllerEvent::Reconciled {
             namespace,
-            outcome: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_),
+            outcome: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::NotStarted(_),
             ..
         } => {
             tracing::debug!(namespace, "{message}")
@@ -45,81 +45,79 @@ pub(crate) fn log(event: &ControllerEvent) {
         ControllerEvent::Imported { namespace, destination, outcome: Err(reason), .. } => {
             tracing::warn!(namespace, destination, reason, "{message}");
         }
-        ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
+        ControllerEvent::OrganizationOrphaned { namespace, organization, why, .. } => {
             tracing::warn!(namespace, organization, reason = why, "{message}");
         }
         ControllerEvent::Unread(_)
         | ControllerEvent::Warning(_)
         | ControllerEvent::ConditionsUnwritten { .. }
         | ControllerEvent::Integration { quay: Err(_) }
-        | ControllerEvent::Quay { trouble: Some(_) } => {
+        | ControllerEvent::Quay { problem: Some(_) } => {
             tracing::warn!("{message}");
         }
         ControllerEvent::Synced { .. }
         | ControllerEvent::Integration { quay: Ok(_) }
-        | ControllerEvent::Quay { trouble: None }
+        | ControllerEvent::Quay { problem: None }
         | ControllerEvent::Leading(_) => {
             tracing::info!("{message}");
         }
     }
 }
 
-/// So many reviews are logged in each such time; the rest are counted. Every pod of the cluster can send some.
+/// Limits the log, since every pod of the cluster can send reviews; the others are counted.
 const MAX_LOGGED_REVIEWS: u32 = 60;
 const LOG_PERIOD: Duration = Duration::from_secs(60);
 
-/// What is logged of the webhook.
 #[derive(Default)]
 pub(crate) struct ReviewLog(Mutex<Period>);
 
 #[derive(Default)]
 struct Period {
-    began: Option<Instant>,
+    started: Option<Instant>,
     logged: u32,
-    left_out: u64,
+    suppressed: u64,
 }
 
-/// Whether to log something.
 #[derive(Debug, PartialEq, Eq)]
-enum LogShare {
-    /// Yes, after so many that were left out.
+enum LogDecision {
+    /// Log it, with the number of reviews that were suppressed before.
     Log {
-        left_out: u64,
+        suppressed: u64,
     },
-    LeaveOut,
+    Suppress,
 }
 
 impl Period {
-    fn share(&mut self, now: Instant) -> LogShare {
-        let mut left_out = 0;
-        if self.began.is_none_or(|began| now.duration_since(began) >= LOG_PERIOD) {
-            left_out = std::mem::take(self).left_out;
-            self.began = Some(now);
+    fn decide(&mut self, now: Instant) -> LogDecision {
+        let mut suppressed = 0;
+        if self.started.is_none_or(|started| now.duration_since(started) >= LOG_PERIOD) {
+            suppressed = std::mem::take(self).suppressed;
+            self.started = Some(now);
         }
         if self.logged < MAX_LOGGED_REVIEWS {
             self.logged += 1;
-            return LogShare::Log { left_out };
+            return LogDecision::Log { suppressed };
         }
-        self.left_out += 1;
-        LogShare::LeaveOut
+        self.suppressed += 1;
+        LogDecision::Suppress
     }
 }
 
 impl ReviewLog {
-    /// Logs what the webhook tells, or a sample of it where that is much.
-    pub(crate) fn log(&self, told: &WebhookEvent) {
-        let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).share(Instant::now());
-        let LogShare::Log { left_out } = share else { return };
-        if left_out > 0 {
-            tracing::info!(left_out, "more reviews than are logged one by one");
+    /// Logs at most [`MAX_LOGGED_REVIEWS`] in each [`LOG_PERIOD`].
+    pub(crate) fn log(&self, event: &WebhookEvent) {
+        let decision = self.0.lock().unwrap_or_else(PoisonError::into_inner).decide(Instant::now());
+        let LogDecision::Log { suppressed } = decision else { return };
+        if suppressed > 0 {
+            tracing::info!(suppressed, "suppressed reviews");
         }
-        match told {
+        match event {
             WebhookEvent::Reviewed { namespace, name, outcome, warning, .. } => {
                 let (outcome, warning) = (outcome.as_str(), warning.as_deref().unwrap_or_default());
-                tracing::info!(namespace, build = name, outcome, warning, "a build was reviewed");
+                tracing::info!(namespace, build = name, outcome, warning, "reviewed build");
             }
             WebhookEvent::CertificateUnusable { reason } => {
-                tracing::error!(reason, "the webhook's certificate cannot be used")
+                tracing::error!(reason, "invalid webhook certificate")
             }
         }
     }
@@ -130,15 +128,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logs_a_sample_of_many_reviews_and_counts_the_rest() {
+    fn logs_limited_reviews_and_counts_the_others() {
         let (mut period, start) = (Period::default(), Instant::now());
         for _ in 0..MAX_LOGGED_REVIEWS {
-            assert_eq!(period.share(start), LogShare::Log { left_out: 0 });
+            assert_eq!(period.decide(start), LogDecision::Log { suppressed: 0 });
         }
         for _ in 0..5 {
-            assert_eq!(period.share(start), LogShare::LeaveOut);
+            assert_eq!(period.decide(start), LogDecision::Suppress);
         }
-        assert_eq!(period.share(start + LOG_PERIOD), LogShare::Log { left_out: 5 });
-        assert_eq!(period.share(start + LOG_PERIOD), LogShare::Log { left_out: 0 });
+        assert_eq!(period.decide(start + LOG_PERIOD), LogDecision::Log { suppressed: 5 });
+        assert_eq!(period.decide(start + LOG_PERIOD), LogDecision::Log { suppressed: 0 });
     }
 }

@@ -1,6 +1,7 @@
-//! Prometheus metrics, made of what the bridge tells.
+//! Prometheus metrics of the controller, webhook and requests.
 //!
-//! Labels are words of this program or codes, never names: their number does not grow with the cluster.
+//! Labels are fixed words and codes, never names, so the number of series is independent of the
+//! size of the cluster.
 
 #[cfg(test)]
 mod tests;
@@ -23,13 +24,13 @@ use crate::domain::change::{Change, Verb};
 use crate::domain::finding::{Finding, Severity};
 use crate::request_metrics::ObservedRequest;
 
-/// Upper bounds in seconds: a namespace takes from a millisecond, read from the caches, to a minute.
+/// Seconds: from 1 ms with cached data to a minute.
 const NAMESPACE_BUCKETS: [f64; 9] = [0.001, 0.01, 0.05, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
 
-/// A request with a token costs Quay a fifth of a second.
+/// Seconds: Quay takes 0.2 s for a request with a token.
 const REQUEST_BUCKETS: [f64; 8] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// A review is answered from memory, and given up after 3 s.
+/// Seconds: a review is answered from memory, and times out after 3 s.
 const REVIEW_BUCKETS: [f64; 8] = [0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.25, 3.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,7 +62,6 @@ struct FindingLabels {
     severity: &'static str,
 }
 
-/// Histograms with the same buckets.
 #[derive(Clone)]
 struct Buckets(&'static [f64]);
 
@@ -71,145 +71,144 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
-/// All metrics of the bridge.
 pub(crate) struct Metrics {
     registry: Registry,
-    leading: Gauge,
-    ready: Gauge,
-    integrated: Gauge,
-    queue: Gauge,
-    queue_later: Gauge,
+    is_leader: Gauge,
+    caches_synced: Gauge,
+    integration_usable: Gauge,
+    queue_depth: Gauge,
+    retries_pending: Gauge,
     reconciles: Family<ResultLabel, Counter>,
     reconcile_time: Histogram,
     requests: Family<RequestLabels, Counter>,
     request_time: Family<SideLabel, Histogram, Buckets>,
     changes: Family<ChangeLabels, Counter>,
-    drifts: Counter,
+    drift_detected: Counter,
     findings: Family<FindingLabels, Gauge>,
     imports: Family<ResultLabel, Counter>,
-    left_behind: Counter,
-    unread: Counter,
+    organizations_orphaned: Counter,
+    watch_failures: Counter,
     reviews: Family<ResultLabel, Counter>,
     review_time: Histogram,
-    /// The findings of each namespace that has some.
-    found: Mutex<HashMap<String, BTreeMap<FindingLabels, i64>>>,
+    /// Findings of each namespace, to subtract them when they change.
+    namespace_findings: Mutex<HashMap<String, BTreeMap<FindingLabels, i64>>>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("oc_quay");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "This program", build);
+        registry.register("build", "Version of oc-quay", build);
         let request_time = Family::new_with_constructor(Buckets(&REQUEST_BUCKETS));
         Self {
-            leading: registered(
+            is_leader: register(
                 &mut registry,
                 "is_leader",
-                "Whether this replica does the work",
+                "Whether this replica is the leader",
                 Gauge::default(),
             ),
-            ready: registered(
+            caches_synced: register(
                 &mut registry,
                 "caches_synced",
-                "Whether what there is in the cluster was read",
+                "Whether the caches of the cluster are synced",
                 Gauge::default(),
             ),
-            integrated: registered(
+            integration_usable: register(
                 &mut registry,
                 "integration_usable",
-                "Whether it is known which Quay is meant, and there is a token for it",
+                "Whether the QuayIntegration is usable",
                 Gauge::default(),
             ),
-            queue: registered(
+            queue_depth: register(
                 &mut registry,
                 "queue_depth",
-                "Namespaces that are to be worked on now or are being worked on",
+                "Namespaces in the queue or being reconciled",
                 Gauge::default(),
             ),
-            queue_later: registered(
+            retries_pending: register(
                 &mut registry,
                 "retries_pending",
-                "Namespaces that wait for another try",
+                "Namespaces waiting for a retry",
                 Gauge::default(),
             ),
-            reconciles: registered(
+            reconciles: register(
                 &mut registry,
                 "reconciles",
-                "Namespaces that were looked at, by result",
+                "Reconciled namespaces by result",
                 Family::default(),
             ),
-            reconcile_time: timed(
+            reconcile_time: register_seconds(
                 &mut registry,
                 "reconcile_duration",
-                "How long it took to look at a namespace and put it right",
+                "Duration of the reconcile of a namespace",
                 Buckets(&NAMESPACE_BUCKETS).new_metric(),
             ),
-            requests: registered(
+            requests: register(
                 &mut registry,
                 "requests",
-                "Requests to both sides, by kind and status",
+                "Requests to the cluster and Quay by kind and status",
                 Family::default(),
             ),
-            request_time: timed(
+            request_time: register_seconds(
                 &mut registry,
                 "request_duration",
-                "How long requests to each side took",
+                "Duration of requests to the cluster and Quay",
                 request_time,
             ),
-            changes: registered(
+            changes: register(
                 &mut registry,
                 "changes",
-                "Changes that were made or failed, by kind",
+                "Changes by kind and result",
                 Family::default(),
             ),
-            drifts: registered(
+            drift_detected: register(
                 &mut registry,
                 "drift_detected",
-                "Times that a namespace was found to be other than it should be",
+                "Reconciles that found drift",
                 Counter::default(),
             ),
-            findings: registered(
+            findings: register(
                 &mut registry,
                 "findings",
-                "What is found in namespaces, by code",
+                "Current findings in namespaces by code",
                 Family::default(),
             ),
-            imports: registered(
+            imports: register(
                 &mut registry,
                 "imports",
-                "Tags that were imported or could not be",
+                "Imports of tags by result",
                 Family::default(),
             ),
-            left_behind: registered(
+            organizations_orphaned: register(
                 &mut registry,
                 "organizations_orphaned",
-                "Organizations that stayed although they were to go with their namespace",
+                "Organizations that were not deleted with their namespace",
                 Counter::default(),
             ),
-            unread: registered(
+            watch_failures: register(
                 &mut registry,
                 "watch_failures",
-                "Times that the cluster could not be read",
+                "Failed reads and watches of the cluster",
                 Counter::default(),
             ),
-            reviews: registered(
+            reviews: register(
                 &mut registry,
                 "webhook_reviews",
-                "Builds that were reviewed, by result",
+                "Reviewed builds by result",
                 Family::default(),
             ),
-            review_time: timed(
+            review_time: register_seconds(
                 &mut registry,
                 "webhook_duration",
-                "How long it took to answer a review",
+                "Duration of reviews",
                 Buckets(&REVIEW_BUCKETS).new_metric(),
             ),
-            found: Mutex::default(),
+            namespace_findings: Mutex::default(),
             registry,
         }
     }
 
-    /// What is served at `/metrics`.
+    /// In the OpenMetrics text format.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
@@ -217,84 +216,77 @@ impl Metrics {
         text
     }
 
-    /// Counts what the bridge tells.
     pub(crate) fn count(&self, event: &ControllerEvent) {
         match event {
             ControllerEvent::Synced { .. } => {
-                self.ready.set(1);
+                self.caches_synced.set(1);
             }
             ControllerEvent::Unread(_) => {
-                self.unread.inc();
+                self.watch_failures.inc();
             }
             ControllerEvent::Integration { quay } => {
-                self.integrated.set(i64::from(quay.is_ok()));
+                self.integration_usable.set(i64::from(quay.is_ok()));
             }
             ControllerEvent::Quay { .. }
             | ControllerEvent::Warning(_)
             | ControllerEvent::ConditionsUnwritten { .. }
             | ControllerEvent::BuildNotPushed { .. } => {}
             ControllerEvent::Leading(leading) => {
-                self.leading.set(i64::from(*leading));
+                self.is_leader.set(i64::from(*leading));
             }
             ControllerEvent::Imported { outcome, .. } => {
                 let result = if outcome.is_ok() { "done" } else { "failed" };
                 self.imports.get_or_create(&ResultLabel { result }).inc();
             }
-            ControllerEvent::LeftBehind { .. } => {
-                self.left_behind.inc();
+            ControllerEvent::OrganizationOrphaned { .. } => {
+                self.organizations_orphaned.inc();
             }
             ControllerEvent::Reconciled { namespace, outcome, changes, findings, took, .. } => {
                 self.reconciles
-                    .get_or_create(&ResultLabel { result: result(outcome, changes.len()) })
+                    .get_or_create(&ResultLabel { result: result_label(outcome, changes.len()) })
                     .inc();
                 self.reconcile_time.observe(took.as_secs_f64());
-                self.drifts.inc_by(u64::from(!changes.is_empty()));
+                self.drift_detected.inc_by(u64::from(!changes.is_empty()));
                 for (change, failed) in changes {
-                    let kind = format!("{} {}", verb(change), change.object().kind);
+                    let kind = format!("{} {}", verb_label(change), change.object().kind);
                     let result = if failed.is_some() { "failed" } else { "done" };
                     self.changes.get_or_create(&ChangeLabels { change: kind, result }).inc();
                 }
                 let is_repaired =
                     !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
                 let is_left = |finding: &&Finding| {
-                    *outcome != ReconcileOutcome::NotOurs
+                    *outcome != ReconcileOutcome::Skipped
                         && !(is_repaired && finding.severity == Severity::Error)
                 };
                 self.replace_findings(namespace, findings.iter().filter(is_left));
             }
         }
     }
-}
 
-impl Metrics {
-    /// Counts a request to either side.
     pub(crate) fn count_request(&self, request: &ObservedRequest) {
-        let ObservedRequest { side, kind, status, took } = request;
+        let ObservedRequest { side, kind, status, duration } = request;
         let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests
             .get_or_create(&RequestLabels { side: side.name(), kind: kind.clone(), code })
             .inc();
         self.request_time
             .get_or_create(&SideLabel { side: side.name() })
-            .observe(took.as_secs_f64());
+            .observe(duration.as_secs_f64());
     }
 
-    /// Counts what the webhook tells.
-    pub(crate) fn count_review(&self, told: &WebhookEvent) {
-        if let WebhookEvent::Reviewed { outcome, took, .. } = told {
+    pub(crate) fn count_review(&self, event: &WebhookEvent) {
+        if let WebhookEvent::Reviewed { outcome, took, .. } = event {
             self.reviews.get_or_create(&ResultLabel { result: outcome.as_str() }).inc();
             self.review_time.observe(took.as_secs_f64());
         }
     }
 
-    /// How many namespaces are to be worked on now, and later.
-    pub(crate) fn measure_queue(&self, now: usize, later: usize) {
-        for (gauge, count) in [(&self.queue, now), (&self.queue_later, later)] {
+    pub(crate) fn set_queue_depth(&self, queued: usize, delayed: usize) {
+        for (gauge, count) in [(&self.queue_depth, queued), (&self.retries_pending, delayed)] {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
-    /// Puts what was found in a namespace now in the place of what was found before.
     fn replace_findings<'a>(&self, namespace: &str, findings: impl Iterator<Item = &'a Finding>) {
         let mut now: BTreeMap<FindingLabels, i64> = BTreeMap::new();
         for finding in findings {
@@ -304,7 +296,7 @@ impl Metrics {
             })
             .or_default() += 1;
         }
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.namespace_findings.lock().unwrap_or_else(PoisonError::into_inner);
         for (labels, count) in found.remove(namespace).unwrap_or_default() {
             self.findings.get_or_create(&labels).dec_by(count);
         }
@@ -317,31 +309,35 @@ impl Metrics {
     }
 }
 
-/// How the work on a namespace went, in one word.
-fn result(outcome: &ReconcileOutcome, changes: usize) -> &'static str {
+/// Value of the label `result`.
+fn result_label(outcome: &ReconcileOutcome, changes: usize) -> &'static str {
     match outcome {
-        ReconcileOutcome::Settled if changes == 0 => "unchanged",
-        ReconcileOutcome::Settled => "repaired",
-        ReconcileOutcome::NotOurs => "skipped",
+        ReconcileOutcome::UpToDate if changes == 0 => "unchanged",
+        ReconcileOutcome::UpToDate => "repaired",
+        ReconcileOutcome::Skipped => "skipped",
         ReconcileOutcome::Waiting(_) => "waiting",
         ReconcileOutcome::Failed(_) => "failed",
         ReconcileOutcome::Unavailable(_) => "unavailable",
-        ReconcileOutcome::Stopped(_) | ReconcileOutcome::Blocked(_) => "blocked",
+        ReconcileOutcome::NotStarted(_) | ReconcileOutcome::Blocked(_) => "blocked",
     }
 }
 
-fn registered<M: Clone + Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+fn register<M: Clone + Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
 }
 
-/// The same of a time in seconds.
-fn timed<M: Clone + Metric>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+fn register_seconds<M: Clone + Metric>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
     registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
 }
 
-fn verb(change: &Change) -> &'static str {
+fn verb_label(change: &Change) -> &'static str {
     match change.verb() {
         Verb::Create => "create",
         Verb::Update => "update",

@@ -1,12 +1,9 @@
-//! The bridge that runs by itself: `repair`, for ever, woken by watches.
+//! The controller: `repair` for all namespaces, triggered by watches and by a periodic resync.
 //!
-//! `cache` is what is known of the cluster, `queue` which namespace is next, `reconcile` what is done for one, `imports`
-//! what is done once its builds are complete, `integration` which Quay is meant, `conditions` what is written into its
-//! QuayIntegration, `telemetry` what there is to tell; `shared` is what the webhook may see of it. `told`, `metrics` and
-//! `events` are what becomes of what is told; `election` and `standby` say whether to work at all; `health` answers those
-//! who watch over it.
-//!
-//! Everything runs within one future and stops when that is dropped: every change can be interrupted.
+//! `store` caches the cluster, `queue` orders the namespaces, `reconcile` and `imports` work on
+//! one, `integration` follows the QuayIntegration, and `status_conditions` reports in it. `event`
+//! is the output, for `log_events`, `metrics` and `events`. `leader_election` and `operator_watch`
+//! decide whether this replica is active.
 
 pub(crate) mod admin_server;
 pub mod event;
@@ -49,170 +46,162 @@ use reconcile::NamespaceCache;
 use state::ControllerState;
 use status_conditions::NamespaceStatuses;
 
-/// How the bridge works.
+/// Settings of the controller.
 #[derive(Clone)]
 pub struct Options {
-    /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
+    /// Time between two reconciles of all namespaces: changes in Quay cannot be watched.
     pub resync_interval: Duration,
-    /// What becomes of the organizations of namespaces that are deleted and do not say themselves.
+    /// Policy for the organizations of deleted namespaces without an annotation of their own.
     pub deletion_policy: DeletionPolicy,
-    /// Is told of every request to Quay.
+    /// Observes every request to Quay.
     pub observer: Option<Observer>,
-    /// Builds are to push to Quay: their webhook is served.
+    /// The build webhook is served.
     pub reviews_builds: bool,
 }
 
-/// The bridge.
+/// Reconciles namespaces until it is dropped; every change can be interrupted.
 pub struct Controller<'a> {
     global: &'a GlobalArgs,
     cluster: Cluster,
     settings: Settings,
     options: Options,
-    telemetry: EventSink<'a>,
-    shared: ControllerState,
-    /// The QuayIntegrations there are, once that is known.
+    event_sink: EventSink<'a>,
+    state: ControllerState,
+    /// `None` before the first list.
     integrations: watch::Sender<Option<Vec<QuayIntegration>>>,
-    meant: watch::Sender<IntegrationState>,
+    integration_state: watch::Sender<IntegrationState>,
     namespace_caches: Mutex<NamespaceCaches>,
-    standings: Mutex<NamespaceStatuses>,
-    errands: Mutex<HashMap<String, PendingImports>>,
+    statuses: Mutex<NamespaceStatuses>,
+    pending_imports: Mutex<HashMap<String, PendingImports>>,
     quay_has_outage: Notify,
-    /// Something that conditions tell of.
-    something_changed: Notify,
+    conditions_changed: Notify,
     is_synced: watch::Sender<bool>,
-    /// The work is this bridge's.
-    leads: AtomicBool,
-    /// Warnings that were told.
+    is_leader: AtomicBool,
+    /// Warnings that were emitted already.
     warned: Mutex<BTreeSet<String>>,
 }
 
-/// What is remembered of the namespaces, while it holds.
+/// State of the namespaces in Quay, as read. A new epoch invalidates all of it.
 #[derive(Default)]
 struct NamespaceCaches {
     epoch: u64,
-    of: HashMap<String, NamespaceCache>,
+    by_namespace: HashMap<String, NamespaceCache>,
 }
 
 impl<'a> Controller<'a> {
-    /// A bridge that does nothing yet.
     pub(crate) fn new(
         global: &'a GlobalArgs,
         cluster: Cluster,
         settings: Settings,
         options: Options,
-        telemetry: EventSink<'a>,
+        event_sink: EventSink<'a>,
     ) -> Self {
         Self {
             global,
             cluster,
             settings,
             options,
-            telemetry,
-            shared: ControllerState::new(),
+            event_sink,
+            state: ControllerState::new(),
             integrations: watch::Sender::new(None),
-            meant: watch::Sender::new(IntegrationState::Unknown),
+            integration_state: watch::Sender::new(IntegrationState::Unknown),
             namespace_caches: Mutex::default(),
-            standings: Mutex::default(),
-            errands: Mutex::default(),
+            statuses: Mutex::default(),
+            pending_imports: Mutex::default(),
             quay_has_outage: Notify::new(),
-            something_changed: Notify::new(),
+            conditions_changed: Notify::new(),
             is_synced: watch::Sender::new(false),
-            leads: AtomicBool::new(false),
+            is_leader: AtomicBool::new(false),
             warned: Mutex::default(),
         }
     }
 
-    /// What the webhook works with.
-    pub fn shared(&self) -> ControllerState {
-        self.shared.clone()
+    /// The state that the webhook shares; clones are handles to the same state.
+    pub fn state(&self) -> ControllerState {
+        self.state.clone()
     }
 
-    /// Runs for ever. What is known is kept up to date all the time; namespaces are worked on while `lead` says so.
-    pub async fn run(&self, lead: watch::Receiver<bool>) {
-        let workers = join_all((0..self.global.concurrency).map(|_| self.work(lead.clone())));
+    /// Never ends. Caches are updated all the time; namespaces are reconciled while `leading` is
+    /// true.
+    pub async fn run(&self, leading: watch::Receiver<bool>) {
+        let workers = join_all((0..self.global.concurrency).map(|_| self.work(leading.clone())));
         tokio::join!(
             self.follow_cluster(),
             self.follow_integration(),
             self.monitor_quay(),
-            self.on_elected(lead.clone()),
-            self.maintain_conditions(lead.clone()),
+            self.on_elected(leading.clone()),
+            self.maintain_conditions(leading.clone()),
             self.periodic_resync(),
             workers,
         );
     }
 
     async fn follow_cluster(&self) {
-        let shared = &self.shared;
+        let state = &self.state;
         tokio::join!(
-            self.cluster.follow_namespaces(
-                |news| self.absorb(news, |news| shared.cache().namespaces.absorb(news))
-            ),
-            self.cluster.follow_service_accounts(
-                |news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))
-            ),
-            self.cluster.follow_login_secrets(
-                |news| self.absorb(news, |news| shared.cache().secrets.absorb(news))
-            ),
-            self.cluster.follow_other_secrets(
-                |news| self.absorb(news, |news| shared.cache().other_secrets.absorb(news))
-            ),
-            self.cluster.follow_build_configs(
-                |news| self.absorb(news, |news| shared.cache().build_configs.absorb(news))
-            ),
-            self.cluster.follow_builds(|news| {
-                self.on_build(&news);
-                self.absorb(news, |news| shared.cache().builds.absorb(news));
+            self.cluster.follow_namespaces(|event| self
+                .apply_event(event, |event| state.stores().namespaces.apply_event(event))),
+            self.cluster.follow_service_accounts(|event| self
+                .apply_event(event, |event| state.stores().service_accounts.apply_event(event))),
+            self.cluster
+                .follow_registry_secrets(|event| self
+                    .apply_event(event, |event| state.stores().secrets.apply_event(event))),
+            self.cluster.follow_other_secrets(|event| self
+                .apply_event(event, |event| state.stores().other_secrets.apply_event(event))),
+            self.cluster.follow_build_configs(|event| self
+                .apply_event(event, |event| state.stores().build_configs.apply_event(event))),
+            self.cluster.follow_builds(|event| {
+                self.on_build(&event);
+                self.apply_event(event, |event| state.stores().builds.apply_event(event));
             }),
-            self.cluster.follow_image_streams(
-                |news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))
-            ),
+            self.cluster.follow_image_streams(|event| self
+                .apply_event(event, |event| state.stores().image_streams.apply_event(event))),
         );
     }
 
-    fn absorb<T>(
+    fn apply_event<T>(
         &self,
-        news: WatchUpdate<T>,
-        into: impl FnOnce(WatchUpdate<T>) -> BTreeSet<String>,
+        event: WatchUpdate<T>,
+        apply: impl FnOnce(WatchUpdate<T>) -> BTreeSet<String>,
     ) {
-        if let WatchUpdate::Unread(unread) = &news {
-            self.tell(&ControllerEvent::Unread(unread.clone()));
+        if let WatchUpdate::Unread(unread) = &event {
+            self.emit(&ControllerEvent::Unread(unread.clone()));
         }
-        // A list is of what there was before, as a rule.
-        let lane =
-            if matches!(news, WatchUpdate::All(..)) { Priority::Low } else { Priority::Normal };
-        for namespace in into(news) {
-            self.enqueue(&namespace, lane);
+        // A list mostly repeats known objects.
+        let priority =
+            if matches!(event, WatchUpdate::All(..)) { Priority::Low } else { Priority::Normal };
+        for namespace in apply(event) {
+            self.enqueue(&namespace, priority);
         }
-        if !*self.is_synced.borrow() && self.shared.is_synced() {
+        if !*self.is_synced.borrow() && self.state.is_synced() {
             let (namespaces, image_streams) = {
-                let cache = self.shared.cache();
-                (cache.namespaces.len(), cache.image_streams.len())
+                let stores = self.state.stores();
+                (stores.namespaces.len(), stores.image_streams.len())
             };
-            self.tell(&ControllerEvent::Synced { namespaces, image_streams });
+            self.emit(&ControllerEvent::Synced { namespaces, image_streams });
             self.is_synced.send_replace(true);
         }
     }
 
-    /// Tells of a build that just began and will not push to Quay, and sees to it that the next one does. This is learnt
-    /// from the cluster and not from the webhook, whom anybody may ask.
-    fn on_build(&self, news: &WatchUpdate<Build>) {
-        let WatchUpdate::Changed(Versioned { namespace, name, object: build, .. }) = news else {
+    /// Reports a new build that does not push to Quay, and reconciles its namespace. The source is
+    /// the watch and not the webhook, which anyone can call.
+    fn on_build(&self, event: &WatchUpdate<Build>) {
+        let WatchUpdate::Changed(Versioned { namespace, name, object: build, .. }) = event else {
             return;
         };
-        if !self.options.reviews_builds || !self.leads() || build.phase != Phase::New {
+        if !self.options.reviews_builds || !self.is_leader() || build.phase != Phase::New {
             return;
         }
-        let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.shared)
+        let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.state)
         else {
             return;
         };
         if outcome == webhook::ReviewOutcome::NotLinked {
             self.enqueue(namespace, Priority::High);
         }
-        let object = self.shared.snapshot(namespace).namespace;
-        let uid =
-            object.into_iter().flatten().map(|namespace| namespace.uid).next().unwrap_or_default();
-        self.tell(&ControllerEvent::BuildNotPushed {
+        let object = self.state.snapshot(namespace).namespace.ok().flatten();
+        let uid = object.map(|namespace| namespace.uid).unwrap_or_default();
+        self.emit(&ControllerEvent::BuildNotPushed {
             namespace: namespace.clone(),
             uid,
             build: name.clone(),
@@ -220,125 +209,129 @@ impl<'a> Controller<'a> {
         });
     }
 
-    /// Works on one namespace after the other.
-    async fn work(&self, mut lead: watch::Receiver<bool>) {
-        let (mut synced, mut meant) = (self.is_synced.subscribe(), self.meant.subscribe());
+    async fn work(&self, mut leading: watch::Receiver<bool>) {
+        let (mut synced, mut integration) =
+            (self.is_synced.subscribe(), self.integration_state.subscribe());
         loop {
-            // The senders live as long as this does.
-            let ready = async {
+            // The senders live as long as the controller.
+            let is_ready = async {
                 let _ = synced.wait_for(|synced| *synced).await;
-                let _ = meant.wait_for(|meant| !matches!(meant, IntegrationState::Unknown)).await;
+                let _ = integration
+                    .wait_for(|integration| !matches!(integration, IntegrationState::Unknown))
+                    .await;
             };
-            ready.await;
-            if lead.wait_for(|lead| *lead).await.is_err() {
+            is_ready.await;
+            if leading.wait_for(|leading| *leading).await.is_err() {
                 return;
             }
             let namespace = tokio::select! {
-                namespace = self.shared.queue().next() => namespace,
-                Ok(()) = lead.changed() => continue,
-                Ok(()) = meant.changed() => continue,
+                namespace = self.state.queue().next() => namespace,
+                Ok(()) = leading.changed() => continue,
+                Ok(()) = integration.changed() => continue,
             };
-            if matches!(self.meant(), IntegrationState::Unknown) {
-                self.shared.queue().done(&namespace, Action::Backoff);
+            if matches!(self.integration_state(), IntegrationState::Unknown) {
+                self.state.queue().finish(&namespace, Action::Backoff);
                 continue;
             }
-            let next = tokio::select! {
-                next = self.reconcile(&namespace) => next,
-                // Whoever leads next looks at everything. What is under way can be interrupted anywhere.
-                _ = lead.wait_for(|lead| !*lead) => Action::AwaitChange,
+            let action = tokio::select! {
+                action = self.reconcile(&namespace) => action,
+                // The next leader reconciles all namespaces. Work can be interrupted at any point.
+                _ = leading.wait_for(|leading| !*leading) => Action::AwaitChange,
             };
-            self.shared.queue().done(&namespace, next);
+            self.state.queue().finish(&namespace, action);
         }
     }
 
-    /// Whoever begins to lead knows nothing of what others did.
-    async fn on_elected(&self, mut lead: watch::Receiver<bool>) {
-        while lead.changed().await.is_ok() {
-            let leads = *lead.borrow_and_update();
-            self.leads.store(leads, Ordering::Relaxed);
-            self.tell(&ControllerEvent::Leading(leads));
-            self.something_changed.notify_one();
-            match leads {
+    /// A new leader does not know the previous one's changes.
+    async fn on_elected(&self, mut leading: watch::Receiver<bool>) {
+        while leading.changed().await.is_ok() {
+            let is_leader = *leading.borrow_and_update();
+            self.is_leader.store(is_leader, Ordering::Relaxed);
+            self.emit(&ControllerEvent::Leading(is_leader));
+            self.conditions_changed.notify_one();
+            match is_leader {
                 true => self.invalidate_and_resync(),
-                false => self.shared.queue().clear(),
+                false => self.state.queue().clear(),
             }
         }
     }
 
     async fn periodic_resync(&self) {
         loop {
-            // Several bridges to one Quay do not all come at the same time.
-            let more = backoff::part_of(self.options.resync_interval / 5);
-            sleep(self.options.resync_interval.saturating_add(more)).await;
-            self.forget_obstacles();
+            // Jitter, for several controllers of one Quay.
+            let jitter = backoff::jitter(self.options.resync_interval / 5);
+            sleep(self.options.resync_interval.saturating_add(jitter)).await;
+            self.clear_problems();
             self.invalidate_and_resync();
         }
     }
 
     fn invalidate_and_resync(&self) {
-        self.namespace_caches().of.clear();
+        self.namespace_caches().by_namespace.clear();
         self.enqueue_all();
     }
 
     fn enqueue_all(&self) {
-        let namespaces = self.shared.cache().namespaces.namespaces();
+        let namespaces = self.state.stores().namespaces.namespaces();
         namespaces.iter().for_each(|namespace| self.enqueue(namespace, Priority::Low));
     }
 
-    /// Has a namespace looked at. Whoever begins to lead looks at all of them, so until then none waits.
-    fn enqueue(&self, namespace: &str, lane: Priority) {
-        if self.leads() {
-            self.shared.queue().add(namespace, lane);
+    /// Only a leader has a queue: a new leader enqueues all namespaces.
+    fn enqueue(&self, namespace: &str, priority: Priority) {
+        if self.is_leader() {
+            self.state.queue().add(namespace, priority);
         }
     }
 
-    fn leads(&self) -> bool {
-        self.leads.load(Ordering::Relaxed)
+    fn is_leader(&self) -> bool {
+        self.is_leader.load(Ordering::Relaxed)
     }
 
-    fn meant(&self) -> IntegrationState {
-        self.meant.borrow().clone()
+    fn integration_state(&self) -> IntegrationState {
+        self.integration_state.borrow().clone()
     }
 
-    fn publish(&self, meant: IntegrationState) {
-        self.shared.set_integration(meant.bound().map(|bound| bound.target.integration.clone()));
-        self.meant.send_replace(meant);
-        self.something_changed.notify_one();
+    fn publish(&self, integration: IntegrationState) {
+        self.state.set_integration(
+            integration.active().map(|active| active.connection.integration.clone()),
+        );
+        self.integration_state.send_replace(integration);
+        self.conditions_changed.notify_one();
     }
 
-    /// Nothing that was learnt of Quay so far holds any longer.
+    /// Starts a new epoch: nothing read from Quay before is valid.
     fn invalidate_cache(&self) -> u64 {
         let mut namespace_caches = self.namespace_caches();
-        namespace_caches.of.clear();
+        namespace_caches.by_namespace.clear();
         namespace_caches.epoch += 1;
         namespace_caches.epoch
     }
 
-    fn cached(&self, namespace: &str, epoch: u64) -> NamespaceCache {
+    fn take_cache(&self, namespace: &str, epoch: u64) -> NamespaceCache {
         let mut namespace_caches = self.namespace_caches();
         if namespace_caches.epoch == epoch {
-            namespace_caches.of.remove(namespace).unwrap_or_default()
+            namespace_caches.by_namespace.remove(namespace).unwrap_or_default()
         } else {
             NamespaceCache::default()
         }
     }
 
-    fn keep(&self, namespace: &str, epoch: u64, memory: NamespaceCache) {
+    fn put_cache(&self, namespace: &str, epoch: u64, cache: NamespaceCache) {
         let mut namespace_caches = self.namespace_caches();
-        if namespace_caches.epoch == epoch && memory.is_cacheable() {
-            namespace_caches.of.insert(namespace.to_owned(), memory);
+        if namespace_caches.epoch == epoch && cache.is_cacheable() {
+            namespace_caches.by_namespace.insert(namespace.to_owned(), cache);
         }
     }
 
-    fn standings(&self) -> MutexGuard<'_, NamespaceStatuses> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn statuses(&self) -> MutexGuard<'_, NamespaceStatuses> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn namespace_caches(&self) -> MutexGuard<'_, NamespaceCaches> {
         self.namespace_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: &ControllerEvent) {
-        (self.telemetry)(event);
+    fn emit(&self, event: &ControllerEvent) {
+        (self.event_sink)(event);
     }
 }

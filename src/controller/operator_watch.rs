@@ -1,4 +1,5 @@
-//! Standing by: while the Quay Bridge Operator runs, both would do the same work, and it deletes what we keep.
+//! Makes the controller passive while the operator runs: both would do the same work,
+//! and the operator deletes objects of ours.
 
 use std::time::Duration;
 
@@ -9,44 +10,49 @@ use tokio::time::sleep;
 use super::state::ControllerState;
 use crate::cluster::Cluster;
 
-/// How long after a failure it is looked again.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether a namespace that is being deleted waits for us while we stand by.
+/// Interval between checks for namespaces that are stuck in Terminating on our finalizer.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often it is looked whatever happens: where the operator's webhook is answered is not watched.
+/// The Service of the operator's webhook is not watched.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Looks, whenever its Deployment changes, whether the operator runs, for ever; `free` says whether we may work. As long
-/// as that was never known, we may not; after that, what was seen last holds until something else is seen.
+/// Sets `operator_absent` whenever the operator's Deployment changes. It is false until the first
+/// successful read; after a failed one the last value is kept.
 ///
-/// No namespace waits for a bridge that stands by: while the operator runs, it is for that to say what becomes of an
-/// organization, and our finalizer comes off.
-pub(crate) async fn run(cluster: &Cluster, shared: ControllerState, free: &watch::Sender<bool>) {
+/// While the operator runs, our finalizer is removed from namespaces in deletion; their
+/// organizations are the operator's.
+pub(crate) async fn run(
+    cluster: &Cluster,
+    state: ControllerState,
+    operator_absent: &watch::Sender<bool>,
+) {
     let mut changes = cluster.watch_operator();
-    let mut before = None;
+    let mut last = None;
     loop {
         let running = cluster.running_operator().await;
         if let Ok(found) = &running {
-            let is_free = found.is_none();
-            free.send_if_modified(|free| std::mem::replace(free, is_free) != is_free);
+            let is_absent = found.is_none();
+            operator_absent.send_if_modified(|operator_absent| {
+                std::mem::replace(operator_absent, is_absent) != is_absent
+            });
         }
-        if before.as_ref() != Some(&running) {
+        if last.as_ref() != Some(&running) {
             match &running {
                 Ok(Some(deployment)) => {
-                    tracing::warn!(deployment, "the Quay Bridge Operator runs: standing by")
+                    tracing::warn!(deployment, "the operator is running; controller is passive")
                 }
-                Ok(None) => tracing::info!("the Quay Bridge Operator does not run"),
+                Ok(None) => tracing::info!("the operator is not running"),
                 Err(unread) => {
-                    tracing::warn!(reason = %unread, "whether the operator runs is not known now")
+                    tracing::warn!(reason = %unread, "cannot determine whether the operator is running")
                 }
             }
-            before = Some(running.clone());
+            last = Some(running.clone());
         }
-        let release = async {
+        let finalizers = async {
             while let Ok(Some(_)) = running {
-                release(cluster, &shared).await;
+                remove_finalizers(cluster, &state).await;
                 sleep(POLL_INTERVAL).await;
             }
             std::future::pending::<()>().await;
@@ -56,45 +62,44 @@ pub(crate) async fn run(cluster: &Cluster, shared: ControllerState, free: &watch
             continue;
         }
         tokio::select! {
-            () = release => {}
+            () = finalizers => {}
             () = sleep(RECHECK_INTERVAL) => {}
             changed = changes.next() => if changed.is_none() { return },
         }
     }
 }
 
-/// Takes our finalizer off namespaces that are being deleted.
-async fn release(cluster: &Cluster, shared: &ControllerState) {
-    let names = shared.cache().namespaces.namespaces();
-    let waits = |name: &String| {
-        let namespace = shared.snapshot(name).namespace.ok().flatten();
-        namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded())
+/// Removes our finalizer from namespaces that are being deleted.
+async fn remove_finalizers(cluster: &Cluster, state: &ControllerState) {
+    let names = state.stores().namespaces.namespaces();
+    let is_waiting = |name: &String| {
+        let namespace = state.snapshot(name).namespace.ok().flatten();
+        namespace.is_some_and(|namespace| namespace.terminating && namespace.has_finalizer())
     };
-    for name in names.into_iter().filter(waits) {
-        match cluster.guard_namespace(&name, false).await {
+    for name in names.into_iter().filter(is_waiting) {
+        match cluster.set_finalizer(&name, false).await {
             Ok(()) => tracing::warn!(
                 namespace = name,
-                "the namespace goes, what becomes of its organization is the operator's"
+                "finalizer removed; organization left to the operator"
             ),
             Err(error) => {
-                tracing::warn!(namespace = name, %error, "our finalizer could not be taken off")
+                tracing::warn!(namespace = name, %error, "failed to remove finalizer")
             }
         }
     }
 }
 
-/// Has `leads` be true as long as both others are.
-pub(crate) async fn both(
+pub(crate) async fn update_activity(
     mut elected: watch::Receiver<bool>,
-    mut free: watch::Receiver<bool>,
-    leads: &watch::Sender<bool>,
+    mut operator_absent: watch::Receiver<bool>,
+    is_active: &watch::Sender<bool>,
 ) {
     loop {
-        let now = *elected.borrow_and_update() && *free.borrow_and_update();
-        leads.send_if_modified(|leads| std::mem::replace(leads, now) != now);
+        let now = *elected.borrow_and_update() && *operator_absent.borrow_and_update();
+        is_active.send_if_modified(|is_active| std::mem::replace(is_active, now) != now);
         let changed = tokio::select! {
             changed = elected.changed() => changed,
-            changed = free.changed() => changed,
+            changed = operator_absent.changed() => changed,
         };
         if changed.is_err() {
             return;

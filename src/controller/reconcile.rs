@@ -1,5 +1,5 @@
-//! One namespace, looked at and put right: the same snapshot, plan and apply as `repair`, with what is remembered of
-//! Quay in the place of reading it each time.
+//! Reconciles one namespace with `repair`'s snapshot, plan and apply. Quay's side is cached, not
+//! read each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -25,42 +25,40 @@ use crate::domain::snapshot::{Namespace, NamespaceSnapshot, Organization};
 use crate::ops::apply::{ApplyInput, Effect, Outcome};
 use crate::quay::ReadStrategy;
 
-/// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
-/// off, some never come.
+/// OpenShift takes a few seconds to create the service accounts; without the Build capability some
+/// are never created.
 const SERVICE_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// So many changes are made in a namespace before others have their turn. Every prefix of a plan can be the last of it.
+/// Limits the time for one namespace. Any prefix of a plan is safe to stop after.
 const MAX_CHANGES_PER_PASS: usize = 100;
 
-/// What a namespace waits for whose plan takes more than one round.
+/// The [`ReconcileOutcome::Waiting`] of a plan with more than one pass.
 const NEXT_PASS_DELAY: &str = "its next round";
 
-/// So often the deletion of an organization is tried; a namespace never waits for it for long.
+/// After this many failures the finalizer is removed without deleting the organization.
 const MAX_CLEANUP_ATTEMPTS: u32 = 3;
 
-/// What is remembered of a namespace between two looks at it.
+/// Data of a namespace that is kept between two reconciles.
 #[derive(Default)]
 pub(super) struct NamespaceCache {
-    /// Its organization, as it was read and as it was made since.
+    /// As it was read, with our changes since.
     organization: Option<Organization>,
-    /// Since when its service accounts are waited for.
     waiting_since: Option<Instant>,
-    /// How often in a row the deletion of its organization failed.
-    failed_farewells: u32,
-    /// What was known last time led to a failure, so both sides are read anew.
-    failed: bool,
+    /// Consecutive failures to delete its organization.
+    failed_cleanups: u32,
+    /// The last reconcile failed: read the cluster and Quay again.
+    has_failed: bool,
 }
 
 impl NamespaceCache {
     pub(super) fn is_cacheable(&self) -> bool {
         self.organization.is_some()
             || self.waiting_since.is_some()
-            || self.failed_farewells > 0
-            || self.failed
+            || self.failed_cleanups > 0
+            || self.has_failed
     }
 }
 
-/// How a look at a namespace went.
 struct ReconcileResult {
     outcome: ReconcileOutcome,
     changes: Vec<(Change, Option<String>)>,
@@ -68,64 +66,63 @@ struct ReconcileResult {
 }
 
 impl ReconcileResult {
-    fn without_work(outcome: ReconcileOutcome) -> Self {
+    fn without_changes(outcome: ReconcileOutcome) -> Self {
         Self { outcome, changes: vec![], findings: vec![] }
     }
 }
 
 impl Controller<'_> {
-    /// Looks at a namespace and puts right what can be. Says when it is to be looked at again.
     pub(super) async fn reconcile(&self, name: &str) -> Action {
         let started = Instant::now();
-        let bound = self.meant().bound().cloned();
-        let epoch = bound.as_ref().map_or(0, |bound| bound.epoch);
-        let mut memory = self.cached(name, epoch);
-        let snapshot = match memory.failed || self.has_mistyped_secret(name, bound.as_deref()) {
-            true => self.refetch(name, bound.as_deref()).await,
-            false => self.shared.snapshot(name),
+        let active = self.integration_state().active().cloned();
+        let epoch = active.as_ref().map_or(0, |active| active.epoch);
+        let mut cache = self.take_cache(name, epoch);
+        let snapshot = match cache.has_failed || self.has_mistyped_secret(name, active.as_deref()) {
+            true => self.refetch(name, active.as_deref()).await,
+            false => self.state.snapshot(name),
         };
         let uid = uid(&snapshot);
         let exists = !matches!(snapshot.namespace, Ok(None));
-        let mut look = match &bound {
-            Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
-            _ if bound.is_none() => self.finalize_without_quay(&snapshot).await,
-            _ => ReconcileResult::without_work(ReconcileOutcome::NotOurs),
+        let mut result = match &active {
+            Some(active) if exists => self.link(active, snapshot, &mut cache).await,
+            _ if active.is_none() => self.finalize_without_quay(&snapshot).await,
+            _ => ReconcileResult::without_changes(ReconcileOutcome::Skipped),
         };
-        if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
+        if active.as_ref().is_some_and(|active| active.connection.quay.outage().is_some()) {
             self.quay_has_outage.notify_one();
-            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) =
-                look.outcome
+            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::NotStarted(reason) =
+                result.outcome
             {
-                look.outcome = ReconcileOutcome::Unavailable(reason);
+                result.outcome = ReconcileOutcome::Unavailable(reason);
             }
         }
-        let next = match &look.outcome {
-            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs => Action::AwaitChange,
-            ReconcileOutcome::Blocked(_) | ReconcileOutcome::Stopped(_) => Action::Blocked,
+        let action = match &result.outcome {
+            ReconcileOutcome::UpToDate | ReconcileOutcome::Skipped => Action::AwaitChange,
+            ReconcileOutcome::Blocked(_) | ReconcileOutcome::NotStarted(_) => Action::Blocked,
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::RequeueAfter(Duration::ZERO),
             ReconcileOutcome::Waiting(_) => Action::RequeueAfter(SERVICE_ACCOUNT_TIMEOUT),
             ReconcileOutcome::Failed(_) => Action::Backoff,
             ReconcileOutcome::Unavailable(_) => Action::Unavailable,
         };
-        // While Quay is away there is nothing wrong with what is known.
-        memory.failed = next == Action::Backoff;
-        // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
-        let imports = match &bound {
-            Some(_) if look.outcome == ReconcileOutcome::NotOurs => {
+        // An outage of Quay does not invalidate cached data.
+        cache.has_failed = action == Action::Backoff;
+        // Imports and the link of the namespace fail independently.
+        let imports = match &active {
+            Some(_) if result.outcome == ReconcileOutcome::Skipped => {
                 self.forget_imports(name);
                 Action::AwaitChange
             }
-            Some(bound) => self.import(bound, name, &uid).await,
+            Some(active) => self.import(active, name, &uid).await,
             None => Action::AwaitChange,
         };
-        let next = next.sooner(imports);
-        let ReconcileResult { outcome, changes, findings } = look;
-        self.note(name, &outcome, bound.as_deref());
-        if outcome == ReconcileOutcome::NotOurs {
-            memory = NamespaceCache::default();
+        let action = action.sooner(imports);
+        let ReconcileResult { outcome, changes, findings } = result;
+        self.record_status(name, &outcome, active.as_deref());
+        if outcome == ReconcileOutcome::Skipped {
+            cache = NamespaceCache::default();
         }
-        self.keep(name, epoch, memory);
-        self.tell(&ControllerEvent::Reconciled {
+        self.put_cache(name, epoch, cache);
+        self.emit(&ControllerEvent::Reconciled {
             namespace: name.to_owned(),
             uid,
             outcome,
@@ -133,34 +130,39 @@ impl Controller<'_> {
             findings,
             took: started.elapsed(),
         });
-        next
+        action
     }
 
-    /// Keeps account of how the namespaces are.
-    fn note(&self, name: &str, outcome: &ReconcileOutcome, bound: Option<&ActiveIntegration>) {
-        let mut standings = self.standings();
+    /// Stores the outcome for the conditions.
+    fn record_status(
+        &self,
+        name: &str,
+        outcome: &ReconcileOutcome,
+        active: Option<&ActiveIntegration>,
+    ) {
+        let mut statuses = self.statuses();
         let before = match outcome {
-            ReconcileOutcome::NotOurs => standings.of.remove(name),
-            outcome => standings.of.insert(name.to_owned(), outcome.clone()),
+            ReconcileOutcome::Skipped => statuses.by_namespace.remove(name),
+            outcome => statuses.by_namespace.insert(name.to_owned(), outcome.clone()),
         };
-        if let (ReconcileOutcome::Settled, Some(bound)) = (outcome, bound) {
-            standings
-                .left_behind
-                .remove(&bound.target.integration.cluster_id.value.organization(name));
+        if let (ReconcileOutcome::UpToDate, Some(active)) = (outcome, active) {
+            statuses
+                .orphaned
+                .remove(&active.connection.integration.cluster_id.value.organization(name));
         }
         if before.as_ref() != Some(outcome) {
-            self.something_changed.notify_one();
+            self.conditions_changed.notify_one();
         }
     }
 
-    async fn look(
+    async fn link(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         mut snapshot: NamespaceSnapshot,
-        memory: &mut NamespaceCache,
+        cache: &mut NamespaceCache,
     ) -> ReconcileResult {
-        let integration = &bound.target.integration;
-        let builds = self.shared.cache().builds.of(&snapshot.name).unwrap_or_default();
+        let integration = &active.connection.integration;
+        let builds = self.state.stores().builds.in_namespace(&snapshot.name).unwrap_or_default();
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(
             integration,
             &snapshot,
@@ -170,111 +172,114 @@ impl Controller<'_> {
             Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }
                 .is_to_be_linked();
         if !is_to_be_linked {
-            return self.finalize(bound, snapshot, &desired, memory).await;
+            return self.finalize(active, snapshot, &desired, cache).await;
         }
-        match still_to_come(&snapshot) {
-            Some(what) => {
-                // Stays: what never comes is waited for once.
-                let since = *memory.waiting_since.get_or_insert_with(Instant::now);
+        match missing_prerequisite(&snapshot) {
+            Some(missing) => {
+                // Not reset: missing service accounts are waited for once.
+                let since = *cache.waiting_since.get_or_insert_with(Instant::now);
                 if since.elapsed() < SERVICE_ACCOUNT_TIMEOUT {
-                    return ReconcileResult::without_work(ReconcileOutcome::Waiting(what));
+                    return ReconcileResult::without_changes(ReconcileOutcome::Waiting(missing));
                 }
             }
-            None => memory.waiting_since = None,
+            None => cache.waiting_since = None,
         }
-        let remembered = memory.organization.take();
-        let is_remembered = remembered.is_some();
-        match remembered {
+        let cached = cache.organization.take();
+        let is_cached = cached.is_some();
+        match cached {
             Some(organization) => snapshot.organization = Ok(Some(organization)),
-            None => self.ask_quay(bound, &mut snapshot, &desired).await,
+            None => self.read_organization(active, &mut snapshot, &desired).await,
         }
-        let (mut plan, mut is_last) = self.plan_pass(bound, &snapshot, &desired);
-        if is_remembered && !plan.changes.iter().all(|change| can_plan_from_cache(change, &plan)) {
-            self.ask_quay(bound, &mut snapshot, &desired).await;
-            (plan, is_last) = self.plan_pass(bound, &snapshot, &desired);
+        let (mut plan, mut is_last) = self.plan_pass(active, &snapshot, &desired);
+        if is_cached && !plan.changes.iter().all(|change| can_plan_from_cache(change, &plan)) {
+            self.read_organization(active, &mut snapshot, &desired).await;
+            (plan, is_last) = self.plan_pass(active, &snapshot, &desired);
         }
         if plan.creates_organization() {
-            bound.target.quay.diagnose().await;
+            active.connection.quay.diagnose().await;
         }
-        let troubles = bound.target.quay.troubles();
+        let troubles = active.connection.quay.problems();
         let subject =
             Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         let findings: Vec<_> =
             checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
-        if let Some(obstacle) = plan.stopped_by(&bound.session.obstacles(&bound.target)) {
+        if let Some(obstacle) = plan.stopped_by(&active.app.obstacles(&active.connection)) {
             return ReconcileResult {
                 findings,
-                ..ReconcileResult::without_work(self.stop(bound, obstacle))
+                ..ReconcileResult::without_changes(self.not_started(active, obstacle))
             };
         }
-        let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
+        let changes = self.apply(active, &snapshot, &desired, &plan, cache).await;
         let outcome = if let Some(reason) = plan.failure(&changes) {
-            memory.organization = None;
+            cache.organization = None;
             ReconcileOutcome::Failed(reason)
         } else if !is_last {
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY)
         } else {
-            let left = if changes.is_empty() {
+            let remaining = if changes.is_empty() {
                 &findings
             } else {
-                &self.findings_left(bound, &snapshot.name, memory)
+                &self.findings_left(active, &snapshot.name, cache)
             };
             let obstacle = plan
                 .obstacle()
-                .or_else(|| left.iter().find(|finding| finding.severity == Severity::Error));
-            obstacle.map_or(ReconcileOutcome::Settled, |finding| {
-                ReconcileOutcome::Blocked(in_words(finding))
+                .or_else(|| remaining.iter().find(|finding| finding.severity == Severity::Error));
+            obstacle.map_or(ReconcileOutcome::UpToDate, |finding| {
+                ReconcileOutcome::Blocked(describe(finding))
             })
         };
         if matches!(outcome, ReconcileOutcome::Blocked(_)) {
-            // The person may do it in Quay, which cannot be watched.
-            memory.organization = None;
+            // Manual changes in Quay cannot be watched.
+            cache.organization = None;
         }
         ReconcileResult { outcome, changes, findings }
     }
 
-    /// What becomes of a namespace whose organization is not created for now. What stands in the way concerns all of them, so
-    /// it is told once; an outage is told where it is looked after.
-    fn stop(&self, bound: &ActiveIntegration, obstacle: &Finding) -> ReconcileOutcome {
-        let reason = in_words(obstacle);
-        if bound.target.quay.outage().is_none() {
-            self.warn_once(&[format!("no organization is created: {reason}")]);
+    /// Warns once for all namespaces; outages are reported by [`Controller::monitor_quay`].
+    fn not_started(&self, active: &ActiveIntegration, obstacle: &Finding) -> ReconcileOutcome {
+        let reason = describe(obstacle);
+        if active.connection.quay.outage().is_none() {
+            self.warn_once(&[format!("organizations are not created: {reason}")]);
         }
-        ReconcileOutcome::Stopped(reason)
+        ReconcileOutcome::NotStarted(reason)
     }
 
-    /// What is wrong after the changes, as far as is remembered of both sides.
+    /// Findings after the changes, by the cached state.
     fn findings_left(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         name: &str,
-        memory: &NamespaceCache,
+        cache: &NamespaceCache,
     ) -> Vec<Finding> {
-        let integration = &bound.target.integration;
+        let integration = &active.connection.integration;
         let snapshot = NamespaceSnapshot {
-            organization: Ok(memory.organization.clone()),
-            ..self.shared.snapshot(name)
+            organization: Ok(cache.organization.clone()),
+            ..self.state.snapshot(name)
         };
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
-        if !self.plan_pass(bound, &snapshot, &desired).0.changes.is_empty() {
-            // Something was changed meanwhile, which brings the namespace back.
+        if !self.plan_pass(active, &snapshot, &desired).0.changes.is_empty() {
+            // A change during the apply queued the namespace again.
             return vec![];
         }
-        let troubles = bound.target.quay.troubles();
+        let troubles = active.connection.quay.problems();
         let subject =
             Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
     }
 
-    /// The next changes, and whether they are the last ones.
+    /// The changes of the next pass, and whether it is the last.
     fn plan_pass(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         snapshot: &NamespaceSnapshot,
         desired: &Desired,
     ) -> (Plan, bool) {
-        let subject =
-            Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
+        let subject = Assessed {
+            integration: &active.connection.integration,
+            troubles: &[],
+            snapshot,
+            desired,
+        };
         let mut plan = plan::repair(&subject, Options::default());
         plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.deletion_policy));
         let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
@@ -282,103 +287,105 @@ impl Controller<'_> {
         (plan, is_last)
     }
 
-    /// Whether a secret of another type bears the name of one of ours. Of such a secret no more is followed than that it is
-    /// there.
-    fn has_mistyped_secret(&self, name: &str, bound: Option<&ActiveIntegration>) -> bool {
-        let Some(bound) = bound else { return false };
-        let cache = self.shared.cache();
-        let others = cache.other_secrets.of(name).unwrap_or_default();
-        let id = &bound.target.integration.cluster_id.value;
+    /// Whether one of our secrets' names is taken by a secret of another type. Only the names of
+    /// such secrets are watched.
+    fn has_mistyped_secret(&self, name: &str, active: Option<&ActiveIntegration>) -> bool {
+        let Some(active) = active else { return false };
+        let stores = self.state.stores();
+        let others = stores.other_secrets.in_namespace(name).unwrap_or_default();
+        let id = &active.connection.integration.cluster_id.value;
         !others.is_empty()
-            && cache.service_accounts.of(name).iter().flatten().any(|account| {
+            && stores.service_accounts.in_namespace(name).iter().flatten().any(|account| {
                 let secret = id.secret(&account.name);
                 others.iter().any(|other| other.name == secret)
             })
     }
 
-    /// A namespace that is not to be linked: our finalizer comes off, and the organization of one that is being deleted
-    /// goes if that was asked for.
+    /// Removes our finalizer from a namespace out of scope or in deletion, and deletes its
+    /// organization if the policy says so.
     async fn finalize(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         mut snapshot: NamespaceSnapshot,
         desired: &Desired,
-        memory: &mut NamespaceCache,
+        cache: &mut NamespaceCache,
     ) -> ReconcileResult {
-        let (integration, all) = (&bound.target.integration, self.options.deletion_policy);
+        let (integration, policy) = (&active.connection.integration, self.options.deletion_policy);
         let plan_cleanup = |snapshot: &NamespaceSnapshot| {
-            plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, all)
+            plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, policy)
         };
         let mut planned = plan_cleanup(&snapshot);
         if !planned.plan.blocked.is_empty() {
-            self.ask_quay(bound, &mut snapshot, desired).await;
+            self.read_organization(active, &mut snapshot, desired).await;
             planned = plan_cleanup(&snapshot);
         }
-        let guard = plan::plan_finalizer(
+        let finalizer = plan::plan_finalizer(
             &Assessed { integration, troubles: &[], snapshot: &snapshot, desired },
-            all,
+            policy,
         );
-        planned.plan.changes.extend(guard);
-        let mut changes = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
+        planned.plan.changes.extend(finalizer);
+        let mut changes = self.apply(active, &snapshot, desired, &planned.plan, cache).await;
         let mut failed = planned.plan.failure(&changes);
         if let Some(why) = failed.clone() {
-            memory.failed_farewells += 1;
-            if memory.failed_farewells >= MAX_CLEANUP_ATTEMPTS {
-                // As if there were none left to delete.
+            cache.failed_cleanups += 1;
+            if cache.failed_cleanups >= MAX_CLEANUP_ATTEMPTS {
+                // Plan the clean-up without an organization.
                 snapshot.organization = Ok(None);
                 planned = CleanupPlan { left_behind: Some(why), ..plan_cleanup(&snapshot) };
-                let freed = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
-                failed = planned.plan.failure(&freed);
-                changes.extend(freed);
+                let finalized = self.apply(active, &snapshot, desired, &planned.plan, cache).await;
+                failed = planned.plan.failure(&finalized);
+                changes.extend(finalized);
             }
         }
         if let Some(why) = planned.left_behind.filter(|_| failed.is_none()) {
             self.record_orphan(&snapshot, &desired.organization, why);
         }
         ReconcileResult {
-            outcome: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed),
+            outcome: failed.map_or(ReconcileOutcome::Skipped, ReconcileOutcome::Failed),
             changes,
             findings: vec![],
         }
     }
 
-    /// Nobody can say which organization would have to go, and the namespace does not wait until somebody can.
+    /// Removes our finalizer although the organization is unknown: the namespace must not be stuck
+    /// in Terminating.
     async fn finalize_without_quay(&self, snapshot: &NamespaceSnapshot) -> ReconcileResult {
         let namespace = snapshot.namespace.iter().flatten().next();
-        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
-            return ReconcileResult::without_work(ReconcileOutcome::NotOurs);
+        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.has_finalizer()) {
+            return ReconcileResult::without_changes(ReconcileOutcome::Skipped);
         }
-        match self.cluster.guard_namespace(&snapshot.name, false).await {
+        match self.cluster.set_finalizer(&snapshot.name, false).await {
             Ok(()) => {
                 self.record_orphan(
                     snapshot,
                     &self.organization_of(&snapshot.name),
-                    "nobody says which Quay it is in".to_owned(),
+                    "no usable QuayIntegration".to_owned(),
                 );
-                ReconcileResult::without_work(ReconcileOutcome::NotOurs)
+                ReconcileResult::without_changes(ReconcileOutcome::Skipped)
             }
             Err(error) => {
-                ReconcileResult::without_work(ReconcileOutcome::Failed(error.to_string()))
+                ReconcileResult::without_changes(ReconcileOutcome::Failed(error.to_string()))
             }
         }
     }
 
-    /// What a namespace's organization is called, as far as is known without any Quay; empty if it is not.
+    /// The organization of a namespace without an active integration; empty if unknown.
     fn organization_of(&self, namespace: &str) -> String {
         let integrations = self.integrations.borrow();
         let [integration] = integrations.as_deref().unwrap_or_default() else {
             return String::new();
         };
-        let given = self.settings.given.cluster_id.as_ref().map(|setting| setting.value.as_str());
-        ClusterId::new(given.unwrap_or(&integration.cluster_id)).organization(namespace)
+        let cluster_id =
+            self.settings.given.cluster_id.as_ref().map(|setting| setting.value.as_str());
+        ClusterId::new(cluster_id.unwrap_or(&integration.cluster_id)).organization(namespace)
     }
 
     fn record_orphan(&self, snapshot: &NamespaceSnapshot, organization: &str, why: String) {
         if !organization.is_empty() {
-            self.standings().left_behind.insert(organization.to_owned());
+            self.statuses().orphaned.insert(organization.to_owned());
         }
         let (namespace, organization) = (snapshot.name.clone(), organization.to_owned());
-        self.tell(&ControllerEvent::LeftBehind {
+        self.emit(&ControllerEvent::OrganizationOrphaned {
             namespace,
             uid: uid(snapshot),
             organization,
@@ -386,42 +393,42 @@ impl Controller<'_> {
         });
     }
 
-    async fn ask_quay(
+    async fn read_organization(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         snapshot: &mut NamespaceSnapshot,
         desired: &Desired,
     ) {
-        if names::organization(&desired.organization).is_err() {
+        if names::validate_organization(&desired.organization).is_err() {
             return;
         }
         let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
-        // A namespace without any secret of ours was most likely never linked.
+        // A namespace without our secrets was most likely never linked.
         let is_terminating =
             snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
-        let depth = match snapshot.secrets.as_ref() {
+        let strategy = match snapshot.secrets.as_ref() {
             _ if is_terminating => ReadStrategy::Owner,
             Ok(secrets) if secrets.is_empty() => ReadStrategy::AssumeNew,
             _ => ReadStrategy::Minimal,
         };
-        let (quay, claim) = (&bound.target.quay, Claim::of(snapshot, desired));
+        let (quay, claim) = (&active.connection.quay, Claim::of(snapshot, desired));
         snapshot.organization = quay
-            .organization(&desired.organization, &desired.repositories, &robots, depth, &claim)
+            .organization(&desired.organization, &desired.repositories, &robots, strategy, &claim)
             .await;
     }
 
-    /// Makes the changes, and remembers what they make of both sides.
+    /// Makes the changes, and updates the caches with the results.
     async fn apply(
         &self,
-        bound: &ActiveIntegration,
+        active: &ActiveIntegration,
         snapshot: &NamespaceSnapshot,
         desired: &Desired,
         plan: &Plan,
-        memory: &mut NamespaceCache,
+        cache: &mut NamespaceCache,
     ) -> Vec<(Change, Option<String>)> {
         let organization = Mutex::new(snapshot.organization().cloned());
-        let work = ApplyInput { changes: &plan.changes, snapshot, desired };
-        let outcomes = bound.session.apply(&bound.target, &work, |change, effect| {
+        let input = ApplyInput { changes: &plan.changes, snapshot, desired };
+        let outcomes = active.app.apply(&active.connection, &input, |change, effect| {
             let token = match effect {
                 None => return,
                 Some(Effect::None) => None,
@@ -433,7 +440,7 @@ impl Controller<'_> {
                         &secret.resource_version,
                         secret.clone(),
                     );
-                    self.shared.cache().secrets.put(found);
+                    self.state.stores().secrets.put(found);
                     None
                 }
                 Some(Effect::ServiceAccount(account)) => {
@@ -443,7 +450,7 @@ impl Controller<'_> {
                         &account.resource_version,
                         account.clone(),
                     );
-                    self.shared.cache().service_accounts.put(found);
+                    self.state.stores().service_accounts.put(found);
                     None
                 }
             };
@@ -454,22 +461,24 @@ impl Controller<'_> {
             );
         });
         let outcomes = outcomes.await;
-        memory.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
+        cache.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
         let failed = |outcome| match outcome {
             Outcome::Done => None,
             Outcome::Failed(reason) => Some(reason),
-            Outcome::Skipped => Some("what it needs could not be done".to_owned()),
+            Outcome::Skipped => Some("skipped: a dependency failed".to_owned()),
         };
         plan.changes.iter().cloned().zip(outcomes.into_iter().map(failed)).collect()
     }
 
-    /// The cluster's side as it is now, whatever the watches told.
-    async fn refetch(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
-        let parts =
-            self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
-        let parts = match bound {
-            Some(bound) => {
-                let id = &bound.target.integration.cluster_id.value;
+    /// Reads the cluster side without the watches.
+    async fn refetch(&self, name: &str, active: Option<&ActiveIntegration>) -> NamespaceSnapshot {
+        let parts = self
+            .cluster
+            .namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave)
+            .await;
+        let parts = match active {
+            Some(active) => {
+                let id = &active.connection.integration.cluster_id.value;
                 self.cluster.complete_secrets(parts, |account| id.secret(account)).await
             }
             None => parts,
@@ -479,12 +488,12 @@ impl Controller<'_> {
             service_accounts: parts.service_accounts,
             secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
             image_streams: parts.image_streams,
-            ..self.shared.snapshot(name)
+            ..self.state.snapshot(name)
         }
     }
 }
 
-fn in_words(finding: &Finding) -> String {
+fn describe(finding: &Finding) -> String {
     format!("{}; see oc quay explain {}", finding.message, finding.code.as_str())
 }
 
@@ -498,14 +507,14 @@ fn uid(snapshot: &NamespaceSnapshot) -> String {
         .unwrap_or_default()
 }
 
-/// What a new namespace does not have yet. Linking it piece by piece would cost Quay more.
-fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
+/// Linking a namespace before all of this exists takes more requests to Quay.
+fn missing_prerequisite(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
     let namespace: &Namespace = snapshot.namespace.as_ref().ok()?.as_ref()?;
     if !namespace.is_new(Timestamp::now()) {
         return None;
     }
     if namespace.awaits_annotations {
-        return Some("OpenShift's annotations");
+        return Some("OpenShift's namespace annotations");
     }
     let accounts: BTreeSet<_> = snapshot
         .service_accounts
@@ -514,19 +523,19 @@ fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
         .iter()
         .map(|account| account.name.as_str())
         .collect();
-    let all = DEFAULT_ACCOUNTS.iter().all(|(name, _)| accounts.contains(name));
-    (!all).then_some("its service accounts")
+    let is_complete = DEFAULT_ACCOUNTS.iter().all(|(name, _)| accounts.contains(name));
+    (!is_complete).then_some("its service accounts")
 }
 
-/// Whether a change may be made by what is remembered of Quay. A robot account's token may have been renewed since, and
-/// of a default permission that we made the id is not known.
+/// Whether cached data of Quay is enough for a change. A robot account's token might be stale, and
+/// the ID of a default permission of ours is unknown.
 fn can_plan_from_cache(change: &Change, plan: &Plan) -> bool {
     use Change::*;
     match change {
         CreateSecret { robot, .. } | UpdateSecret { robot, .. } | ReplaceSecret { robot, .. } => {
-            plan.changes
-                .iter()
-                .any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
+            plan.changes.iter().any(
+                |change| matches!(change, CreateRobot { robot: created, .. } if created == robot),
+            )
         }
         SetFinalizer { .. }
         | CreateRepository { .. }

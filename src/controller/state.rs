@@ -1,22 +1,22 @@
-//! What the reconciler and the webhook share: what is known, and which namespace is next.
+//! State shared by the reconciler and the webhook.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::queue::Queue;
 use super::store::Stores;
 use super::webhook::WebhookView;
-use crate::cluster::not_wanted;
+use crate::cluster::not_requested;
 use crate::domain::integration::Integration;
 use crate::domain::scope::Scope;
 use crate::domain::snapshot::{NamespaceSnapshot, ReadError, ReadErrorKind};
 use crate::domain::{Role, desired};
 
-/// What is known, and which namespace is next. Clones are the same.
+/// A handle; clones share one state.
 #[derive(Clone)]
 pub struct ControllerState(Arc<Inner>);
 
 struct Inner {
-    cache: Mutex<Stores>,
+    stores: Mutex<Stores>,
     queue: Queue,
     integration: Mutex<Option<Arc<Integration>>>,
 }
@@ -24,7 +24,7 @@ struct Inner {
 impl ControllerState {
     pub(super) fn new() -> Self {
         Self(Arc::new(Inner {
-            cache: Mutex::new(Stores::new()),
+            stores: Mutex::new(Stores::new()),
             queue: Queue::default(),
             integration: Mutex::default(),
         }))
@@ -35,41 +35,41 @@ impl ControllerState {
             integration.map(Arc::new);
     }
 
-    /// Whether everything in the cluster was read once.
+    /// Every resource was listed once, or is known not to be readable.
     pub fn is_synced(&self) -> bool {
-        self.cache().is_complete()
+        self.stores().is_synced()
     }
 
-    /// Namespaces that are to be worked on now or are being worked on, and those that wait for another try.
+    /// Namespaces that are queued or being reconciled, and those that wait for a retry.
     pub fn queue_depth(&self) -> (usize, usize) {
         self.queue().len()
     }
 
-    /// The cluster's side of a namespace. Quay's was not looked into.
+    /// A namespace's cluster side; nothing of Quay.
     pub(super) fn snapshot(&self, namespace: &str) -> NamespaceSnapshot {
-        let cache = self.cache();
+        let stores = self.stores();
         NamespaceSnapshot {
             name: namespace.to_owned(),
-            namespace: cache.namespaces.of(namespace).map(|mut found| found.pop()),
-            service_accounts: cache.service_accounts.of(namespace),
-            secrets: cache.secrets.of(namespace),
-            image_streams: cache.image_streams.of(namespace),
-            build_configs: cache.build_configs.of(namespace),
-            builds: Err(not_wanted()),
-            webhooks: Err(not_wanted()),
+            namespace: stores.namespaces.in_namespace(namespace).map(|mut found| found.pop()),
+            service_accounts: stores.service_accounts.in_namespace(namespace),
+            secrets: stores.secrets.in_namespace(namespace),
+            image_streams: stores.image_streams.in_namespace(namespace),
+            build_configs: stores.build_configs.in_namespace(namespace),
+            builds: Err(not_requested()),
+            webhooks: Err(not_requested()),
             trial: None,
-            pods: Err(not_wanted()),
+            pods: Err(not_requested()),
             organization: Err(ReadError {
-                call: "ask Quay".into(),
-                reason: "it was not asked".into(),
+                call: "query Quay".into(),
+                reason: "skipped".into(),
                 kind: ReadErrorKind::Skipped,
             }),
             probes: vec![],
         }
     }
 
-    pub(super) fn cache(&self) -> MutexGuard<'_, Stores> {
-        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn stores(&self) -> MutexGuard<'_, Stores> {
+        self.0.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn queue(&self) -> &Queue {
@@ -78,29 +78,29 @@ impl ControllerState {
 }
 
 impl WebhookView for ControllerState {
-    /// None while there is none, or several, or one that cannot be worked with.
+    /// `None` without exactly one usable QuayIntegration.
     fn integration(&self) -> Option<Arc<Integration>> {
         self.0.integration.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn scope(&self, namespace: &str) -> Option<Scope> {
         let integration = self.integration()?;
-        let object = self.cache().namespaces.of(namespace).ok()?.pop()?;
+        let object = self.stores().namespaces.in_namespace(namespace).ok()?.pop()?;
         Some(Scope::of(namespace, object.linked_on_request, integration.resource.as_ref()))
     }
 
-    /// It may once it refers to the secret with its login, and the secret is there.
-    fn can_push(&self, namespace: &str, service_account: &str) -> bool {
+    /// True once the service account references its secret and the secret exists.
+    fn has_push_secret(&self, namespace: &str, service_account: &str) -> bool {
         let Some(integration) = self.integration() else { return false };
         let secret = integration.cluster_id.value.secret(service_account);
-        let cache = self.cache();
-        let accounts = cache.service_accounts.of(namespace).unwrap_or_default();
+        let stores = self.stores();
+        let accounts = stores.service_accounts.in_namespace(namespace).unwrap_or_default();
         let account = accounts.iter().find(|account| account.name == service_account);
         account.is_some_and(|account| {
             desired::role(account) >= Some(Role::Write) && account.mountable.contains(&secret)
-        }) && cache
+        }) && stores
             .secrets
-            .of(namespace)
+            .in_namespace(namespace)
             .is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
     }
 }

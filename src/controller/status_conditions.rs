@@ -1,5 +1,5 @@
-//! The conditions that the bridge writes into the QuayIntegration: whether it works, whether the token is valid, whether
-//! there is work left, and which organizations stayed behind.
+//! The controller's conditions in the QuayIntegration: `Ready`, `TokenValid`, `Progressing` and
+//! `OrphanedOrganizations`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -14,118 +14,115 @@ use super::integration::{IntegrationState, NotReady};
 use crate::cluster::OlmCondition;
 use crate::domain::integration::QuayProblem;
 
-/// What happens at once is told together; most of it is over by then.
+/// Combines the changes of a short time into one write.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// How long a first look at everything may take before it is told that it is under way.
+/// Time for the first resync before `Progressing` is reported.
 const INITIAL_DELAY: Duration = Duration::from_secs(60);
 
-/// The pause after writing, so that a busy time does not become a busy API server too.
+/// Pause after a write, to limit the load on the API server.
 const RETRY_DELAY: Duration = Duration::from_secs(3);
 
-/// So many namespaces that fail are named.
+/// Failing namespaces that the message lists.
 const MAX_LISTED: usize = 3;
 
-/// The type of the condition that lists organizations that were to be deleted and were not.
 const ORPHANED_ORGANIZATIONS: &str = "OrphanedOrganizations";
 
-/// What stands before the number of the organizations that the condition has no room for.
+/// Precedes the number of organizations beyond the size limit.
 const MORE: &str = "; and more: ";
 
-/// The API takes no more (CustomResourceDefinition of the operator).
+/// Limit in the operator's CustomResourceDefinition.
 const MAX_MESSAGE_CHARS: usize = 8000;
 
-/// What is known of the namespaces.
 #[derive(Default)]
 pub(super) struct NamespaceStatuses {
-    pub(super) of: BTreeMap<String, ReconcileOutcome>,
-    /// Organizations that stayed although they were to go, and that no condition lists yet.
-    pub(super) left_behind: BTreeSet<String>,
+    pub(super) by_namespace: BTreeMap<String, ReconcileOutcome>,
+    /// Organizations to delete that were kept, and that no condition lists yet.
+    pub(super) orphaned: BTreeSet<String>,
 }
 
-/// What the conditions are made of.
 struct State<'a> {
-    trouble: Option<QuayProblem>,
-    standings: &'a NamespaceStatuses,
-    /// Namespaces that are still to be looked at.
-    left: usize,
-    /// The organizations of namespaces that are linked.
+    problem: Option<QuayProblem>,
+    statuses: &'a NamespaceStatuses,
+    /// Namespaces in the queue.
+    pending: usize,
+    /// Organizations of linked namespaces.
     in_use: BTreeSet<String>,
 }
 
 impl Controller<'_> {
-    pub(super) async fn maintain_conditions(&self, mut lead: watch::Receiver<bool>) {
-        if lead.wait_for(|lead| *lead).await.is_err() {
+    pub(super) async fn maintain_conditions(&self, mut leading: watch::Receiver<bool>) {
+        if leading.wait_for(|leading| *leading).await.is_err() {
             return;
         }
-        let first_look = async {
+        let initial_pass = async {
             while self.is_initial_pass_running() {
                 sleep(DEBOUNCE / 4).await;
             }
         };
-        // Whoever starts and finds everything well has nothing to tell.
-        let _ = timeout(INITIAL_DELAY, first_look).await;
-        let mut told = None;
+        // Without a change there is nothing to report.
+        let _ = timeout(INITIAL_DELAY, initial_pass).await;
+        let mut last = None;
         loop {
-            self.something_changed.notified().await;
-            if lead.wait_for(|lead| *lead).await.is_err() {
+            self.conditions_changed.notified().await;
+            if leading.wait_for(|leading| *leading).await.is_err() {
                 return;
             }
             sleep(DEBOUNCE).await;
             let failed = self.write_conditions().await.err();
             if let Some(error) = &failed {
-                self.something_changed.notify_one();
-                if told.as_ref() != Some(error) {
-                    self.tell(&ControllerEvent::ConditionsUnwritten { why: error.to_string() });
+                self.conditions_changed.notify_one();
+                if last.as_ref() != Some(error) {
+                    self.emit(&ControllerEvent::ConditionsUnwritten { why: error.to_string() });
                 }
                 sleep(INITIAL_DELAY).await;
             }
-            told = failed;
+            last = failed;
             sleep(RETRY_DELAY).await;
         }
     }
 
     fn is_initial_pass_running(&self) -> bool {
-        !self.leads()
+        !self.is_leader()
             || !*self.is_synced.borrow()
-            || matches!(self.meant(), IntegrationState::Unknown)
-            || self.shared.queue_depth().0 > 0
+            || matches!(self.integration_state(), IntegrationState::Unknown)
+            || self.state.queue_depth().0 > 0
     }
 
     async fn write_conditions(&self) -> Result<(), crate::cluster::ClusterError> {
-        match self.meant() {
+        match self.integration_state() {
             IntegrationState::Unknown => Ok(()),
-            IntegrationState::Nothing(obstacle) => {
-                for name in &obstacle.resources {
-                    let listed = |before: &[OlmCondition]| {
-                        self.standings().left_behind(before, &BTreeSet::new())
+            IntegrationState::Nothing(not_ready) => {
+                for name in &not_ready.resources {
+                    let orphaned = |before: &[OlmCondition]| {
+                        self.statuses().orphaned_condition(before, &BTreeSet::new())
                     };
                     let wanted = |before: &[OlmCondition]| {
-                        conditions_when_blocked(&obstacle)
+                        conditions_when_blocked(&not_ready)
                             .into_iter()
-                            .chain(listed(before))
+                            .chain(orphaned(before))
                             .collect()
                     };
                     self.write(name, wanted).await?;
                 }
                 Ok(())
             }
-            IntegrationState::Quay(bound) => {
-                let integration = &bound.target.integration;
+            IntegrationState::Quay(active) => {
+                let integration = &active.connection.integration;
                 let Some(resource) = &integration.resource else { return Ok(()) };
                 let wanted = |before: &[OlmCondition]| {
-                    let standings = self.standings();
-                    let linked = standings
-                        .of
+                    let statuses = self.statuses();
+                    let linked = statuses
+                        .by_namespace
                         .iter()
-                        .filter(|(_, outcome)| **outcome == ReconcileOutcome::Settled);
+                        .filter(|(_, outcome)| **outcome == ReconcileOutcome::UpToDate);
                     let in_use = linked
                         .map(|(name, _)| integration.cluster_id.value.organization(name))
                         .collect();
                     let state = State {
-                        trouble: bound.target.quay.outage(),
-                        standings: &standings,
-                        left: self.shared.queue_depth().0,
+                        problem: active.connection.quay.outage(),
+                        statuses: &statuses,
+                        pending: self.state.queue_depth().0,
                         in_use,
                     };
                     state.conditions(before)
@@ -135,8 +132,8 @@ impl Controller<'_> {
         }
     }
 
-    /// Writes conditions. What they list of organizations that stayed is theirs to keep from then on: who has dealt with
-    /// them takes the condition away, and it does not come back.
+    /// From then on the condition is the record of orphaned organizations: an administrator who has
+    /// deleted them removes the condition.
     async fn write(
         &self,
         name: &str,
@@ -149,21 +146,20 @@ impl Controller<'_> {
             conditions
         };
         self.cluster.write_conditions(name, keep).await?;
-        let written = listed(&last.into_inner().unwrap_or_else(PoisonError::into_inner));
-        self.standings().left_behind.retain(|organization| !written.contains(organization));
+        let written = parse_names(&last.into_inner().unwrap_or_else(PoisonError::into_inner));
+        self.statuses().orphaned.retain(|organization| !written.contains(organization));
         Ok(())
     }
 }
 
-/// The conditions while nothing can be done.
-fn conditions_when_blocked(obstacle: &NotReady) -> Vec<OlmCondition> {
-    let message = format!("Nothing is changed: {}", obstacle.why);
-    let token = match obstacle.token_is_missing {
-        true => condition("TokenValid", "False", "TokenMissing", &obstacle.why),
-        false => condition("TokenValid", "Unknown", "NotChecked", "Quay was not asked"),
+fn conditions_when_blocked(not_ready: &NotReady) -> Vec<OlmCondition> {
+    let message = format!("Reconciliation blocked: {}", not_ready.why);
+    let token = match not_ready.token_is_missing {
+        true => condition("TokenValid", "False", "TokenMissing", &not_ready.why),
+        false => condition("TokenValid", "Unknown", "NotChecked", "Quay was not queried"),
     };
     vec![
-        condition("Ready", "False", obstacle.reason, &message),
+        condition("Ready", "False", not_ready.reason, &message),
         token,
         condition("Progressing", "False", "Blocked", &message),
     ]
@@ -171,29 +167,25 @@ fn conditions_when_blocked(obstacle: &NotReady) -> Vec<OlmCondition> {
 
 impl State<'_> {
     fn conditions(&self, before: &[OlmCondition]) -> Vec<OlmCondition> {
-        let mut conditions = vec![self.ready(), self.token(), self.progressing()];
-        conditions.extend(self.standings.left_behind(before, &self.in_use));
+        let mut conditions =
+            vec![self.ready_condition(), self.token_condition(), self.progressing_condition()];
+        conditions.extend(self.statuses.orphaned_condition(before, &self.in_use));
         conditions
     }
 
-    fn ready(&self) -> OlmCondition {
-        let verdicts = || self.standings.of.iter();
+    fn ready_condition(&self) -> OlmCondition {
+        let outcomes = || self.statuses.by_namespace.iter();
         let failing: Vec<_> =
-            verdicts().filter_map(|(name, outcome)| Some((name, outcome.problem()?))).collect();
+            outcomes().filter_map(|(name, outcome)| Some((name, outcome.problem()?))).collect();
         let linked =
-            verdicts().filter(|(_, outcome)| **outcome == ReconcileOutcome::Settled).count();
-        if let Some(trouble) = &self.trouble {
-            return condition("Ready", "False", "QuayUnavailable", &in_words(trouble));
+            outcomes().filter(|(_, outcome)| **outcome == ReconcileOutcome::UpToDate).count();
+        if let Some(problem) = &self.problem {
+            return condition("Ready", "False", "QuayUnavailable", &describe(problem));
         }
         if failing.is_empty() {
-            return condition(
-                "Ready",
-                "True",
-                "Linked",
-                &format!("{linked} namespaces are linked"),
-            );
+            return condition("Ready", "True", "Linked", &format!("{linked} namespaces linked"));
         }
-        let worst = failing
+        let listed = failing
             .iter()
             .take(MAX_LISTED)
             .map(|(name, reason)| format!("{name}: {reason}"))
@@ -202,64 +194,64 @@ impl State<'_> {
         let more = failing.len().saturating_sub(MAX_LISTED);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         let message = format!(
-            "{} of {} namespaces fail: {worst}{more}",
+            "{} of {} namespaces failed: {listed}{more}",
             failing.len(),
             linked + failing.len()
         );
         condition("Ready", "False", "ReconcileFailed", &message)
     }
 
-    fn token(&self) -> OlmCondition {
-        match &self.trouble {
+    fn token_condition(&self) -> OlmCondition {
+        match &self.problem {
             None | Some(QuayProblem::ReadOnly) => {
-                condition("TokenValid", "True", "Accepted", "Quay accepts the token")
+                condition("TokenValid", "True", "Accepted", "Quay accepted the token")
             }
-            Some(QuayProblem::TokenRefused { reason }) => {
+            Some(QuayProblem::TokenRejected { reason }) => {
                 condition("TokenValid", "False", "Rejected", reason)
             }
-            Some(trouble) => {
-                condition("TokenValid", "Unknown", "QuayUnavailable", &in_words(trouble))
+            Some(problem) => {
+                condition("TokenValid", "Unknown", "QuayUnavailable", &describe(problem))
             }
         }
     }
 
-    fn progressing(&self) -> OlmCondition {
-        match self.left {
-            0 => condition("Progressing", "False", "Done", "Nothing is left to do"),
-            left => condition(
+    fn progressing_condition(&self) -> OlmCondition {
+        match self.pending {
+            0 => condition("Progressing", "False", "Done", "No namespaces pending"),
+            pending => condition(
                 "Progressing",
                 "True",
                 "Reconciling",
-                &format!("{left} namespaces are still to be looked at"),
+                &format!("{pending} namespaces pending"),
             ),
         }
     }
 }
 
 impl NamespaceStatuses {
-    /// The list grows, also over a restart, until the organizations are in use again. Whoever has dealt with them takes
-    /// the condition away.
-    fn left_behind(
+    /// The list grows, also across restarts, until the organizations are in use again or an
+    /// administrator removes the condition.
+    fn orphaned_condition(
         &self,
         before: &[OlmCondition],
         in_use: &BTreeSet<String>,
     ) -> Option<OlmCondition> {
         let known = before.iter().any(|condition| condition.kind == ORPHANED_ORGANIZATIONS);
         let mut all: BTreeSet<String> =
-            listed(before).into_iter().chain(self.left_behind.iter().cloned()).collect();
+            parse_names(before).into_iter().chain(self.orphaned.iter().cloned()).collect();
         all.retain(|organization| !in_use.contains(organization));
         match (known, all.is_empty()) {
             (false, true) => None,
             (true, true) => Some(condition(ORPHANED_ORGANIZATIONS, "False", "None", "")),
             (_, false) => {
-                Some(condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", &list(&all)))
+                Some(condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", &join_names(&all)))
             }
         }
     }
 }
 
-/// The names, as many as there is room for, and how many more there are.
-fn list(names: &BTreeSet<String>) -> String {
+/// As many names as fit, and the number of the others.
+fn join_names(names: &BTreeSet<String>) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().enumerate() {
         let separator = if index > 0 { ", " } else { "" };
@@ -271,8 +263,8 @@ fn list(names: &BTreeSet<String>) -> String {
     text
 }
 
-/// The names that [`list`] has room for.
-fn listed(conditions: &[OlmCondition]) -> BTreeSet<String> {
+/// The names in the condition of [`join_names`].
+fn parse_names(conditions: &[OlmCondition]) -> BTreeSet<String> {
     let known = conditions
         .iter()
         .find(|condition| condition.kind == ORPHANED_ORGANIZATIONS && condition.status == "True");
@@ -281,14 +273,14 @@ fn listed(conditions: &[OlmCondition]) -> BTreeSet<String> {
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-pub(super) fn in_words(trouble: &QuayProblem) -> String {
-    match trouble {
+pub(super) fn describe(problem: &QuayProblem) -> String {
+    match problem {
         QuayProblem::Unreachable { step, reason } => {
-            format!("Quay does not answer ({step}: {reason})")
+            format!("Quay is unavailable ({step}: {reason})")
         }
         QuayProblem::Untrusted { reason } => reason.clone(),
         QuayProblem::ReadOnly => "Quay is in read-only mode".to_owned(),
-        _ => "Quay does not accept the token".to_owned(),
+        _ => "Quay rejected the token".to_owned(),
     }
 }
 
@@ -302,72 +294,77 @@ mod tests {
     use super::*;
 
     fn conditions(
-        standings: &NamespaceStatuses,
+        statuses: &NamespaceStatuses,
         before: &[OlmCondition],
     ) -> Vec<(String, String, String)> {
         let in_use = BTreeSet::from(["openshift_back".to_owned()]);
-        let state = State { trouble: None, standings, left: 0, in_use };
-        let told = state.conditions(before).into_iter();
-        told.map(|condition| (condition.kind, condition.status, condition.message)).collect()
+        let state = State { problem: None, statuses, pending: 0, in_use };
+        let last = state.conditions(before).into_iter();
+        last.map(|condition| (condition.kind, condition.status, condition.message)).collect()
     }
 
     #[test]
-    fn the_worst_namespaces_are_named_and_the_rest_counted() {
-        let mut standings = NamespaceStatuses::default();
+    fn lists_first_failing_namespaces_and_counts_the_others() {
+        let mut statuses = NamespaceStatuses::default();
         for name in ["a", "b", "c", "d", "e"] {
-            standings.of.insert(name.into(), ReconcileOutcome::Failed("Quay says no".into()));
+            statuses
+                .by_namespace
+                .insert(name.into(), ReconcileOutcome::Failed("Quay says no".into()));
         }
-        standings.of.insert("fine".into(), ReconcileOutcome::Settled);
-        standings.of.insert("b".into(), ReconcileOutcome::Blocked("Quay says no".into()));
-        standings
-            .of
-            .insert("unavailable".into(), ReconcileOutcome::Unavailable("Quay is away".into()));
-        let ready = &conditions(&standings, &[])[0];
+        statuses.by_namespace.insert("fine".into(), ReconcileOutcome::UpToDate);
+        statuses.by_namespace.insert("b".into(), ReconcileOutcome::Blocked("Quay says no".into()));
+        statuses.by_namespace.insert(
+            "unavailable".into(),
+            ReconcileOutcome::Unavailable("Quay is unavailable".into()),
+        );
+        let ready = &conditions(&statuses, &[])[0];
         assert_eq!(ready.1, "False");
         assert_eq!(
             ready.2,
-            "5 of 6 namespaces fail: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more"
+            "5 of 6 namespaces failed: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more"
         );
     }
 
     #[test]
-    fn organizations_left_behind_are_listed_until_they_are_in_use_again() {
-        let mut standings = NamespaceStatuses::default();
-        assert_eq!(conditions(&standings, &[]).len(), 3);
-        standings.left_behind.insert("openshift_gone".into());
+    fn lists_orphaned_organizations_until_in_use_again() {
+        let mut statuses = NamespaceStatuses::default();
+        assert_eq!(conditions(&statuses, &[]).len(), 3);
+        statuses.orphaned.insert("openshift_gone".into());
         let before = [condition(
             ORPHANED_ORGANIZATIONS,
             "True",
             "NotDeleted",
             "openshift_back, openshift_former",
         )];
-        let listed = &conditions(&standings, &before)[3];
+        let listed = &conditions(&statuses, &before)[3];
         assert_eq!(listed.2, "openshift_former, openshift_gone");
         let before = [condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", "openshift_back")];
         assert_eq!(conditions(&NamespaceStatuses::default(), &before)[3].1, "False");
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_cut_between_names_and_reads_back_as_whole_ones() {
-        let mut standings = NamespaceStatuses::default();
-        standings
-            .left_behind
+    fn cuts_long_list_of_organizations_between_names() {
+        let mut statuses = NamespaceStatuses::default();
+        statuses
+            .orphaned
             .extend((0..400).map(|number| format!("openshift_a-rather-long-name-{number:04}")));
-        let told = standings.left_behind(&[], &BTreeSet::new());
-        let conditions: Vec<_> = told.into_iter().collect();
-        let read = listed(&conditions);
+        let last = statuses.orphaned_condition(&[], &BTreeSet::new());
+        let conditions: Vec<_> = last.into_iter().collect();
+        let read = parse_names(&conditions);
         assert!(conditions[0].message.len() <= MAX_MESSAGE_CHARS && read.len() > 200);
-        assert!(read.is_subset(&standings.left_behind));
+        assert!(read.is_subset(&statuses.orphaned));
         assert!(
             conditions[0].message.ends_with(&format!("{MORE}{}", 400 - read.len())),
             "{}",
             conditions[0].message
         );
-        // What had no room is listed once there is some.
-        standings.left_behind.retain(|organization| !read.contains(organization));
+        // Names beyond the limit are listed later.
+        statuses.orphaned.retain(|organization| !read.contains(organization));
         assert_eq!(
-            listed(&standings.left_behind(&[], &BTreeSet::new()).into_iter().collect::<Vec<_>>()),
-            standings.left_behind
+            parse_names(
+                &statuses.orphaned_condition(&[], &BTreeSet::new()).into_iter().collect::<Vec<_>>()
+            ),
+            statuses.orphaned
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of the cluster, few bytes an object, kept up to date by watches and by what we write ourselves.
+//! The cache of the cluster, reduced to the fields in use. Watches and our own writes update it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,25 +11,23 @@ use crate::domain::snapshot::{
     ServiceAccount,
 };
 
-/// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
+/// Part of the name of each of our secrets, with any cluster ID (QBO `pkg/utils/utils.go:60`).
 const OUR_SECRETS: &str = "-quay-";
 
-/// What is known of the cluster.
 #[derive(Debug)]
 pub(super) struct Stores {
-    /// The namespaces; each is in itself, so to speak.
+    /// Cluster-scoped; each is stored under its own name.
     pub(super) namespaces: Store<Namespace>,
-    /// The service accounts that are linked.
+    /// Only linked service accounts.
     pub(super) service_accounts: Store<ServiceAccount>,
-    /// The secrets that may be ours. Those of others are none of our business.
+    /// Only secrets whose names can be ours.
     pub(super) secrets: Store<Secret>,
-    /// That there are secrets of other types whose names may be ours: they block us.
+    /// Names of secrets of other types that conflict with ours.
     pub(super) other_secrets: Store<OtherSecret>,
-    /// The image streams.
     pub(super) image_streams: Store<ImageStream>,
-    /// Where BuildConfigs push.
+    /// Without their inputs: only the output needs a repository.
     pub(super) build_configs: Store<BuildConfig>,
-    /// The builds that a webhook rewrote, until their images are imported.
+    /// Rewritten builds, until their images are imported.
     pub(super) builds: Store<Build>,
 }
 
@@ -47,31 +45,31 @@ impl Stores {
                 secret.name.contains(OUR_SECRETS).then_some(secret)
             }),
             image_streams: Store::new(|stream| Some(without_images(stream))),
-            build_configs: Store::new(|config| Some(with_output_alone(config))),
+            build_configs: Store::new(|config| Some(only_output(config))),
             builds: Store::new(|build| {
                 (is_under_way(&build) || is_to_be_imported(&build)).then_some(build)
             }),
         }
     }
 
-    /// Whether everything was read once, or is known not to be readable.
-    pub(super) fn is_complete(&self) -> bool {
-        self.namespaces.known.is_some()
-            && self.service_accounts.known.is_some()
-            && self.secrets.known.is_some()
-            && self.other_secrets.known.is_some()
-            && self.image_streams.known.is_some()
-            && self.build_configs.known.is_some()
-            && self.builds.known.is_some()
+    /// Every resource was listed once, or is known not to be readable.
+    pub(super) fn is_synced(&self) -> bool {
+        self.namespaces.objects.is_some()
+            && self.service_accounts.objects.is_some()
+            && self.secrets.objects.is_some()
+            && self.other_secrets.objects.is_some()
+            && self.image_streams.objects.is_some()
+            && self.build_configs.objects.is_some()
+            && self.builds.objects.is_some()
     }
 }
 
-/// The objects of one kind.
+/// The objects of one kind, by namespace.
 #[derive(Debug)]
 pub(super) struct Store<T> {
-    /// None before the first answer.
-    known: Option<Observed<HashMap<String, Vec<StoreEntry<T>>>>>,
-    /// What is worth keeping of an object; none if nothing is.
+    /// `None` before the first answer.
+    objects: Option<Observed<HashMap<String, Vec<StoreEntry<T>>>>>,
+    /// Drops unused fields; `None` ignores the object.
     reduce: fn(T) -> Option<T>,
 }
 
@@ -84,12 +82,12 @@ struct StoreEntry<T> {
 
 impl<T: Clone> Store<T> {
     fn new(reduce: fn(T) -> Option<T>) -> Self {
-        Self { known: None, reduce }
+        Self { objects: None, reduce }
     }
 
-    /// Takes in what is new; answers the namespaces in which that changes something.
-    pub(super) fn absorb(&mut self, news: WatchUpdate<T>) -> BTreeSet<String> {
-        match news {
+    /// Returns the namespaces whose objects changed.
+    pub(super) fn apply_event(&mut self, event: WatchUpdate<T>) -> BTreeSet<String> {
+        match event {
             WatchUpdate::All(version, found) => self.replace(version, found),
             WatchUpdate::Changed(found) => self.put(found).into_iter().collect(),
             WatchUpdate::Gone(gone) => {
@@ -97,113 +95,113 @@ impl<T: Clone> Store<T> {
             }
             WatchUpdate::Unread(unread) => {
                 let is_final = unread.kind == ReadErrorKind::Forbidden;
-                if matches!(self.known, Some(Err(_))) || (self.known.is_none() && is_final) {
-                    self.known = Some(Err(unread));
+                if matches!(self.objects, Some(Err(_))) || (self.objects.is_none() && is_final) {
+                    self.objects = Some(Err(unread));
                 }
                 BTreeSet::new()
             }
         }
     }
 
-    /// Takes in one object; what is older than what is known changes nothing.
+    /// Stores an object unless a newer version is stored. Returns its namespace if that changed it.
     pub(super) fn put(&mut self, found: Versioned<T>) -> Option<String> {
         let Some(object) = (self.reduce)(found.object) else {
             return self.remove(&found.namespace, &found.name, found.version);
         };
-        let Some(Ok(known)) = &mut self.known else { return None };
-        let place = place(&found.namespace, &found.name);
-        let held = StoreEntry { name: found.name.into(), version: found.version, object };
-        let others = known.entry(place.clone()).or_default();
-        match others.iter_mut().find(|other| other.name == held.name) {
-            Some(other) if other.version >= held.version && held.version > 0 => return None,
-            Some(other) => *other = held,
-            None => others.push(held),
+        let Some(Ok(objects)) = &mut self.objects else { return None };
+        let key = cache_key(&found.namespace, &found.name);
+        let entry = StoreEntry { name: found.name.into(), version: found.version, object };
+        let others = objects.entry(key.clone()).or_default();
+        match others.iter_mut().find(|other| other.name == entry.name) {
+            Some(other) if other.version >= entry.version && entry.version > 0 => return None,
+            Some(other) => *other = entry,
+            None => others.push(entry),
         }
-        Some(place)
+        Some(key)
     }
 
     fn remove(&mut self, namespace: &str, name: &str, version: u64) -> Option<String> {
-        let Some(Ok(known)) = &mut self.known else { return None };
-        let place = place(namespace, name);
-        let others = known.get_mut(&place)?;
+        let Some(Ok(objects)) = &mut self.objects else { return None };
+        let key = cache_key(namespace, name);
+        let others = objects.get_mut(&key)?;
         let index = others.iter().position(|other| *other.name == *name)?;
-        // What was made anew since is not what is gone.
+        // A newer object of that name was created since.
         if others[index].version > version && version > 0 {
             return None;
         }
         others.swap_remove(index);
         if others.is_empty() {
-            known.remove(&place);
+            objects.remove(&key);
         }
-        Some(place)
+        Some(key)
     }
 
-    /// Takes in a list of all; what was learnt of since the list's version stays.
+    /// Replaces all objects except those newer than the list's version.
     fn replace(&mut self, version: u64, found: Vec<Versioned<T>>) -> BTreeSet<String> {
-        let mut before = match self.known.replace(Ok(HashMap::new())) {
-            Some(Ok(known)) => known,
+        let mut before = match self.objects.replace(Ok(HashMap::new())) {
+            Some(Ok(objects)) => objects,
             _ => HashMap::new(),
         };
-        let versions = |known: &HashMap<String, Vec<StoreEntry<T>>>,
-                        place: &String|
+        let versions = |objects: &HashMap<String, Vec<StoreEntry<T>>>,
+                        key: &String|
          -> BTreeMap<Box<str>, u64> {
-            known
-                .get(place)
+            objects
+                .get(key)
                 .into_iter()
                 .flatten()
-                .map(|held| (held.name.clone(), held.version))
+                .map(|entry| (entry.name.clone(), entry.version))
                 .collect()
         };
         for found in found {
             self.put(found);
         }
-        let Some(Ok(known)) = &mut self.known else { return BTreeSet::new() };
-        let places: BTreeSet<String> = before.keys().chain(known.keys()).cloned().collect();
-        let changed = places
+        let Some(Ok(objects)) = &mut self.objects else { return BTreeSet::new() };
+        let keys: BTreeSet<String> = before.keys().chain(objects.keys()).cloned().collect();
+        let changed = keys
             .into_iter()
-            .filter(|place| versions(&before, place) != versions(known, place))
+            .filter(|key| versions(&before, key) != versions(objects, key))
             .collect();
-        for (place, held) in before.drain() {
-            for held in held.into_iter().filter(|held| version > 0 && held.version > version) {
-                let now = known.entry(place.clone()).or_default();
-                now.retain(|other| other.name != held.name);
-                now.push(held);
+        for (key, entries) in before.drain() {
+            for entry in entries.into_iter().filter(|entry| version > 0 && entry.version > version)
+            {
+                let now = objects.entry(key.clone()).or_default();
+                now.retain(|other| other.name != entry.name);
+                now.push(entry);
             }
         }
         changed
     }
 
-    /// The objects in a namespace.
-    pub(super) fn of(&self, namespace: &str) -> Observed<Vec<T>> {
-        match &self.known {
-            Some(Ok(known)) => Ok(known
+    /// A read error if the list failed or is still pending.
+    pub(super) fn in_namespace(&self, namespace: &str) -> Observed<Vec<T>> {
+        match &self.objects {
+            Some(Ok(objects)) => Ok(objects
                 .get(namespace)
                 .into_iter()
                 .flatten()
-                .map(|held| held.object.clone())
+                .map(|entry| entry.object.clone())
                 .collect()),
             Some(Err(unread)) => Err(unread.clone()),
             None => Err(ReadError {
-                call: "look into the cluster".into(),
-                reason: "nothing was read yet".into(),
+                call: "read the cluster".into(),
+                reason: "not read yet".into(),
                 kind: ReadErrorKind::Skipped,
             }),
         }
     }
 
-    /// The namespaces that have any.
+    /// Namespaces with at least one object.
     pub(super) fn namespaces(&self) -> Vec<String> {
-        self.known.iter().flatten().flat_map(HashMap::keys).cloned().collect()
+        self.objects.iter().flatten().flat_map(HashMap::keys).cloned().collect()
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.known.iter().flatten().flat_map(HashMap::values).map(Vec::len).sum()
+        self.objects.iter().flatten().flat_map(HashMap::values).map(Vec::len).sum()
     }
 }
 
-/// Which images its tags have is more than the rest of an image stream, and nothing that is planned depends on it: what
-/// is imported is decided by the image stream as it is then.
+/// Images are most of an image stream, and no plan depends on them: an import reads the image
+/// stream again.
 fn without_images(mut stream: ImageStream) -> ImageStream {
     stream.resource_version = String::new();
     for image in stream.tags.iter_mut().filter_map(|tag| tag.image.as_mut()) {
@@ -213,8 +211,7 @@ fn without_images(mut stream: ImageStream) -> ImageStream {
     stream
 }
 
-/// Only where it pushes matters: that needs a repository.
-fn with_output_alone(config: BuildConfig) -> BuildConfig {
+fn only_output(config: BuildConfig) -> BuildConfig {
     let spec = CommonSpec {
         output: Output { push_secret: None, ..config.spec.output },
         service_account: None,
@@ -223,8 +220,8 @@ fn with_output_alone(config: BuildConfig) -> BuildConfig {
     BuildConfig { name: config.name, spec, ..BuildConfig::default() }
 }
 
-/// Where an object is kept: what is in no namespace, under its own name.
-fn place(namespace: &str, name: &str) -> String {
+/// The namespace, or the name of a cluster-scoped object.
+fn cache_key(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { namespace.to_owned() }
 }
 
@@ -252,51 +249,55 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changes_something_is_told() {
-        let mut kept = Store::new(Some);
+    fn reports_only_namespaces_that_changed() {
+        let mut store = Store::new(Some);
         let names = |changed: BTreeSet<String>| changed.into_iter().collect::<Vec<_>>();
         assert_eq!(
-            names(kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2)]))),
+            names(store.apply_event(all(5, vec![found("a", "x", 1), found("b", "x", 2)]))),
             ["a", "b"]
         );
-        assert_eq!(names(kept.absorb(WatchUpdate::Changed(found("a", "x", 6)))), ["a"]);
-        // The echo of a write of ours, and what happened before it.
-        kept.put(found("a", "x", 9));
-        assert!(kept.absorb(WatchUpdate::Changed(found("a", "x", 8))).is_empty());
-        assert!(kept.absorb(WatchUpdate::Changed(found("a", "x", 9))).is_empty());
-        assert!(kept.absorb(gone("a", "x", 8)).is_empty(), "it was made anew since");
-        assert_eq!(kept.of("a").unwrap(), [9]);
-        assert_eq!(names(kept.absorb(gone("a", "x", 10))), ["a"]);
-        assert!(kept.absorb(gone("a", "x", 10)).is_empty());
-        assert_eq!(kept.namespaces(), ["b"]);
+        assert_eq!(names(store.apply_event(WatchUpdate::Changed(found("a", "x", 6)))), ["a"]);
+        // Our own write, and an event from before it.
+        store.put(found("a", "x", 9));
+        assert!(store.apply_event(WatchUpdate::Changed(found("a", "x", 8))).is_empty());
+        assert!(store.apply_event(WatchUpdate::Changed(found("a", "x", 9))).is_empty());
+        assert!(store.apply_event(gone("a", "x", 8)).is_empty(), "a newer object exists");
+        assert_eq!(store.in_namespace("a").unwrap(), [9]);
+        assert_eq!(names(store.apply_event(gone("a", "x", 10))), ["a"]);
+        assert!(store.apply_event(gone("a", "x", 10)).is_empty());
+        assert_eq!(store.namespaces(), ["b"]);
     }
 
     #[test]
-    fn a_new_list_takes_away_what_is_gone_but_not_what_came_since() {
-        let mut kept = Store::new(Some);
-        kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2), found("c", "x", 3)]));
-        kept.put(found("c", "y", 9));
-        let changed = kept.absorb(all(8, vec![found("a", "x", 1), found("b", "x", 7)]));
+    fn list_removes_missing_objects_except_newer_ones() {
+        let mut store = Store::new(Some);
+        store.apply_event(all(5, vec![found("a", "x", 1), found("b", "x", 2), found("c", "x", 3)]));
+        store.put(found("c", "y", 9));
+        let changed = store.apply_event(all(8, vec![found("a", "x", 1), found("b", "x", 7)]));
         assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["b", "c"]);
         assert_eq!(
-            (kept.of("a").unwrap(), kept.of("b").unwrap(), kept.of("c").unwrap()),
+            (
+                store.in_namespace("a").unwrap(),
+                store.in_namespace("b").unwrap(),
+                store.in_namespace("c").unwrap()
+            ),
             (vec![1], vec![7], vec![9])
         );
-        assert_eq!(kept.len(), 3);
+        assert_eq!(store.len(), 3);
     }
 
     #[test]
-    fn what_may_not_be_read_is_unknown_and_what_fails_once_is_as_it_was() {
+    fn keeps_known_objects_after_a_read_error() {
         let unread = |kind| {
             WatchUpdate::<u64>::Unread(ReadError { call: "list".into(), reason: "no".into(), kind })
         };
-        let mut kept = Store::new(Some);
-        kept.absorb(unread(ReadErrorKind::Failed));
-        assert!(kept.known.is_none(), "it is still to come");
-        kept.absorb(unread(ReadErrorKind::Forbidden));
-        assert_eq!(kept.of("a").unwrap_err().kind, ReadErrorKind::Forbidden);
-        kept.absorb(all(1, vec![found("a", "x", 1)]));
-        kept.absorb(unread(ReadErrorKind::Forbidden));
-        assert_eq!(kept.of("a").unwrap(), [1]);
+        let mut store = Store::new(Some);
+        store.apply_event(unread(ReadErrorKind::Failed));
+        assert!(store.objects.is_none(), "a failed read is not final");
+        store.apply_event(unread(ReadErrorKind::Forbidden));
+        assert_eq!(store.in_namespace("a").unwrap_err().kind, ReadErrorKind::Forbidden);
+        store.apply_event(all(1, vec![found("a", "x", 1)]));
+        store.apply_event(unread(ReadErrorKind::Forbidden));
+        assert_eq!(store.in_namespace("a").unwrap(), [1]);
     }
 }

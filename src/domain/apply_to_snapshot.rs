@@ -1,4 +1,4 @@
-//! What a change makes of an organization, on the picture of it instead of in Quay.
+//! The effect of a change on the snapshot of an organization.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use super::change::Change;
 use super::ownership_mark::OwnershipMark;
 use super::snapshot::{DefaultPermission, Organization, Robot};
 
-/// Brings the picture of an organization to what it is once a change was made. `token` is the one that the change gave
-/// a robot account. The id of a default permission that was created is not known; it is empty then.
+/// Applies a change to a snapshot. `token` is the robot account's new token. The id of a new
+/// default permission is unknown and therefore empty.
 pub fn apply_to_snapshot(
     organization: &mut Option<Organization>,
     change: &Change,
@@ -28,7 +28,7 @@ pub fn apply_to_snapshot(
             organization.adopted_by = OwnershipMark::parse(mark);
             robots
                 .iter()
-                .for_each(|robot| with_robot(organization, robot, |robot| robot.is_adopted = true));
+                .for_each(|robot| edit_robot(organization, robot, |robot| robot.is_adopted = true));
         }
         CreateRobot { robot, mark, .. } => {
             let (name, mark) = (robot.clone(), OwnershipMark::parse(mark));
@@ -43,7 +43,7 @@ pub fn apply_to_snapshot(
             });
         }
         RotateRobot { robot, .. } => {
-            with_robot(organization, robot, |robot| robot.token.clone_from(&token))
+            edit_robot(organization, robot, |robot| robot.token.clone_from(&token))
         }
         DeleteRobot { robot: name, .. } => {
             organization
@@ -81,23 +81,25 @@ pub fn apply_to_snapshot(
             });
             let permissions: Vec<_> =
                 organization.default_permissions.iter().flatten().cloned().collect();
-            // It takes its rights from the default permissions of this moment.
+            // A new repository gets its permissions from the default permissions.
             permissions
                 .iter()
-                .for_each(|permission| grant(organization, repository, &permission.robot));
+                .for_each(|permission| add_permission(organization, repository, &permission.robot));
         }
-        SetRepositoryPermission { repository, robot, .. } => grant(organization, repository, robot),
+        SetRepositoryPermission { repository, robot, .. } => {
+            add_permission(organization, repository, robot)
+        }
         _ => {}
     }
 }
 
-fn grant(organization: &mut Organization, repository: &str, robot: &str) {
-    with_robot(organization, robot, |robot| {
+fn add_permission(organization: &mut Organization, repository: &str, robot: &str) {
+    edit_robot(organization, robot, |robot| {
         robot.repositories.insert(repository.to_owned());
     });
 }
 
-fn with_robot(organization: &mut Organization, name: &str, edit: impl FnOnce(&mut Robot)) {
+fn edit_robot(organization: &mut Organization, name: &str, edit: impl FnOnce(&mut Robot)) {
     let robot = organization.robots.iter_mut().flatten().find(|robot| robot.name == name);
     if let Some(robot) = robot {
         edit(robot);

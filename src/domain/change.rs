@@ -1,4 +1,4 @@
-//! A change: one thing that a command does to the cluster or to Quay, as a value.
+//! Changes to the cluster and to Quay, as values.
 
 use serde::Serialize;
 
@@ -6,35 +6,72 @@ use super::Role;
 use super::finding::ObjectRef;
 use super::snapshot::{OriginalOutput, RawOutput, Secret};
 
-/// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
+/// One idempotent change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Edit the namespace lists of the QuayIntegration so that a namespace is in (or out of) its scope.
+    /// Edit the namespace lists of the QuayIntegration to move namespaces into or out of its scope.
     EditScope(ScopeEdit),
-    /// Mark (or unmark) a namespace that is excluded by name as linked on request.
-    AnnotateNamespace { namespace: String, linked: bool },
-    /// Remove the operator's finalizer from a namespace, so that deleting it does not delete its organization.
-    RemoveOperatorFinalizer { namespace: String, organization: String },
-    /// Put our finalizer on a namespace, so that its organization goes with it, or take it off.
-    SetFinalizer { namespace: String, organization: String, guarded: bool },
+    /// Set or remove the annotation of a protected namespace that is linked on request.
+    AnnotateNamespace {
+        namespace: String,
+        linked: bool,
+    },
+    /// Remove the operator's finalizer, so that deleting the namespace does not delete its
+    /// organization.
+    RemoveOperatorFinalizer {
+        namespace: String,
+        organization: String,
+    },
+    /// Add our finalizer to a namespace whose organization is deleted with it (`guarded`), or
+    /// remove it.
+    SetFinalizer {
+        namespace: String,
+        organization: String,
+        guarded: bool,
+    },
     /// Become an owner of an organization (superusers only).
-    TakeOwnership { organization: String },
-    /// Record in an organization that it and these robot accounts are the namespace's of this mark now. `former` says what it
-    /// was, `which was made for ...`; it is empty where only the robot accounts are taken over, or nothing is.
-    Adopt { organization: String, mark: String, former: String, robots: Vec<String> },
-    /// Create an organization.
-    CreateOrganization { organization: String },
-    /// Delete an organization with all its images. Never planned unless named and confirmed by a person.
-    DeleteOrganization { organization: String },
-    /// Create a robot account with our mark as its description.
-    CreateRobot { organization: String, robot: String, mark: String },
-    /// Give a robot account a new token; the old one stops working.
-    RotateRobot { organization: String, robot: String },
-    /// Delete a robot account, with its default permissions and rights.
-    DeleteRobot { organization: String, robot: String },
+    TakeOwnership {
+        organization: String,
+    },
+    /// Record the namespace of `mark` as the owner of an organization and of these robot accounts.
+    /// `former` describes the previous owner, `created for ...`; it is empty if the organization
+    /// already belongs to the namespace.
+    Adopt {
+        organization: String,
+        mark: String,
+        former: String,
+        robots: Vec<String>,
+    },
+    CreateOrganization {
+        organization: String,
+    },
+    /// Delete an organization with all its images. Needs the user's consent, or the deletion policy
+    /// `Delete`.
+    DeleteOrganization {
+        organization: String,
+    },
+    /// The ownership mark is the robot account's description.
+    CreateRobot {
+        organization: String,
+        robot: String,
+        mark: String,
+    },
+    /// Renew a robot account's token, which invalidates the previous one.
+    RotateRobot {
+        organization: String,
+        robot: String,
+    },
+    /// Delete a robot account with all its permissions.
+    DeleteRobot {
+        organization: String,
+        robot: String,
+    },
     /// Give a robot account its role on repositories created later.
-    CreateDefaultPermission { organization: String, robot: String, role: Role },
-    /// Change the role of a default permission.
+    CreateDefaultPermission {
+        organization: String,
+        robot: String,
+        role: Role,
+    },
     ChangeDefaultPermission {
         organization: String,
         id: String,
@@ -42,41 +79,79 @@ pub enum Change {
         from: Role,
         to: Role,
     },
-    /// Delete a default permission that another one of the same robot account makes superfluous.
-    DeleteDefaultPermission { organization: String, id: String, robot: String, role: Role },
+    /// Delete a duplicate default permission.
+    DeleteDefaultPermission {
+        organization: String,
+        id: String,
+        robot: String,
+        role: Role,
+    },
     /// Create a private repository.
-    CreateRepository { organization: String, repository: String },
+    CreateRepository {
+        organization: String,
+        repository: String,
+    },
     /// Give a robot account a role on one repository.
-    SetRepositoryPermission { organization: String, repository: String, robot: String, role: Role },
+    SetRepositoryPermission {
+        organization: String,
+        repository: String,
+        robot: String,
+        role: Role,
+    },
     /// Create a pull and push secret with the robot account's current token.
-    CreateSecret { namespace: String, secret: String, robot: String },
-    /// Put the robot account's current login into an existing secret. `version` guards it.
-    UpdateSecret { namespace: String, secret: String, robot: String, version: String },
-    /// Delete a secret of the wrong type and create it anew: a secret's type cannot be changed.
-    ReplaceSecret { namespace: String, secret: String, robot: String, version: String },
-    /// Delete a secret. `uid` and `version` guard it: what others add meanwhile is not deleted with it.
-    DeleteSecret { namespace: String, secret: String, uid: String, version: String },
-    /// Bring a service account's references to its secret, and the role asked for, into shape.
-    EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
-    /// Have a BuildConfig push to Quay by itself, and keep on it where it pushed. `version` guards it.
+    CreateSecret {
+        namespace: String,
+        secret: String,
+        robot: String,
+    },
+    /// Write the robot account's current token to an existing secret of this resource version.
+    UpdateSecret {
+        namespace: String,
+        secret: String,
+        robot: String,
+        version: String,
+    },
+    /// Delete a secret of the wrong type and create it again: a secret's type is immutable.
+    ReplaceSecret {
+        namespace: String,
+        secret: String,
+        robot: String,
+        version: String,
+    },
+    /// Delete a secret with these preconditions, so that no entry that others add meanwhile is
+    /// lost.
+    DeleteSecret {
+        namespace: String,
+        secret: String,
+        uid: String,
+        version: String,
+    },
+    /// Edit a service account's references to its secret, and its role annotation.
+    EditServiceAccount {
+        namespace: String,
+        service_account: String,
+        edit: ServiceAccountEdit,
+    },
+    /// Set the output of a BuildConfig of this resource version, and save its original output in an
+    /// annotation.
     RewriteBuildConfig {
         namespace: String,
         build_config: String,
         version: String,
         former: OriginalOutput,
     },
-    /// Have a BuildConfig push where it did before. `version` guards it.
-    /// `undoes` says of what this is the end: `instead of IMAGE`.
+    /// Restore the original output of a BuildConfig of this resource version. `replaces` describes
+    /// the current one: `was IMAGE`.
     RestoreBuildConfig {
         namespace: String,
         build_config: String,
         version: String,
         output: RawOutput,
-        undoes: String,
+        replaces: String,
     },
 }
 
-/// What is added to and removed from the lists of a QuayIntegration.
+/// Additions to and removals from the namespace lists of a QuayIntegration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeEdit {
     /// Added to `allowlistNamespaces`.
@@ -89,34 +164,33 @@ pub struct ScopeEdit {
     pub remove_deny: Vec<String>,
 }
 
-/// What is added to and removed from a service account. All else in its lists stays as it is.
+/// An edit of a service account. All other entries of its lists are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceAccountEdit {
-    /// The secret's name.
     pub secret: String,
-    /// `Some(true)`: into `secrets`; `Some(false)`: out of them; `None`: leave.
+    /// In `secrets`: `Some(true)` adds it, `Some(false)` removes it, `None` keeps the list.
     pub mountable: Option<bool>,
-    /// The same for `imagePullSecrets`.
+    /// In `imagePullSecrets`, likewise.
     pub pull: Option<bool>,
-    /// `Some(Some(role))`: set the role annotation; `Some(None)`: remove it; `None`: leave.
+    /// The role annotation: `Some(Some(role))` sets it, `Some(None)` removes it, `None` keeps it.
     pub role: Option<Option<Role>>,
 }
 
-/// What a change does to its object, for people and for `-o json`.
+/// The verb of a change in text and JSON output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
-    /// The object comes into being.
+    /// The object is created.
     Create,
     /// The object is changed.
     Update,
-    /// The object goes.
+    /// The object is deleted.
     Delete,
 }
 
 impl Change {
-    /// Deletes a secret as it was read.
+    /// The deletion of `secret`, with its uid and resource version as preconditions.
     pub fn delete_secret(namespace: &str, secret: &Secret) -> Self {
         let Secret { name, uid, resource_version, .. } = secret.clone();
         Change::DeleteSecret {
@@ -127,7 +201,6 @@ impl Change {
         }
     }
 
-    /// The object that is changed.
     pub fn object(&self) -> ObjectRef {
         use Change::*;
         match self {
@@ -171,7 +244,7 @@ impl Change {
         }
     }
 
-    /// What happens to [`Change::object`].
+    /// The effect on [`Change::object`].
     pub fn verb(&self) -> Verb {
         use Change::*;
         match self {
@@ -188,7 +261,7 @@ impl Change {
         }
     }
 
-    /// Whether it writes a robot account's login into a secret.
+    /// Whether it writes a robot account's token to a secret.
     pub fn is_secret_write(&self) -> bool {
         matches!(
             self,
@@ -198,34 +271,34 @@ impl Change {
         )
     }
 
-    /// Whether its failure can leave a robot account whose token no secret holds.
+    /// Whether its failure can leave a robot account whose current token is in no secret.
     pub fn can_strand_token(&self) -> bool {
         self.is_secret_write() || matches!(self, Change::RotateRobot { .. })
     }
 
-    /// One sentence for a person, without a full stop.
+    /// An imperative clause for plans and reports.
     pub fn summary(&self) -> String {
         use Change::*;
         match self {
             EditScope(edit) => edit.summary(),
             AnnotateNamespace { namespace, linked: true } => {
-                format!("mark namespace {namespace} as linked on request")
+                format!("annotate namespace {namespace} as linked on request")
             }
             AnnotateNamespace { namespace, linked: false } => {
-                format!("remove our mark from namespace {namespace}")
+                format!("remove the link annotation from namespace {namespace}")
             }
             RemoveOperatorFinalizer { namespace, organization } => {
                 format!(
-                    "remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays"
+                    "remove the operator's finalizer from namespace {namespace} (organization {organization} is kept)"
                 )
             }
             SetFinalizer { namespace, organization, guarded: true } => {
                 format!(
-                    "put our finalizer on namespace {namespace}, so that organization {organization} goes with it"
+                    "add finalizer to namespace {namespace} (organization {organization} is deleted with it)"
                 )
             }
             SetFinalizer { namespace, .. } => {
-                format!("take our finalizer off namespace {namespace}")
+                format!("remove finalizer from namespace {namespace}")
             }
             TakeOwnership { organization } => {
                 format!("become owner of organization {organization}")
@@ -233,13 +306,16 @@ impl Change {
             Adopt { organization, former, robots, .. }
                 if former.is_empty() && robots.is_empty() =>
             {
-                format!("record in organization {organization} which namespace it belongs to")
+                format!("record the owner of organization {organization}")
             }
             Adopt { organization, former, robots, .. } if former.is_empty() => {
-                format!("take over {} in organization {organization}", robots.join(", "))
+                format!(
+                    "adopt robot accounts of organization {organization}: {}",
+                    robots.join(", ")
+                )
             }
             Adopt { organization, former, .. } => {
-                format!("take over organization {organization}, {former}")
+                format!("adopt organization {organization}, {former}")
             }
             CreateOrganization { organization } => format!("create organization {organization}"),
             DeleteOrganization { organization } => {
@@ -263,7 +339,7 @@ impl Change {
                 )
             }
             DeleteDefaultPermission { robot, role, .. } => {
-                format!("delete a superfluous default permission ({role}) of robot account {robot}")
+                format!("delete a duplicate default permission ({role}) of robot account {robot}")
             }
             CreateRepository { organization, repository } => {
                 format!("create private repository {organization}/{repository}")
@@ -275,7 +351,7 @@ impl Change {
             }
             CreateSecret { secret, .. } => format!("create secret {secret}"),
             UpdateSecret { secret, robot, .. } => {
-                format!("put the current login of robot account {robot} into secret {secret}")
+                format!("update secret {secret} with the current token of robot account {robot}")
             }
             ReplaceSecret { secret, .. } => {
                 format!("replace secret {secret}, which has the wrong type")
@@ -284,17 +360,17 @@ impl Change {
             EditServiceAccount { service_account, edit, .. } => edit.summary(service_account),
             RewriteBuildConfig { build_config, former, .. } => {
                 format!(
-                    "have BuildConfig {build_config} push to {} with secret {}, instead of {}",
+                    "set output of BuildConfig {build_config} to {} (push secret {}, was {})",
                     former.image, former.secret, former.output
                 )
             }
-            RestoreBuildConfig { build_config, output, undoes, .. } => {
-                format!("have BuildConfig {build_config} push to {output} again, {undoes}")
+            RestoreBuildConfig { build_config, output, replaces, .. } => {
+                format!("restore output of BuildConfig {build_config} to {output} ({replaces})")
             }
         }
     }
 
-    /// The change that takes this one back, where there is one.
+    /// The change that reverts this one, if there is one.
     pub fn inverse(&self) -> Option<Change> {
         use Change::*;
         Some(match self.clone() {
@@ -323,7 +399,7 @@ impl Change {
                 namespace,
                 build_config,
                 version,
-                undoes: format!("instead of {}", former.image),
+                replaces: format!("was {}", former.image),
                 output: former.output,
             },
             _ => return None,
@@ -332,12 +408,10 @@ impl Change {
 }
 
 impl ScopeEdit {
-    /// Nothing would be edited.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds another edit to this one.
     pub fn extend(&mut self, other: ScopeEdit) {
         self.allow.extend(other.allow);
         self.disallow.extend(other.disallow);
@@ -345,11 +419,11 @@ impl ScopeEdit {
         self.remove_deny.extend(other.remove_deny);
     }
 
-    /// Edits the two lists; names that are already there, or already removed, are left alone.
+    /// Edits the two lists, without duplicates.
     ///
-    /// An allowlist is neither emptied nor started, whatever the lists were when the edit was planned: without a name on
-    /// it every namespace is in scope, and with the first name every other one is out. Where no other name would be left,
-    /// the allowlist is kept and the names are denied instead.
+    /// An allowlist is neither emptied nor started, whatever the lists were when the edit was
+    /// planned: an empty allowlist selects every namespace, and its first name excludes all others.
+    /// Names are denied instead of removing the last name.
     pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
         let kept: Vec<String> =
             allow.iter().filter(|name| !self.disallow.contains(name)).cloned().collect();
@@ -365,10 +439,10 @@ impl ScopeEdit {
         }
     }
 
-    /// The edit that makes the first two lists (allowlist, denylist) into the second two.
+    /// The difference between two pairs of allowlist and denylist.
     pub fn between(before: [&[String]; 2], after: [&[String]; 2]) -> Self {
-        let missing = |from: &[String], of: &[String]| {
-            of.iter().filter(|name| !from.contains(name)).cloned().collect()
+        let missing = |from: &[String], other: &[String]| {
+            other.iter().filter(|name| !from.contains(name)).cloned().collect()
         };
         Self {
             allow: missing(before[0], after[0]),
@@ -388,14 +462,14 @@ impl ScopeEdit {
     }
 
     fn summary(&self) -> String {
-        let part = |names: &[String], what: &str| {
-            (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+        let part = |names: &[String], action: &str| {
+            (!names.is_empty()).then(|| format!("{action}: {}", names.join(", ")))
         };
         let parts = [
-            part(&self.remove_deny, "take off the denylist:"),
-            part(&self.allow, "put on the allowlist:"),
-            part(&self.disallow, "take off the allowlist:"),
-            part(&self.deny, "put on the denylist:"),
+            part(&self.remove_deny, "remove from denylist"),
+            part(&self.allow, "add to allowlist"),
+            part(&self.disallow, "remove from allowlist"),
+            part(&self.deny, "add to denylist"),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
@@ -410,9 +484,8 @@ fn add_missing(list: &mut Vec<String>, names: &[String]) {
 }
 
 impl ServiceAccountEdit {
-    /// Whether there is anything to do.
-    pub fn changes_something(&self) -> bool {
-        self.mountable.is_some() || self.pull.is_some() || self.role.is_some()
+    pub fn is_empty(&self) -> bool {
+        self.mountable.is_none() && self.pull.is_none() && self.role.is_none()
     }
 
     fn inverse(self) -> Self {
@@ -442,10 +515,10 @@ impl ServiceAccountEdit {
         }));
         match self.role {
             Some(Some(role)) => {
-                parts.push(format!("note role {role} on service account {service_account}"))
+                parts.push(format!("annotate service account {service_account} with role {role}"))
             }
             Some(None) => {
-                parts.push(format!("remove our note from service account {service_account}"))
+                parts.push(format!("remove role annotation from service account {service_account}"))
             }
             None => {}
         }

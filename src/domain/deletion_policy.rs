@@ -1,25 +1,26 @@
-//! What becomes of a namespace's organization when the namespace is deleted: it stays, unless somebody asked for more.
+//! The deletion policy for the organization of a deleted namespace.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::snapshot::Namespace;
 
-/// What becomes of the organization of a namespace that is deleted.
+/// Whether an organization is deleted with its namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// It stays, with its images.
+    /// Keep the organization and its images.
     #[default]
     Retain,
-    /// It goes, with its images.
+    /// Delete the organization and its images.
     Delete,
 }
 
 impl DeletionPolicy {
-    /// What a namespace asks for, else what goes for all. A word that is neither counts as `retain`: nobody loses
-    /// images to a slip of the pen.
-    pub fn of(namespace: &Namespace, all: DeletionPolicy) -> Self {
-        namespace.deletion_policy.as_deref().map_or(all, |word| word.parse().unwrap_or_default())
+    /// The annotation of a namespace, else `default`. An invalid annotation counts as `retain`, so
+    /// that a typing error never deletes images.
+    pub fn for_namespace(namespace: &Namespace, default: DeletionPolicy) -> Self {
+        let annotation = namespace.deletion_policy.as_deref();
+        annotation.map_or(default, |value| value.parse().unwrap_or_default())
     }
 }
 
@@ -30,7 +31,7 @@ impl FromStr for DeletionPolicy {
         match text {
             "retain" => Ok(DeletionPolicy::Retain),
             "delete" => Ok(DeletionPolicy::Delete),
-            other => Err(format!("`{other}` is neither retain nor delete")),
+            other => Err(format!("invalid deletion policy `{other}`: expected retain or delete")),
         }
     }
 }

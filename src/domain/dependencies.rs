@@ -1,54 +1,47 @@
-//! Which changes of a plan may run at the same time, and which must wait for which.
+//! The dependencies between the changes of a plan, and the order in which they run.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::change::Change;
 
-/// What a change has to do with an earlier one of its plan.
+/// The dependency of a change on an earlier one of its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dependency {
-    /// It waits, and is skipped if the earlier one failed.
+    /// It waits, and is skipped unless the earlier one succeeds.
     OnSuccess,
-    /// It waits, and is skipped if the earlier one was tried and failed.
+    /// It waits, and is skipped if the earlier one fails, but not if that one is skipped.
     StopsOnFailure,
-    /// It waits, whatever becomes of the earlier one.
+    /// It waits, and runs in any case.
     OnCompletion,
 }
 
-/// Changes that have something in common for those that wait for them.
+/// Changes that others depend on together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Group<'a> {
-    /// Every change.
     All,
     /// They bring the namespace into scope.
     Scope,
-    /// They make the organization, or make it ours.
+    /// They create or adopt the organization.
     Organization,
-    /// They delete the organization.
     OrganizationDeletion,
-    /// They create robot accounts.
     NewRobots,
-    /// They make this robot account's current token.
+    /// They create this robot account's current token.
     Token(&'a str),
-    /// They renew tokens.
     Rotations,
-    /// They are about default permissions.
     DefaultPermissions,
-    /// They change the default permission of this robot account that is kept.
+    /// They change the default permission of this robot account that is not deleted as a duplicate.
     KeptDefaultPermission(&'a str),
-    /// They create this repository.
     Repository(&'a str),
-    /// They write secrets.
+    /// Writes of any secret.
     SecretWrites,
-    /// They write this secret.
+    /// Writes of this secret.
     Secret(&'a str),
-    /// They edit the references to this secret.
+    /// Edits of the references to this secret.
     References(&'a str),
-    /// They restore BuildConfigs.
     RestoredBuildConfigs,
 }
 
-/// The groups that a change is in.
+/// The groups that contain a change.
 fn groups(change: &Change) -> Vec<Group<'_>> {
     use Change::*;
     let mut groups = vec![Group::All];
@@ -79,48 +72,53 @@ fn groups(change: &Change) -> Vec<Group<'_>> {
     groups
 }
 
-/// The groups of which a change waits for the earlier members.
-fn waits(change: &Change) -> Vec<(Group<'_>, Dependency)> {
+/// The groups that a change depends on, as far as their members precede it.
+fn dependencies(change: &Change) -> Vec<(Group<'_>, Dependency)> {
     use Change::*;
     use Dependency::*;
-    // Nothing is made for a namespace that could not be brought into scope.
-    let mut waits = vec![(Group::Scope, OnSuccess)];
-    waits.extend(is_in_quay(change).then_some((Group::Organization, OnSuccess)));
-    waits.extend(uses_robot(change).map(|robot| (Group::Token(robot), OnSuccess)));
+    // Nothing is created for a namespace that could not be brought into scope.
+    let mut dependencies = vec![(Group::Scope, OnSuccess)];
+    dependencies.extend(needs_organization(change).then_some((Group::Organization, OnSuccess)));
+    dependencies.extend(used_robot(change).map(|robot| (Group::Token(robot), OnSuccess)));
     match change {
-        // A new repository takes its rights from the default permissions there are at that moment.
-        CreateRepository { .. } => waits
+        // A new repository gets its permissions from the default permissions at that time.
+        CreateRepository { .. } => dependencies
             .extend([(Group::DefaultPermissions, OnCompletion), (Group::NewRobots, OnCompletion)]),
         DeleteDefaultPermission { robot, .. } => {
-            waits.push((Group::KeptDefaultPermission(robot), OnSuccess))
+            dependencies.push((Group::KeptDefaultPermission(robot), OnSuccess))
         }
         SetRepositoryPermission { repository, .. } => {
-            waits.push((Group::Repository(repository), OnSuccess))
+            dependencies.push((Group::Repository(repository), OnSuccess))
         }
-        // At most one token is ever renewed without its secret. After a secret that could not be written, the next one most
-        // likely cannot be written either; of a renewal that failed without an answer, Quay may have made the new token.
-        RotateRobot { .. } => waits
+        // At most one token is renewed without a write of its secret: after one failed write, the
+        // next one would probably fail too. A renewal without a response might have taken effect in
+        // Quay.
+        RotateRobot { .. } => dependencies
             .extend([(Group::Rotations, StopsOnFailure), (Group::SecretWrites, StopsOnFailure)]),
-        EditServiceAccount { edit, .. } => waits.push((Group::Secret(&edit.secret), OnSuccess)),
-        // No service account ever refers to a secret that is gone. Nor does a BuildConfig that can be put back.
+        EditServiceAccount { edit, .. } => {
+            dependencies.push((Group::Secret(&edit.secret), OnSuccess))
+        }
+        // Neither a service account nor a restorable BuildConfig ever refers to a deleted secret.
         DeleteSecret { secret, .. } => {
-            waits.extend([
+            dependencies.extend([
                 (Group::References(secret), OnSuccess),
                 (Group::RestoredBuildConfigs, OnSuccess),
             ]);
         }
-        // As long as the organization is there, the namespace waits for it.
+        // The namespace is kept until its organization is deleted.
         SetFinalizer { .. } | RemoveOperatorFinalizer { .. } => {
-            waits.push((Group::OrganizationDeletion, OnSuccess))
+            dependencies.push((Group::OrganizationDeletion, OnSuccess))
         }
-        DeleteRobot { .. } | DeleteOrganization { .. } => waits.push((Group::All, OnSuccess)),
+        DeleteRobot { .. } | DeleteOrganization { .. } => {
+            dependencies.push((Group::All, OnSuccess))
+        }
         _ => {}
     }
-    waits
+    dependencies
 }
 
-/// Which changes of a plan may be made now, as those before them end. Its size is that of the plan, however many changes
-/// wait for many others: those that wait for a group wait for one joint that waits for its members.
+/// The changes of a plan that can run now, as others end. Its size is linear in that of the plan,
+/// since changes that depend on a group wait for one joint node, which waits for the members.
 #[derive(Debug)]
 pub struct Schedule {
     /// The changes, then the joints.
@@ -131,38 +129,33 @@ pub struct Schedule {
 
 #[derive(Debug)]
 struct Node {
-    /// So many others have to end before it.
+    /// The number of nodes that must end before it.
     pending: usize,
-    /// Those that wait for it; a joint for its members, without a condition.
+    /// The nodes that wait for it; joints wait without a condition.
     waiting: Vec<(usize, Option<Dependency>)>,
-    /// A change is skipped, since something before it did not go well.
+    /// For a change: a dependency is not satisfied.
     is_skipped: bool,
-    /// Of a joint: all before it were done, and one of them failed.
+    /// For a joint.
     all_done: bool,
     any_failed: bool,
 }
 
-/// What is to become of a change now.
+/// The next change by its index in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is made.
-    Make(usize),
-    /// It is left out.
+    Apply(usize),
     Skip(usize),
 }
 
-/// How a change ended.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It has its effect.
     Done,
-    /// It was tried and has none.
     Failed,
-    /// It was left out.
     Skipped,
 }
 
-/// The members of a group so far.
+/// The members of a group: those that `joint` waits for, and those added since.
 #[derive(Default)]
 struct Members {
     joint: Option<usize>,
@@ -170,17 +163,16 @@ struct Members {
 }
 
 impl Schedule {
-    /// The schedule of a plan.
     pub fn new(changes: &[Change]) -> Self {
         let nodes = changes.iter().map(|_| Node::new()).collect();
         let mut schedule = Self { nodes, changes: changes.len(), ready: BTreeSet::new() };
         let mut members: HashMap<Group, Members> = HashMap::new();
         for (index, change) in changes.iter().enumerate() {
-            for (group, after) in waits(change) {
+            for (group, dependency) in dependencies(change) {
                 if let Some(earlier) =
                     members.get_mut(&group).and_then(|members| schedule.join(members))
                 {
-                    schedule.wait(index, earlier, Some(after));
+                    schedule.wait(index, earlier, Some(dependency));
                 }
             }
             groups(change)
@@ -192,7 +184,7 @@ impl Schedule {
         schedule
     }
 
-    /// One node that ends when all members have.
+    /// Returns one node that ends with the last of the members.
     fn join(&mut self, members: &mut Members) -> Option<usize> {
         match (members.joint, members.since.as_slice()) {
             (joint, []) => joint,
@@ -210,28 +202,28 @@ impl Schedule {
         }
     }
 
-    fn wait(&mut self, later: usize, earlier: usize, after: Option<Dependency>) {
-        self.nodes[earlier].waiting.push((later, after));
+    fn wait(&mut self, later: usize, earlier: usize, dependency: Option<Dependency>) {
+        self.nodes[earlier].waiting.push((later, dependency));
         self.nodes[later].pending += 1;
     }
 
-    /// The first change of the plan of which is known now what is to become of it; none while all that are left wait. Each
-    /// has to be ended with [`Schedule::end`].
-    pub fn step(&mut self) -> Option<Step> {
+    /// The next change that can be applied or skipped; `None` while all remaining ones wait. The
+    /// caller must report its outcome with [`Schedule::end`].
+    pub fn next_step(&mut self) -> Option<Step> {
         let index = self.ready.pop_first()?;
-        Some(if self.nodes[index].is_skipped { Step::Skip(index) } else { Step::Make(index) })
+        Some(if self.nodes[index].is_skipped { Step::Skip(index) } else { Step::Apply(index) })
     }
 
-    /// A change ended.
+    /// Records the outcome of a change.
     pub fn end(&mut self, index: usize, end: End) {
         let mut ended = vec![(index, end == End::Done, end == End::Failed)];
         while let Some((index, done, failed)) = ended.pop() {
-            for (later, after) in std::mem::take(&mut self.nodes[index].waiting) {
+            for (later, dependency) in std::mem::take(&mut self.nodes[index].waiting) {
                 let node = &mut self.nodes[later];
                 node.pending -= 1;
                 node.all_done &= done;
                 node.any_failed |= failed;
-                node.is_skipped |= match after {
+                node.is_skipped |= match dependency {
                     Some(Dependency::OnSuccess) => !done,
                     Some(Dependency::StopsOnFailure) => failed,
                     Some(Dependency::OnCompletion) | None => false,
@@ -255,8 +247,7 @@ impl Node {
     }
 }
 
-/// Whether a change needs the organization.
-fn is_in_quay(change: &Change) -> bool {
+fn needs_organization(change: &Change) -> bool {
     use Change::*;
     !matches!(
         change,
@@ -272,7 +263,7 @@ fn is_in_quay(change: &Change) -> bool {
 }
 
 /// The robot account that a change needs to exist, with its current token.
-fn uses_robot(change: &Change) -> Option<&String> {
+fn used_robot(change: &Change) -> Option<&String> {
     use Change::*;
     match change {
         CreateDefaultPermission { robot, .. }
@@ -340,32 +331,47 @@ mod tests {
         Change::EditServiceAccount { namespace: "n".into(), service_account: name.into(), edit }
     }
 
-    /// What `later` has to do with each group that `earlier` is in.
-    fn after(later: &Change, earlier: &Change) -> Vec<Dependency> {
+    /// The dependencies of `later` on the groups that contain `earlier`.
+    fn dependencies_between(later: &Change, earlier: &Change) -> Vec<Dependency> {
         let earlier = groups(earlier);
-        waits(later)
+        dependencies(later)
             .into_iter()
             .filter(|(group, _)| earlier.contains(group))
-            .map(|(_, after)| after)
+            .map(|(_, dependency)| dependency)
             .collect()
     }
 
     #[test]
-    fn one_robot_account_that_fails_does_not_stop_the_others() {
-        assert_eq!(after(&secret("builder"), &robot("builder")), [Dependency::OnSuccess]);
-        assert_eq!(after(&secret("builder"), &robot("default")), []);
-        assert_eq!(after(&repository("app"), &permission("default")), [Dependency::OnCompletion]);
+    fn skips_only_changes_of_the_failed_robot_account() {
+        assert_eq!(
+            dependencies_between(&secret("builder"), &robot("builder")),
+            [Dependency::OnSuccess]
+        );
+        assert_eq!(dependencies_between(&secret("builder"), &robot("default")), []);
+        assert_eq!(
+            dependencies_between(&repository("app"), &permission("default")),
+            [Dependency::OnCompletion]
+        );
     }
 
     #[test]
-    fn tokens_are_renewed_one_by_one() {
-        assert_eq!(after(&rotate("default"), &secret("builder")), [Dependency::StopsOnFailure]);
-        assert_eq!(after(&rotate("default"), &rotate("builder")), [Dependency::StopsOnFailure]);
-        assert_eq!(after(&secret("default"), &rotate("default")), [Dependency::OnSuccess]);
+    fn renews_tokens_sequentially() {
+        assert_eq!(
+            dependencies_between(&rotate("default"), &secret("builder")),
+            [Dependency::StopsOnFailure]
+        );
+        assert_eq!(
+            dependencies_between(&rotate("default"), &rotate("builder")),
+            [Dependency::StopsOnFailure]
+        );
+        assert_eq!(
+            dependencies_between(&secret("default"), &rotate("default")),
+            [Dependency::OnSuccess]
+        );
     }
 
     #[test]
-    fn grows_with_the_plan_and_not_with_its_square() {
+    fn grows_linearly_with_the_plan() {
         let names = || (0..300).map(|number| number.to_string());
         let mut changes = vec![Change::CreateOrganization { organization: "o".into() }];
         changes.extend(names().flat_map(|name| [robot(&name), permission(&name)]));
@@ -426,9 +432,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever ends when and how: a change comes after all that it waits for, and is made if they went well.
+        /// For any order of outcomes, a change waits for its dependencies, and is applied if they
+        /// are satisfied.
         #[test]
-        fn each_change_comes_after_those_that_it_waits_for(
+        fn runs_changes_after_their_dependencies(
             changes in prop::collection::vec(any_change(), 0..20),
             fails in prop::collection::vec(any::<bool>(), 20),
             order in prop::collection::vec(any::<prop::sample::Index>(), 60),
@@ -437,21 +444,21 @@ mod tests {
             let mut ends: Vec<Option<End>> = vec![None; changes.len()];
             let mut running = Vec::new();
             for next in order {
-                while let Some(step) = schedule.step() {
-                    let (Step::Make(index) | Step::Skip(index)) = step;
-                    let mut is_to_be_made = true;
+                while let Some(step) = schedule.next_step() {
+                    let (Step::Apply(index) | Step::Skip(index)) = step;
+                    let mut is_ready = true;
                     for (earlier, end) in changes[..index].iter().zip(&ends) {
-                        for after in after(&changes[index], earlier) {
+                        for dependency in dependencies_between(&changes[index], earlier) {
                             prop_assert!(end.is_some(), "{index} did not wait");
-                            is_to_be_made &= match after {
+                            is_ready &= match dependency {
                                 Dependency::OnSuccess => *end == Some(End::Done),
                                 Dependency::StopsOnFailure => *end != Some(End::Failed),
                                 Dependency::OnCompletion => true,
                             };
                         }
                     }
-                    prop_assert_eq!(step, if is_to_be_made { Step::Make(index) } else { Step::Skip(index) });
-                    running.push((index, is_to_be_made));
+                    prop_assert_eq!(step, if is_ready { Step::Apply(index) } else { Step::Skip(index) });
+                    running.push((index, is_ready));
                 }
                 if running.is_empty() {
                     break;
@@ -461,7 +468,7 @@ mod tests {
                 ends[index] = Some(end);
                 schedule.end(index, end);
             }
-            prop_assert!(ends.iter().all(Option::is_some), "all come to an end");
+            prop_assert!(ends.iter().all(Option::is_some), "every change ends");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What should be: a linked namespace, as the rules say.
+//! The desired state of a linked namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,61 +10,56 @@ use super::names;
 use super::ownership_mark::OwnershipMark;
 use super::snapshot::{Build, ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
 
-/// The service accounts that every namespace has linked, and the roles of their robot accounts (QBO
-/// `pkg/constants`: builder pushes, the others pull).
+/// The service accounts that are always linked, and the roles of their robot accounts (QBO
+/// `pkg/constants`).
 pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] =
     [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
 
-/// So many service accounts of one namespace are linked at the most. An editor of a namespace can make any number, and
-/// each of them takes a robot account, a default permission, a secret, and a right on every repository.
+/// The maximum number of linked service accounts in a namespace. An editor can create any number,
+/// and each needs a robot account, a default permission, a secret, and a permission on every
+/// repository.
 pub const MAX_ACCOUNTS: usize = 50;
 
-/// So many repositories one namespace has at the most.
+/// The maximum number of repositories of a namespace.
 pub const MAX_REPOSITORIES: usize = 1000;
 
-/// What a linked namespace has on both sides, as far as the snapshot tells.
+/// The desired objects of a linked namespace, as far as the snapshot is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// The organization.
     pub organization: String,
     /// The registry's host in secrets and image names.
     pub host: String,
-    /// One per linked service account that exists.
+    /// The service accounts that exist.
     pub accounts: Vec<LinkedServiceAccount>,
-    /// A private repository each.
     pub repositories: BTreeSet<String>,
-    /// What is asked for beyond [`MAX_ACCOUNTS`] and [`MAX_REPOSITORIES`], and is not made.
     pub surplus: Surplus,
-    /// The mark on every robot account we make.
+    /// The mark for new robot accounts.
     pub mark: OwnershipMark,
 }
 
-/// So much is asked for and not made.
+/// The numbers of objects beyond [`MAX_ACCOUNTS`] and [`MAX_REPOSITORIES`], which are not created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Surplus {
-    /// Service accounts.
     pub accounts: usize,
-    /// Repositories.
     pub repositories: usize,
 }
 
-/// What a linked service account has: a robot account of its own name with a role, and a secret with its login.
+/// A service account with a robot account of the same name, and a secret with its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkedServiceAccount {
     /// The service account, and the robot account's short name.
     pub name: String,
     /// The robot account's role on every repository of an image stream.
     pub role: Role,
-    /// The secret.
     pub secret: String,
-    /// The role is what a person asks for now.
+    /// The user requests the role with this command.
     pub is_requested: bool,
 }
 
 impl Desired {
-    /// What `snapshot` should look like. `requests` are roles that service accounts are to have from now on.
+    /// The desired state for `snapshot`. `requests` are new roles by service account.
     ///
-    /// Parts that could not be read ask for nothing: no service accounts known, none linked.
+    /// Parts that could not be read count as empty.
     pub fn of(
         integration: &Integration,
         snapshot: &NamespaceSnapshot,
@@ -88,7 +83,7 @@ impl Desired {
                     requests.get(&account.name).copied().or_else(|| role(account))?,
                 ))
             })
-            .filter(|(name, _)| names::robot(&organization, name).is_ok())
+            .filter(|(name, _)| names::validate_robot(&organization, name).is_ok())
             .map(|(name, role)| LinkedServiceAccount {
                 secret: cluster_id.secret(&name),
                 is_requested: requests.contains_key(&name),
@@ -99,8 +94,8 @@ impl Desired {
         let mut repositories: BTreeSet<_> = streams
             .filter(|stream| wants_repository(stream, &host))
             .map(|stream| stream.name.clone())
-            .filter(|name| names::repository(name).is_ok())
-            .chain(built(
+            .filter(|name| names::validate_repository(name).is_ok())
+            .chain(build_repositories(
                 integration,
                 snapshot,
                 snapshot.build_configs.iter().flatten().map(|config| &config.spec),
@@ -111,10 +106,12 @@ impl Desired {
             repositories: repositories.len().saturating_sub(MAX_REPOSITORIES),
         };
         if surplus.accounts > 0 {
-            // Every namespace's own and those that were asked for by a person come first, then it goes by name.
-            let is_usual = |name: &str| DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == name);
+            // The default service accounts come first, then those that the user requests, then all
+            // others by name.
+            let is_default =
+                |name: &str| DEFAULT_ACCOUNTS.iter().any(|(default, _)| *default == name);
             accounts.sort_by_cached_key(|LinkedServiceAccount { name, is_requested, .. }| {
-                (!is_usual(name), !is_requested, name.clone())
+                (!is_default(name), !is_requested, name.clone())
             });
             accounts.truncate(MAX_ACCOUNTS);
         }
@@ -131,7 +128,7 @@ impl Desired {
         }
     }
 
-    /// The same while builds are under way: what they push to has to be there before they have built.
+    /// Adds the repositories of running builds, which must exist before the builds push.
     #[must_use]
     pub fn with_builds(
         mut self,
@@ -140,38 +137,42 @@ impl Desired {
         builds: &[Build],
     ) -> Self {
         let under_way = builds.iter().filter(|build| !build.phase.is_over());
-        self.repositories.extend(built(integration, snapshot, under_way.map(|build| &build.spec)));
+        self.repositories.extend(build_repositories(
+            integration,
+            snapshot,
+            under_way.map(|build| &build.spec),
+        ));
         self
     }
 
-    /// The account of that service account.
     pub fn account(&self, name: &str) -> Option<&LinkedServiceAccount> {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// Where its images are.
+    /// The scope of its images in a docker configuration.
     pub fn place(&self) -> RegistryScope<'_> {
         RegistryScope { host: &self.host, organization: &self.organization }
     }
 
-    /// The user name a robot account logs in with.
-    pub fn login_name(&self, robot: &str) -> String {
+    /// The robot account's username in Quay.
+    pub fn robot_username(&self, robot: &str) -> String {
         format!("{}+{robot}", self.organization)
     }
 }
 
-/// The role a service account is linked with: what it was asked to have, else what every namespace's have; none if
-/// it is not linked. An annotation that is no role counts as none asked for.
+/// The role of a linked service account: its annotation, else its default role. `None` if it is not
+/// linked. An invalid annotation is ignored.
 pub fn role(account: &ServiceAccount) -> Option<Role> {
-    let asked = account.role.as_deref().and_then(|role| role.parse().ok());
-    asked.or_else(|| {
+    let requested = account.role.as_deref().and_then(|role| role.parse().ok());
+    requested.or_else(|| {
         DEFAULT_ACCOUNTS.iter().find(|(name, _)| *name == account.name).map(|(_, role)| *role)
     })
 }
 
-/// The image streams that builds are for. The stream itself may come with the first import, but nothing can be pushed to a
-/// repository that does not exist: robot accounts may create none.
-fn built<'a>(
+/// The repositories that builds push to. They must exist before the first push, since robot
+/// accounts cannot create repositories; the image stream might be created later, by the first
+/// import.
+fn build_repositories<'a>(
     integration: &Integration,
     snapshot: &NamespaceSnapshot,
     specs: impl Iterator<Item = &'a CommonSpec>,
@@ -185,11 +186,13 @@ fn built<'a>(
         .filter(|stream| stream.wants_repository == Some(false))
         .map(|stream| stream.name.as_str())
         .collect();
-    own.filter(move |name| !without.contains(name.as_str()) && names::repository(name).is_ok())
+    own.filter(move |name| {
+        !without.contains(name.as_str()) && names::validate_repository(name).is_ok()
+    })
 }
 
-/// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
-/// unless it asks.
+/// Whether an image stream gets a repository. One that only follows images of other registries
+/// needs none, unless its annotation requests it.
 pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
     let follows_us =
         |tag: &StreamTag| tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
@@ -206,8 +209,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_that_only_follow_other_registries_get_no_repository_unless_asked() {
-        let stream = |own: bool, sources: &[&str], asked| {
+    fn creates_no_repository_for_foreign_images() {
+        let stream = |own: bool, sources: &[&str], requested| {
             let source =
                 |&name: &&str| Some(TagSource { kind: "DockerImage".into(), name: name.into() });
             let mut tags: Vec<_> = sources
@@ -215,7 +218,7 @@ mod tests {
                 .map(|name| StreamTag { from: source(name), ..StreamTag::default() })
                 .collect();
             tags.extend(own.then(StreamTag::default));
-            ImageStream { tags, wants_repository: asked, ..Default::default() }
+            ImageStream { tags, wants_repository: requested, ..Default::default() }
         };
         assert!(wants_repository(&stream(true, &[], None), "q"));
         assert!(wants_repository(&stream(true, &["docker.io/x/y"], None), "q"));
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_gets_a_repository_with_the_image_stream_or_before_it() {
+    fn creates_repository_for_build_output() {
         let by = |strategy, kind: &str, name: &str| {
             let output = Output {
                 to: Some(Target { kind: kind.into(), namespace: None, name: name.into() }),
@@ -240,10 +243,10 @@ mod tests {
             from: Some(TagSource { kind: "DockerImage".into(), name: "docker.io/x/y".into() }),
             ..StreamTag::default()
         };
-        let stream = |name: &str, asked| ImageStream {
+        let stream = |name: &str, requested| ImageStream {
             name: name.into(),
             tags: vec![follower()],
-            wants_repository: asked,
+            wants_repository: requested,
             ..ImageStream::default()
         };
         let mut snapshot = golden();
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn links_no_more_of_a_namespace_than_its_share() {
+    fn limits_accounts_and_repositories() {
         let mut snapshot = golden();
         let account = |number: usize| ServiceAccount {
             name: format!("a{number:03}"),
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_asked_for_or_the_usual_ones() {
+    fn uses_role_annotation_or_default_role() {
         let account = |name: &str, role: Option<&str>| ServiceAccount {
             name: name.into(),
             role: role.map(Into::into),

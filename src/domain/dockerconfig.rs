@@ -14,9 +14,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::snapshot::Login;
+use super::snapshot::RegistryCredentials;
 
-/// As kubelet decodes an `auth`: with padding or without it, whatever the bits behind the last byte are.
+/// Decodes an `auth` as kubelet does: padding is optional, and trailing bits are ignored.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -24,12 +24,12 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// What a docker configuration holds.
+/// The entries of a docker configuration.
 #[derive(Debug)]
 pub struct Parsed {
-    /// The logins in it, by registry as it is written there. An entry without any is left out.
-    pub logins: Vec<(String, Login)>,
-    /// The registries whose entry kubelet cannot decode, for which it uses none of the others either.
+    /// Registry, as written, and credentials of each entry. An entry without credentials is omitted.
+    pub credentials: Vec<(String, RegistryCredentials)>,
+    /// The registries of the entries that kubelet cannot decode. With any, it uses no other entry either.
     pub undecodable: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ struct DockerConfig {
     auths: BTreeMap<String, Box<RawValue>>,
 }
 
-/// An entry as kubelet reads it; other fields mean nothing to it.
+/// The fields of an entry that kubelet reads.
 #[derive(Default, Deserialize)]
 struct Auth {
     auth: Option<SecretString>,
@@ -48,31 +48,31 @@ struct Auth {
     _email: Option<String>,
 }
 
-/// Reads the logins in a docker configuration.
+/// Reads the entries of a docker configuration.
 ///
 /// # Errors
-/// What is wrong with it, without quoting any of it.
+/// A reason that quotes no content.
 pub fn parse(content: &[u8]) -> Result<Parsed, String> {
     let config: DockerConfig = serde_json::from_slice(content)
-        .map_err(|_| "it is no docker configuration with `auths`".to_owned())?;
+        .map_err(|_| "it is not a docker configuration with `auths`".to_owned())?;
     if config.auths.is_empty() {
         return Err("its docker configuration names no registry".into());
     }
-    let mut parsed = Parsed { logins: vec![], undecodable: vec![] };
+    let mut parsed = Parsed { credentials: vec![], undecodable: vec![] };
     for (registry, entry) in config.auths {
-        match login(&entry) {
-            Ok(login) => parsed.logins.extend(login.map(|login| (registry, login))),
+        match decode(&entry) {
+            Ok(found) => parsed.credentials.extend(found.map(|found| (registry, found))),
             Err(Undecodable) => parsed.undecodable.push(registry),
         }
     }
     Ok(parsed)
 }
 
-/// An entry that kubelet refuses, and with it the whole configuration.
+/// An entry that kubelet rejects, together with the whole configuration.
 struct Undecodable;
 
-/// Like kubelet, prefers `auth` to `username` and `password` (`k8s.io/kubernetes/pkg/credentialprovider/config.go`).
-fn login(entry: &RawValue) -> Result<Option<Login>, Undecodable> {
+/// `auth` takes precedence over `username` and `password` (`k8s.io/kubernetes/pkg/credentialprovider/config.go`).
+fn decode(entry: &RawValue) -> Result<Option<RegistryCredentials>, Undecodable> {
     let auth: Auth = serde_json::from_str::<Option<Auth>>(entry.get())
         .map_err(|_| Undecodable)?
         .unwrap_or_default();
@@ -82,32 +82,34 @@ fn login(entry: &RawValue) -> Result<Option<Login>, Undecodable> {
         let decoded = LENIENT.decode(encoded).map_err(|_| Undecodable)?;
         let text = String::from_utf8_lossy(&decoded);
         let (username, password) = text.split_once(':').ok_or(Undecodable)?;
-        return Ok(Some(Login { username: username.into(), password: password.into() }));
+        return Ok(Some(RegistryCredentials {
+            username: username.into(),
+            password: password.into(),
+        }));
     }
-    let login = auth.username.zip(auth.password);
-    Ok(login.map(|(username, password)| Login { username, password }))
+    let pair = auth.username.zip(auth.password);
+    Ok(pair.map(|(username, password)| RegistryCredentials { username, password }))
 }
 
-/// The images that a login is for: those of one organization in a registry.
+/// The images of one organization in a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryScope<'a> {
-    /// The registry's host.
+    /// `host` or `host:port`.
     pub host: &'a str,
-    /// The organization.
     pub organization: &'a str,
 }
 
 impl<'a> RegistryScope<'a> {
-    /// Where an image is, `host/organization/repository`.
+    /// The scope of an image `host/organization/repository`.
     pub fn of_image(image: &'a str) -> Option<Self> {
         let (host, path) = image.split_once('/')?;
         let (organization, _) = path.split_once('/')?;
         Some(Self { host, organization })
     }
 
-    /// Whether a key of a docker configuration is used for these images: the host itself, or with a path to the
-    /// organization or into it behind it. A scheme in front makes no difference (measured with ImageStreamImport), and the
-    /// paths of the registry's own API stand for the host (`k8s.io/kubernetes/pkg/credentialprovider/keyring.go`).
+    /// Whether a key of a docker configuration is used for these images: the host, or the host with a path to the
+    /// organization or into it. A scheme is ignored (measured with ImageStreamImport), and so are the paths of the
+    /// registry's API (`k8s.io/kubernetes/pkg/credentialprovider/keyring.go`).
     pub fn is_served_by(&self, key: &str) -> bool {
         let key =
             key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
@@ -119,19 +121,19 @@ impl<'a> RegistryScope<'a> {
     }
 }
 
-/// The entry of a docker configuration that is ours.
+/// Our entry of a docker configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthEntry<'a> {
-    /// What it is for; its key is the host, as the operator has it.
+    /// The images it is for. Its key is the host, as the operator writes it.
     pub place: RegistryScope<'a>,
-    /// The login.
-    pub login: &'a Login,
+    /// User name and password.
+    pub credentials: &'a RegistryCredentials,
 }
 
 impl AuthEntry<'_> {
-    /// Writes a docker configuration with this entry, the way the operator does: `auth` and nothing else
-    /// (QBO `controllers/namespace_controller.go:414`). Everything else in `before` is kept to the letter, whether or not it
-    /// is understood; what is no JSON object holds nothing that could be kept.
+    /// Writes a docker configuration with this entry as the operator does: `auth` and nothing else
+    /// (QBO `controllers/namespace_controller.go:414`). All other bytes of `before` are kept, also those of unknown fields.
+    /// Content that is not a JSON object is replaced.
     pub fn render(&self, before: Option<&SecretString>) -> SecretString {
         let mut config = before.and_then(Fields::read).unwrap_or_default();
         let mut auths = config
@@ -144,25 +146,30 @@ impl AuthEntry<'_> {
             .position(|(key, _)| self.place.is_served_by(key))
             .unwrap_or(auths.0.len());
         auths.0.retain(|(key, _)| !self.place.is_served_by(key));
-        auths.insert(place, self.place.host, &json!({ "auth": auth(self.login) }).to_string());
+        auths.insert(
+            place,
+            self.place.host,
+            &json!({ "auth": auth(self.credentials) }).to_string(),
+        );
         let place = config.0.iter().position(|(key, _)| key == "auths").unwrap_or(config.0.len());
         config.0.retain(|(key, _)| key != "auths");
         config.insert(place, "auths", &auths.to_string());
         config.to_string().into()
     }
 
-    /// Whether a docker configuration holds this entry, and no other one for the same images.
+    /// Whether a docker configuration holds this entry, and no other entry for the same images.
     pub fn is_in(&self, content: &SecretString) -> bool {
         let Ok(parsed) = parse(content.expose_secret().as_bytes()) else { return false };
         let is_for_others = |key: &String| !self.place.is_served_by(key);
-        let mut ours = parsed.logins.iter().filter(|(key, _)| self.place.is_served_by(key));
-        let is_this =
-            ours.next().is_some_and(|(key, login)| key == self.place.host && login.is(self.login));
+        let mut ours = parsed.credentials.iter().filter(|(key, _)| self.place.is_served_by(key));
+        let is_this = ours.next().is_some_and(|(key, credentials)| {
+            key == self.place.host && credentials.is_same(self.credentials)
+        });
         is_this && ours.next().is_none() && parsed.undecodable.iter().all(is_for_others)
     }
 }
 
-/// The fields of a JSON object in their order, each value as it is written.
+/// The fields of a JSON object in their order, with the bytes of each value.
 #[derive(Default)]
 struct Fields(Vec<(String, Box<RawValue>)>);
 
@@ -171,7 +178,7 @@ impl Fields {
         serde_json::from_str(text.expose_secret()).ok()
     }
 
-    /// The last one of a name counts, as in Go.
+    /// The last field of a name counts, as in Go.
     fn get(&self, name: &str) -> Option<&RawValue> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
@@ -216,26 +223,28 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// Whether a docker configuration holds one login and nothing else, byte for byte as it is rendered here.
+/// Whether a docker configuration holds one entry and nothing else, byte for byte as [`AuthEntry::render`] writes it.
 pub fn is_plain(content: &SecretString) -> bool {
-    let Ok(Parsed { logins, .. }) = parse(content.expose_secret().as_bytes()) else { return false };
-    let [(host, login)] = logins.as_slice() else { return false };
-    let entry = AuthEntry { place: RegistryScope { host, organization: "" }, login };
+    let Ok(Parsed { credentials, .. }) = parse(content.expose_secret().as_bytes()) else {
+        return false;
+    };
+    let [(host, credentials)] = credentials.as_slice() else { return false };
+    let entry = AuthEntry { place: RegistryScope { host, organization: "" }, credentials };
     entry.render(None).expose_secret() == content.expose_secret()
 }
 
-/// A place in a secret.
+/// A part of a secret's content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
-    /// An entry of its docker configuration, by registry as it is written there.
+    /// An entry of its docker configuration, by registry as written.
     Registry(String),
     /// Another field of its docker configuration.
     Field(String),
-    /// A key beside its docker configuration.
+    /// Another key of the Secret.
     Key(String),
 }
 
-/// All that a docker configuration holds, each with its [`fingerprint`]. What is no JSON object holds nothing.
+/// The items of a docker configuration, each with its [`fingerprint`]. None if it is not a JSON object.
 pub fn items(content: &SecretString) -> BTreeMap<Item, u64> {
     let config = Fields::read(content).unwrap_or_default().0;
     let (auths, fields): (Vec<_>, Vec<_>) =
@@ -250,15 +259,15 @@ pub fn items(content: &SecretString) -> BTreeMap<Item, u64> {
     entries.chain(fields).collect()
 }
 
-/// Enough to tell whether two secrets hold the same, without keeping it.
+/// A hash to compare the content of secrets without keeping it.
 pub fn fingerprint(value: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
 }
 
-fn auth(login: &Login) -> String {
-    STANDARD.encode(format!("{}:{}", login.username, login.password.expose_secret()))
+fn auth(credentials: &RegistryCredentials) -> String {
+    STANDARD.encode(format!("{}:{}", credentials.username, credentials.password.expose_secret()))
 }
 
 #[cfg(test)]
@@ -269,26 +278,32 @@ mod tests {
 
     const ORGANIZATION: &str = "openshift_shop";
 
-    fn entry<'a>(host: &'a str, login: &'a Login) -> AuthEntry<'a> {
-        AuthEntry { place: RegistryScope { host, organization: ORGANIZATION }, login }
+    fn entry<'a>(host: &'a str, credentials: &'a RegistryCredentials) -> AuthEntry<'a> {
+        AuthEntry { place: RegistryScope { host, organization: ORGANIZATION }, credentials }
     }
 
     #[test]
     fn renders_what_the_operator_writes() {
-        let login = Login { username: "parity_golden+builder".into(), password: "TOKEN".into() };
+        let credentials = RegistryCredentials {
+            username: "parity_golden+builder".into(),
+            password: "TOKEN".into(),
+        };
         assert_eq!(
-            entry("localhost:18443", &login).render(None).expose_secret(),
+            entry("localhost:18443", &credentials).render(None).expose_secret(),
             r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
         );
     }
 
     #[test]
-    fn plain_is_what_holds_one_login_as_it_is_rendered() {
-        let login = Login { username: "openshift_shop+builder".into(), password: "TOKEN".into() };
-        let plain = entry("quay.example.com", &login).render(None);
+    fn plain_content_is_one_entry_as_rendered() {
+        let credentials = RegistryCredentials {
+            username: "openshift_shop+builder".into(),
+            password: "TOKEN".into(),
+        };
+        let plain = entry("quay.example.com", &credentials).render(None);
         assert!(is_plain(&plain));
         for other in [
-            entry("quay.example.com", &login)
+            entry("quay.example.com", &credentials)
                 .render(Some(&r#"{"auths":{"docker.io":{}}}"#.to_owned().into())),
             plain.expose_secret().replace(':', ": ").into(),
             plain.expose_secret().replace("\"}}}", "\",\"email\":\"me\"}}}").into(),
@@ -299,21 +314,24 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_form_and_says_what_it_cannot() {
+    fn reads_every_form_and_rejects_invalid_content() {
         let with = |text: &str| parse(text.as_bytes());
-        let login = &with(r#"{"auths":{"q":{"username":"u","password":"p:w","email":""}}}"#)
+        let credentials = &with(r#"{"auths":{"q":{"username":"u","password":"p:w","email":""}}}"#)
             .unwrap()
-            .logins[0]
+            .credentials[0]
             .1;
-        assert_eq!((login.username.as_str(), login.password.expose_secret()), ("u", "p:w"));
+        assert_eq!(
+            (credentials.username.as_str(), credentials.password.expose_secret()),
+            ("u", "p:w")
+        );
         for broken in ["", "{}", "[]", r#"{"auths":{}}"#, r#"{"auths":[]}"#] {
             assert!(with(broken).is_err(), "{broken}");
         }
     }
 
     #[test]
-    fn judges_each_entry_alone_as_kubelet_does() {
-        // The entry of another registry, whether it holds a login, and whether kubelet decodes it.
+    fn decodes_each_entry_as_kubelet_does() {
+        // The entry of another registry, whether it has credentials, and whether kubelet decodes it.
         let table = [
             ("{}", false, true),
             ("null", false, true),
@@ -329,20 +347,24 @@ mod tests {
             (r#"{"auth":"YTpi","email":7}"#, false, false),
             ("[]", false, false),
         ];
-        for (other, has_login, is_decodable) in table {
+        for (other, has_credentials, is_decodable) in table {
             let content = format!(r#"{{"auths":{{"quay.io":{other},"q":{{"auth":"dTpw"}}}}}}"#);
             let parsed = parse(content.as_bytes()).unwrap();
-            let names: Vec<_> = parsed.logins.iter().map(|(key, _)| key.as_str()).collect();
-            assert_eq!(names, if has_login { vec!["q", "quay.io"] } else { vec!["q"] }, "{other}");
+            let names: Vec<_> = parsed.credentials.iter().map(|(key, _)| key.as_str()).collect();
+            assert_eq!(
+                names,
+                if has_credentials { vec!["q", "quay.io"] } else { vec!["q"] },
+                "{other}"
+            );
             assert_eq!(parsed.undecodable.is_empty(), is_decodable, "{other}");
         }
     }
 
     #[test]
     fn keeps_every_other_byte() {
-        let login = Login { username: "u".into(), password: "p".into() };
+        let credentials = RegistryCredentials { username: "u".into(), password: "p".into() };
         let rendered = |before: &str| {
-            entry("q", &login).render(Some(&before.into())).expose_secret().to_owned()
+            entry("q", &credentials).render(Some(&before.into())).expose_secret().to_owned()
         };
         let before = r#"{"HttpHeaders":{ "a":1.50 },"auths":{"quay.io":{},"q":{"auth":"b2xkOm9sZA==","email":""},"r":{"auth": "YTpi", "identitytoken":"t"}},"credsStore":"x"}"#;
         let after = r#"{"HttpHeaders":{ "a":1.50 },"auths":{"quay.io":{},"q":{"auth":"dTpw"},"r":{"auth": "YTpi", "identitytoken":"t"}},"credsStore":"x"}"#;
@@ -358,10 +380,10 @@ mod tests {
     }
 
     #[test]
-    fn is_in_a_configuration_only_alone_and_with_the_same_login() {
-        let login = Login { username: "u".into(), password: "p".into() };
+    fn is_in_requires_same_credentials_and_no_other_entry() {
+        let credentials = RegistryCredentials { username: "u".into(), password: "p".into() };
         let is_in =
-            |auths: &str| entry("q", &login).is_in(&format!(r#"{{"auths":{auths}}}"#).into());
+            |auths: &str| entry("q", &credentials).is_in(&format!(r#"{{"auths":{auths}}}"#).into());
         assert!(
             is_in(r#"{"q":{"auth":"dTpw"}}"#) && is_in(r#"{"q":{"auth":"dTpw"},"r":{"auth":"!"}}"#)
         );
@@ -377,10 +399,10 @@ mod tests {
     }
 
     #[test]
-    fn items_are_all_that_a_configuration_holds() {
-        let of = |content: &str| items(&content.into());
+    fn items_cover_entries_and_other_fields() {
+        let read = |content: &str| items(&content.into());
         let found =
-            of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"t"}},"credsStore":"x"}"#);
+            read(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"t"}},"credsStore":"x"}"#);
         let names = [
             Item::Registry("q".into()),
             Item::Registry("r".into()),
@@ -388,37 +410,40 @@ mod tests {
         ];
         assert_eq!(found.keys().cloned().collect::<Vec<_>>(), names);
         let changed =
-            of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"u"}},"credsStore":"x"}"#);
+            read(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"u"}},"credsStore":"x"}"#);
         let is_same = |item: &Item| found.get(item) == changed.get(item);
         assert_eq!(names.iter().map(is_same).collect::<Vec<_>>(), [true, false, true]);
         for nothing in ["", "[]", r#"{"auths":[]}"#, "{}"] {
-            assert!(of(nothing).is_empty(), "{nothing}");
+            assert!(read(nothing).is_empty(), "{nothing}");
         }
     }
 
     #[test]
-    fn logins_for_other_registries_and_organizations_are_kept() {
-        let login = |name: &str| Login { username: name.into(), password: "p".into() };
+    fn keeps_entries_of_other_registries_and_organizations() {
+        let credentials =
+            |name: &str| RegistryCredentials { username: name.into(), password: "p".into() };
         let before = configuration(["https://q/openshift_shop", "q/v2/", "q/other", "docker.io"]);
         let after =
-            parse(entry("q", &login("new")).render(Some(&before)).expose_secret().as_bytes())
+            parse(entry("q", &credentials("new")).render(Some(&before)).expose_secret().as_bytes())
                 .unwrap()
-                .logins;
-        let names: Vec<_> =
-            after.iter().map(|(key, login)| (key.as_str(), login.username.as_str())).collect();
+                .credentials;
+        let names: Vec<_> = after
+            .iter()
+            .map(|(key, credentials)| (key.as_str(), credentials.username.as_str()))
+            .collect();
         assert_eq!(names, [("docker.io", "old"), ("q", "new"), ("q/other", "old")]);
     }
 
-    /// A docker configuration with a login for each key.
+    /// A docker configuration with an entry for each key.
     fn configuration<'a>(keys: impl IntoIterator<Item = &'a str>) -> SecretString {
-        let login = Login { username: "old".into(), password: "p".into() };
+        let credentials = RegistryCredentials { username: "old".into(), password: "p".into() };
         let auths: BTreeMap<_, _> =
-            keys.into_iter().map(|key| (key, json!({ "auth": auth(&login) }))).collect();
+            keys.into_iter().map(|key| (key, json!({ "auth": auth(&credentials) }))).collect();
         json!({ "auths": auths }).to_string().into()
     }
 
     #[test]
-    fn a_key_serves_its_host_or_its_organization() {
+    fn key_serves_host_or_organization() {
         let place = RegistryScope { host: "q:443", organization: ORGANIZATION };
         let serving = [
             "q:443",
@@ -448,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_in_a_place() {
+    fn reads_scope_of_image() {
         let place = |host, organization| Some(RegistryScope { host, organization });
         let table = [
             ("q:443/openshift_shop/app:1", place("q:443", "openshift_shop")),
@@ -463,38 +488,38 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_rendered_reads_back(host in "[a-z.]{1,20}(:[0-9]{2,5})?", username in "[a-z_+]{1,30}", password in "\\PC{0,60}") {
-            let login = Login { username, password: password.into() };
-            let read = parse(entry(&host, &login).render(None).expose_secret().as_bytes()).unwrap().logins;
+        fn rendered_content_reads_back(host in "[a-z.]{1,20}(:[0-9]{2,5})?", username in "[a-z_+]{1,30}", password in "\\PC{0,60}") {
+            let credentials = RegistryCredentials { username, password: password.into() };
+            let read = parse(entry(&host, &credentials).render(None).expose_secret().as_bytes()).unwrap().credentials;
             prop_assert_eq!(&read[0].0, &host);
-            prop_assert_eq!(&read[0].1.username, &login.username);
-            prop_assert_eq!(read[0].1.password.expose_secret(), login.password.expose_secret());
+            prop_assert_eq!(&read[0].1.username, &credentials.username);
+            prop_assert_eq!(read[0].1.password.expose_secret(), credentials.password.expose_secret());
         }
 
         #[test]
-        fn only_what_serves_the_same_images_makes_way(
+        fn replaces_only_entries_for_the_same_images(
             keys in prop::collection::btree_set("(https://)?(q|r)(:443)?(/(v1|v2|openshift_shop|other)(/[a-z]{1,3})?)?/?", 0..6),
         ) {
-            let login = |name: &str| Login { username: name.into(), password: "p".into() };
-            let ours = login("new");
+            let credentials = |name: &str| RegistryCredentials { username: name.into(), password: "p".into() };
+            let ours = credentials("new");
             let entry = entry("q", &ours);
             let before = configuration(keys.iter().map(String::as_str));
-            let after = parse(entry.render(Some(&before)).expose_secret().as_bytes()).unwrap().logins;
+            let after = parse(entry.render(Some(&before)).expose_secret().as_bytes()).unwrap().credentials;
             for key in &keys {
-                let kept = after.iter().any(|(other, login)| other == key && login.username == "old");
+                let kept = after.iter().any(|(other, credentials)| other == key && credentials.username == "old");
                 prop_assert_eq!(kept, !entry.place.is_served_by(key), "{}", key);
             }
-            let serving = after.iter().filter(|(key, _)| entry.place.is_served_by(key)).map(|(_, login)| login.username.as_str());
+            let serving = after.iter().filter(|(key, _)| entry.place.is_served_by(key)).map(|(_, credentials)| credentials.username.as_str());
             prop_assert_eq!(serving.collect::<Vec<_>>(), ["new"]);
         }
 
         #[test]
-        fn no_content_makes_it_panic(content in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn does_not_panic_on_any_content(content in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&content);
-            let login = Login { username: "u".into(), password: "p".into() };
+            let credentials = RegistryCredentials { username: "u".into(), password: "p".into() };
             let content = SecretString::from(String::from_utf8_lossy(&content).into_owned());
-            let rendered = entry("q", &login).render(Some(&content));
-            prop_assert!(entry("q", &login).is_in(&rendered));
+            let rendered = entry("q", &credentials).render(Some(&content));
+            prop_assert!(entry("q", &credentials).is_in(&rendered));
         }
     }
 }

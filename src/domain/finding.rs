@@ -1,34 +1,33 @@
-//! Findings: what a check has to say, about which object, how bad it is, and what to do.
+//! Findings: the problems that checks report, each with object, severity and hint.
 
 use std::fmt;
 
 use serde::Serialize;
 
 pub use super::catalog::{Code, FindingSpec};
-use super::rbac::grant;
+use super::rbac::grant_command;
 use super::shell_quote::quoted;
 use super::snapshot::ReadError;
 
-/// How bad a finding is. Ordered from fine to broken; `Unknown` stands between what is fine and what is wrong,
-/// since it is neither.
+/// Ordered from ok to error; `Unknown` is between `Info` and `Warning`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Worth knowing, nothing to do.
+    /// No action needed.
     Info,
     /// Could not be checked.
     Unknown,
-    /// Works, but will not always, or not as meant.
+    /// Works, but not reliably or not as intended.
     Warning,
     /// Does not work.
     Error,
 }
 
 impl Severity {
-    /// The severity in one lower-case word.
+    /// `ok`, `info`, `unknown`, `warning` or `error`.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Ok => "ok",
@@ -40,12 +39,12 @@ impl Severity {
     }
 }
 
-/// Who is allowed to do what the user is not.
+/// The person to ask for an action that the user is not allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Administrator {
-    /// An administrator of the cluster.
+    /// A cluster administrator.
     Cluster,
 }
 
@@ -61,23 +60,22 @@ impl fmt::Display for Administrator {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ObjectRef {
-    /// Kind: `Secret`, `RobotAccount`.
+    /// `Secret`, `RobotAccount`.
     pub kind: &'static str,
-    /// Namespace, for objects in one.
+    /// None for cluster-scoped objects and objects in Quay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Name; objects in Quay by their full name there (`org+robot`, `org/repository`).
+    /// Objects in Quay have their full name (`org+robot`, `org/repository`); empty if no single object is concerned.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
 impl ObjectRef {
-    /// An object in a namespace.
     pub fn namespaced(kind: &'static str, namespace: &str, name: &str) -> Self {
         Self { kind, namespace: Some(namespace.into()), name: name.into() }
     }
 
-    /// An object of the cluster as a whole, or of Quay.
+    /// A cluster-scoped object, or one in Quay.
     pub fn cluster(kind: &'static str, name: &str) -> Self {
         Self { kind, namespace: None, name: name.into() }
     }
@@ -93,36 +91,36 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// One thing that a check found.
+/// A problem or a fact that a check reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// Stable code; its entry in the table has the severity and the explanation.
+    /// Stable code, explained by its entry in the catalog.
     pub code: Code,
-    /// The severity, as the table has it.
+    /// From the catalog.
     pub severity: Severity,
-    /// The namespace it concerns; none for the integration as a whole.
+    /// None for the integration as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// What it is about.
+    /// The object concerned.
     pub object: ObjectRef,
     /// One sentence of fact, without a full stop.
     pub message: String,
-    /// One command to copy, if a command helps.
+    /// A command to copy, if a command helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Who is to be asked to run that command; none where the person can.
+    /// The person to ask to run that command; none if the user is allowed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask: Option<Administrator>,
-    /// Where it is explained, relative to the project.
+    /// Documentation, relative to the project.
     pub docs: String,
-    /// The command that explains it.
+    /// `oc quay explain OQ301`.
     #[serde(skip)]
     pub explained_by: String,
 }
 
 impl Finding {
-    /// A finding about the integration as a whole, with the severity and the hint its code has in the table.
+    /// A finding about the integration as a whole, with severity and hint from the catalog.
     pub fn new(code: Code, object: ObjectRef, message: impl Into<String>) -> Self {
         let entry = code.entry();
         let hint = (!entry.hint.is_empty()).then(|| entry.hint.to_owned());
@@ -139,25 +137,25 @@ impl Finding {
         }
     }
 
-    /// That something could not be read; where rights are missing, with the command that gives them.
+    /// A [`Code::CouldNotRead`] finding. If a permission is missing, its hint is the command that grants it.
     pub fn unread(object: ObjectRef, unread: &ReadError) -> Self {
         let finding = Self::new(
             Code::CouldNotRead,
             object,
             format!("Could not {}: {}", unread.call, unread.reason),
         );
-        match grant(unread) {
+        match grant_command(unread) {
             Some(command) => finding.asking(Administrator::Cluster, command),
             None => finding,
         }
     }
 
-    /// The same, with a command that somebody else has to run.
+    /// With a command that an administrator has to run.
     pub fn asking(self, ask: Administrator, command: String) -> Self {
         Self { hint: Some(command), ask: Some(ask), ..self }
     }
 
-    /// The same about one namespace.
+    /// The finding for one namespace.
     pub fn in_namespace(mut self, namespace: &str) -> Self {
         self.hint = self.hint.map(|hint| hint.replace("{namespace}", &quoted(namespace)));
         self.namespace = Some(namespace.to_owned());

@@ -1,37 +1,37 @@
-//! Which registries the cluster lets its nodes and its imports use.
+//! The registries that nodes and imports of the cluster are allowed to use.
 
 use super::finding::Code;
 
-/// What the Image `cluster` of `config.openshift.io` says about registries (openshift/api `config/v1/types_image.go`).
+/// The registry lists of the Image `cluster` of `config.openshift.io` (openshift/api `config/v1/types_image.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImagePolicy {
-    /// `spec.registrySources.allowedRegistries`: with any, nodes and builds use no other.
+    /// `spec.registrySources.allowedRegistries`: if set, nodes and builds use no other.
     pub allowed: Vec<String>,
     /// `spec.registrySources.blockedRegistries`: nodes and builds use none of these.
     pub blocked: Vec<String>,
-    /// `spec.allowedRegistriesForImport`: with any, images are imported from no other.
+    /// `spec.allowedRegistriesForImport`: if set, images are imported from no other.
     pub allowed_for_import: Vec<ImportRegistry>,
 }
 
-/// A registry that images may be imported from.
+/// An entry of `spec.allowedRegistriesForImport`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportRegistry {
-    /// `domainName`: a host, with its port if there is one; `*` stands for any characters.
+    /// `domainName`: `host` or `host:port`, where `*` matches any characters.
     pub domain: String,
     /// `insecure`: plain http is allowed too.
     pub insecure: bool,
 }
 
 impl ImagePolicy {
-    /// What the cluster does not do with a registry at a host (`host[:port]`): a code and one sentence for each.
-    pub fn refusals(&self, host: &str) -> Vec<(Code, String)> {
-        let pulls = self.refuses_pulls(host).map(|why| {
+    /// The code and message of each operation that the policy denies for a registry (`host[:port]`).
+    pub fn violations(&self, host: &str) -> Vec<(Code, String)> {
+        let pulls = self.denies_pulls(host).map(|why| {
             (
                 Code::PullsNotAllowed,
-                format!("the nodes do not pull from {host}, and builds do not push there: {why}"),
+                format!("nodes cannot pull from {host}, and builds cannot push to it: {why}"),
             )
         });
-        let imports = self.refuses_imports(host).then(|| {
+        let imports = self.denies_imports(host).then(|| {
             let message = format!(
                 "images cannot be imported from {host}: allowedRegistriesForImport does not name it"
             );
@@ -40,9 +40,9 @@ impl ImagePolicy {
         pulls.into_iter().chain(imports).collect()
     }
 
-    /// Why nodes do not pull from a host (`host[:port]`), if they do not. An entry with a path concerns a part of the registry
-    /// alone, and is not held against it.
-    fn refuses_pulls(&self, host: &str) -> Option<String> {
+    /// Why nodes do not pull from a registry (`host[:port]`), if they do not. A blocked entry with a path applies to a part of
+    /// the registry only, so it does not count.
+    fn denies_pulls(&self, host: &str) -> Option<String> {
         if let Some(entry) = self.blocked.iter().find(|entry| is_blocked(entry, host)) {
             return Some(format!("blockedRegistries names {entry}"));
         }
@@ -51,20 +51,20 @@ impl ImagePolicy {
         (!is_allowed).then(|| "allowedRegistries does not name it".to_owned())
     }
 
-    /// Whether images cannot be imported from a host.
-    fn refuses_imports(&self, host: &str) -> bool {
+    fn denies_imports(&self, host: &str) -> bool {
         !self.allowed_for_import.is_empty()
-            && !self.allowed_for_import.iter().any(|registry| registry.holds(host))
+            && !self.allowed_for_import.iter().any(|registry| registry.matches(host))
     }
 }
 
 impl ImportRegistry {
-    /// As the API server compares (openshift-apiserver `pkg/image/apiserver/registryhostname`): hosts by pattern, and ports,
-    /// of which one that is not named is 443, or 80 where the registry is insecure.
-    fn holds(&self, host: &str) -> bool {
-        let usual = if self.insecure { "80" } else { "443" };
+    /// Compares host and port by pattern, as the API server does (openshift-apiserver
+    /// `pkg/image/apiserver/registryhostname`). The default port is 443, or 80 for an insecure registry.
+    fn matches(&self, host: &str) -> bool {
+        let default_port = if self.insecure { "80" } else { "443" };
         let ((pattern, wanted), (host, port)) = (split(&self.domain), split(host));
-        matches(pattern, host) && matches(wanted.unwrap_or(usual), port.unwrap_or(usual))
+        matches(pattern, host)
+            && matches(wanted.unwrap_or(default_port), port.unwrap_or(default_port))
     }
 }
 
@@ -77,7 +77,7 @@ fn split(host: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `*` stands for any characters.
+/// `*` matches any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
     text.strip_prefix(before).is_some_and(|rest| {
@@ -85,7 +85,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     })
 }
 
-/// `refMatchingPrefix` of containers/image `pkg/sysregistriesv2`: a host without a port stands for all its ports.
+/// `refMatchingPrefix` of containers/image `pkg/sysregistriesv2`: a host without a port matches all its ports.
 fn is_blocked(entry: &str, host: &str) -> bool {
     match entry.strip_prefix('*') {
         Some(domain) => split(host).0.ends_with(domain),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_pulls_as_nodes_do() {
+    fn denies_pulls_as_nodes_do() {
         let table: [(&[&str], &[&str], &str, bool); 12] = [
             (&[], &[], "quay.example.com", false),
             (&["quay.example.com"], &[], "quay.example.com", false),
@@ -125,22 +125,22 @@ mod tests {
             (&[], &["quay.example.com/other"], "quay.example.com", false),
             (&[], &["quay.example"], "quay.example.com", false),
         ];
-        for (allowed, blocked, host, refused) in table {
+        for (allowed, blocked, host, denied) in table {
             let policy = ImagePolicy {
                 allowed: names(allowed),
                 blocked: names(blocked),
                 ..ImagePolicy::default()
             };
             assert_eq!(
-                policy.refuses_pulls(host).is_some(),
-                refused,
+                policy.denies_pulls(host).is_some(),
+                denied,
                 "{allowed:?} {blocked:?} {host}"
             );
         }
     }
 
     #[test]
-    fn refuses_imports_as_the_api_server_does() {
+    fn denies_imports_as_the_api_server_does() {
         let table = [
             ("quay.example.com", false, "quay.example.com", false),
             ("quay.example.com:443", false, "quay.example.com", false),
@@ -150,11 +150,11 @@ mod tests {
             ("*.example.com:*", false, "quay.example.com:8443", false),
             ("registry.redhat.io", false, "quay.example.com", true),
         ];
-        for (domain, insecure, host, refused) in table {
+        for (domain, insecure, host, denied) in table {
             let allowed_for_import = vec![ImportRegistry { domain: domain.into(), insecure }];
             let policy = ImagePolicy { allowed_for_import, ..ImagePolicy::default() };
-            assert_eq!(policy.refuses_imports(host), refused, "{domain} {host}");
+            assert_eq!(policy.denies_imports(host), denied, "{domain} {host}");
         }
-        assert!(!ImagePolicy::default().refuses_imports("quay.example.com"));
+        assert!(!ImagePolicy::default().denies_imports("quay.example.com"));
     }
 }

@@ -1,4 +1,4 @@
-//! The integration: which Quay, under which cluster ID, with which token, and where each of these came from.
+//! The settings of the integration (Quay, cluster ID, token) and the source of each.
 
 use std::fmt;
 
@@ -7,14 +7,12 @@ use super::names::{ClusterId, QuayUrl};
 use super::ownership_mark::ClusterIdentity;
 use super::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 
-/// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
+/// The fields of a QuayIntegration that are used (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuayIntegration {
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
-    /// Guards every write.
+    /// Precondition of every write.
     pub resource_version: String,
     /// `spec.clusterID`.
     pub cluster_id: String,
@@ -22,7 +20,7 @@ pub struct QuayIntegration {
     pub hostname: String,
     /// `spec.insecureRegistry`.
     pub insecure: bool,
-    /// `spec.scheduledImageStreamImport`: OpenShift asks Quay every 15 minutes whether a tag that was built has changed.
+    /// `spec.scheduledImageStreamImport`: OpenShift imports the tags of builds every 15 minutes.
     pub scheduled: bool,
     /// `spec.allowlistNamespaces`.
     pub allow: Vec<String>,
@@ -37,15 +35,12 @@ pub struct QuayIntegration {
 /// A key in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretKey {
-    /// The Secret's namespace.
     pub namespace: String,
-    /// The Secret's name.
     pub name: String,
-    /// The key in it.
     pub key: String,
 }
 
-/// The key under which the operator reads the token whatever the QuayIntegration says (QBO
+/// The key that the operator reads the token from, regardless of the QuayIntegration (QBO
 /// `controllers/namespace_controller.go:158`).
 pub const OPERATOR_TOKEN_KEY: &str = "token";
 
@@ -55,12 +50,10 @@ impl fmt::Display for SecretKey {
     }
 }
 
-/// Where a setting came from.
+/// The source of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A command line flag.
     Flag(&'static str),
-    /// An environment variable.
     Environment(&'static str),
     /// The QuayIntegration of that name.
     Resource(String),
@@ -78,161 +71,150 @@ impl fmt::Display for Source {
     }
 }
 
-/// A setting and where it came from.
+/// A setting and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
-    /// The value.
     pub value: T,
-    /// Where it came from.
     pub source: Source,
 }
 
-/// What flags and environment variables say; they go before the QuayIntegration.
+/// Flags and environment variables, which take precedence over the QuayIntegration.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The address of the Quay.
     pub url: Option<Sourced<String>>,
-    /// The cluster ID.
     pub cluster_id: Option<Sourced<String>>,
-    /// A token was given; the token itself is not ours to keep.
+    /// The source of a given token; the token itself is not kept here.
     pub token: Option<Source>,
-    /// Do not verify certificates.
+    /// `--insecure`: do not verify certificates.
     pub insecure: bool,
 }
 
-/// The integration as far as it is known before Quay is asked.
+/// The integration as known before any call to Quay.
 #[derive(Clone, Debug)]
 pub struct IntegrationSnapshot {
-    /// What was given.
     pub given: Overrides,
     /// The QuayIntegrations of the cluster.
     pub resources: Observed<Vec<QuayIntegration>>,
-    /// The token in the Secret that the QuayIntegration names; `None` if it was not looked for.
+    /// The token in the Secret that the QuayIntegration references; `None` if not read.
     pub stored_token: Option<Observed<StoredTokenState>>,
-    /// Who rewrites builds; `None` if nobody asked.
+    /// The webhooks that rewrite builds; `None` if not read.
     pub rewriters: Option<BuildWebhookOwners>,
-    /// Which registries the cluster uses; `None` if nobody asked, or the cluster has no such policy.
+    /// `None` if not read, or if the cluster has no such policy.
     pub image_policy: Option<Observed<ImagePolicy>>,
-    /// This cluster's API server, `host:port`.
+    /// `host:port` of this cluster's API server.
     pub server: String,
 }
 
-/// What the Secret with the token holds.
+/// The state of the stored token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredTokenState {
-    /// A token.
     Present,
-    /// There is no such Secret.
     SecretMissing,
-    /// The Secret has no such key.
     KeyMissing,
-    /// Nothing is under the key.
+    /// The value is empty.
     Empty,
-    /// What is under the key cannot be a token.
+    /// The value cannot be a token.
     Unusable,
 }
 
-/// What a command needs to know to work on namespaces.
+/// The resolved settings, sufficient for work on namespaces.
 #[derive(Clone, Debug)]
 pub struct Integration {
-    /// The address of the Quay.
     pub url: Sourced<QuayUrl>,
-    /// The cluster ID.
     pub cluster_id: Sourced<ClusterId>,
-    /// The one QuayIntegration, where there is one, it could be read, and it is about this Quay and cluster ID.
+    /// The only QuayIntegration, if it was read and has this Quay and cluster ID.
     pub resource: Option<QuayIntegration>,
-    /// The namespace lists could not be read: whether a namespace is in scope is unknown.
+    /// The namespace lists could not be read, so the scope of a namespace is unknown.
     pub lists_unread: bool,
     /// Certificates are not verified.
     pub insecure: bool,
-    /// This cluster.
     pub cluster: ClusterIdentity,
 }
 
 impl IntegrationSnapshot {
-    /// The one QuayIntegration, if there is exactly one.
+    /// The QuayIntegration, if there is exactly one.
     pub fn resource(&self) -> Option<&QuayIntegration> {
         match self.resources.as_deref() {
-            Ok([one]) => Some(one),
+            Ok([resource]) => Some(resource),
             _ => None,
         }
     }
 
-    /// The address of the Quay as written, and where.
+    /// The Quay's URL as written.
     pub fn url(&self) -> Option<Sourced<String>> {
         self.setting(&self.given.url, |resource| &resource.hostname)
     }
 
-    /// The cluster ID as written, and where.
+    /// The cluster ID as written.
     pub fn cluster_id(&self) -> Option<Sourced<String>> {
         self.setting(&self.given.cluster_id, |resource| &resource.cluster_id)
     }
 
-    /// Where the token comes from, whether or not there is one.
+    /// The source of the token, even if it has none.
     pub fn token_source(&self) -> Option<Source> {
         self.given.token.clone().or_else(|| self.secret().map(Source::Secret))
     }
 
-    /// The Secret with the token and the certificate authority, if it is for the Quay that is worked with: what is stored for
-    /// one Quay is sent to no other.
+    /// The Secret with the token and the certificate authority, if the selected Quay is that of the QuayIntegration: a stored
+    /// token is sent to no other.
     pub fn secret(&self) -> Option<SecretKey> {
-        self.resource()?.credentials.clone().filter(|_| self.names_its_quay())
+        self.resource()?.credentials.clone().filter(|_| self.is_integration_quay())
     }
 
-    /// Whether the address, where one was given, is that of the QuayIntegration. Only of use where that was read.
-    pub fn names_its_quay(&self) -> bool {
+    /// Whether no other URL than that of the QuayIntegration was given. Requires that the QuayIntegration was read.
+    pub fn is_integration_quay(&self) -> bool {
         let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
         let own = self.resource().and_then(|resource| host(&resource.hostname));
         self.given.url.as_ref().is_none_or(|given| own.is_some() && host(&given.value) == own)
     }
 
-    /// Why it is unknown whether there is a token, if it is: none was given, and the stored one could not be read.
+    /// The error if no token was given and the stored one could not be read.
     pub fn token_unread(&self) -> Option<&ReadError> {
         let stored = self.stored_token.as_ref().and_then(|stored| stored.as_ref().err());
         self.resources.as_ref().err().or(stored).filter(|_| self.given.token.is_none())
     }
 
-    /// Whether there is no token because the user is not allowed to read the QuayIntegration or the Secret with the token: as
-    /// any user of a project without permissions in the cluster.
+    /// Whether there is no token because the user is not allowed to read the QuayIntegration or the Secret, as is usual for
+    /// users of a project.
     pub fn is_for_administrators(&self) -> bool {
         self.token_unread().is_some_and(|unread| unread.kind == ReadErrorKind::Forbidden)
     }
 
-    /// Why there is no token, where none was given and none is stored that can be used.
+    /// Why there is no usable token.
     pub fn token_obstacle(&self) -> String {
         if let Some(unread) = self.token_unread() {
             return unread.to_string();
         }
         let Ok([resource]) = self.resources.as_deref() else {
-            let number = if self.resources.as_ref().is_ok_and(Vec::is_empty) {
-                "no"
+            let found = if self.resources.as_ref().is_ok_and(Vec::is_empty) {
+                "no QuayIntegration"
             } else {
-                "more than one"
+                "multiple QuayIntegrations"
             };
-            return format!("the cluster has {number} QuayIntegration");
+            return format!("{found} found");
         };
-        if let Some(url) = self.given.url.as_ref().filter(|_| !self.names_its_quay()) {
+        if let Some(url) = self.given.url.as_ref().filter(|_| !self.is_integration_quay()) {
             return format!(
-                "{} names another Quay than the QuayIntegration, whose token is not sent there",
+                "{} is not the Quay of the QuayIntegration, whose token is not sent there",
                 url.source
             );
         }
         let Some(key) = &resource.credentials else {
-            return "the QuayIntegration names no credentialsSecret".to_owned();
+            return "the QuayIntegration has no credentialsSecret".to_owned();
         };
         match &self.stored_token {
-            Some(Ok(StoredTokenState::SecretMissing)) => format!("{key}: there is no such Secret"),
-            Some(Ok(StoredTokenState::KeyMissing)) => format!("{key}: the Secret has no such key"),
+            Some(Ok(StoredTokenState::SecretMissing)) => format!("{key}: Secret not found"),
+            Some(Ok(StoredTokenState::KeyMissing)) => format!("{key}: key not found"),
             Some(Ok(StoredTokenState::Unusable)) => {
-                format!("{key}: what it holds cannot be a token")
+                format!("{key}: invalid token")
             }
-            _ => format!("{key}: it is empty"),
+            _ => format!("{key}: empty value"),
         }
     }
 
-    /// Where the settings came from that differ from the QuayIntegration's. With any, the QuayIntegration is about another Quay
-    /// or cluster ID, and its namespace lists are neither read nor written. A value of the QuayIntegration that is empty or
-    /// cannot be used does not differ.
+    /// The sources of settings that differ from those of the QuayIntegration. With any, the QuayIntegration is for another Quay
+    /// or cluster ID, and its namespace lists are neither read nor written. An empty or invalid value of the QuayIntegration
+    /// does not differ.
     pub fn differing(&self) -> Vec<&Source> {
         let Some(resource) = self.resource() else { return vec![] };
         let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
@@ -251,7 +233,7 @@ impl IntegrationSnapshot {
         [url, cluster_id].into_iter().flatten().map(|setting| &setting.source).collect()
     }
 
-    /// What to work with, if the settings that are known suffice for it.
+    /// The settings, if URL and cluster ID are known and valid.
     pub fn resolve(&self) -> Option<Integration> {
         let url = self.url()?;
         let cluster_id = self.cluster_id()?;
@@ -269,13 +251,12 @@ impl IntegrationSnapshot {
         })
     }
 
-    /// This cluster as marks name it. It is the same whichever Quay is worked with.
+    /// This cluster as recorded in ownership marks, independent of the selected Quay.
     pub fn cluster(&self) -> ClusterIdentity {
         let id = self.resource().map(|resource| resource.uid.clone()).unwrap_or_default();
         ClusterIdentity { id, server: self.server.clone() }
     }
 
-    /// Whether certificates are not to be verified.
     pub fn insecure(&self) -> bool {
         self.given.insecure || self.resource().is_some_and(|resource| resource.insecure)
     }
@@ -296,45 +277,52 @@ impl IntegrationSnapshot {
     }
 }
 
-/// What stands in the way of every call to Quay, or of every call of a kind. Learnt from answers, reported once.
+/// A problem that affects every call to Quay, or every call of a kind. Detected from responses, reported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuayProblem {
-    /// No answer; the step at which it stopped and why.
-    Unreachable { step: ConnectionStage, reason: String },
+    /// No response; the stage that failed, and why.
+    Unreachable {
+        step: ConnectionStage,
+        reason: String,
+    },
     /// The certificate is not trusted.
-    Untrusted { reason: String },
+    Untrusted {
+        reason: String,
+    },
     /// The token is not accepted (401).
-    TokenRefused { reason: String },
-    /// The token's user lacks a right: which.
-    UserLacksRight { user: String, right: String },
-    /// The token lacks a scope: which.
-    TokenLacksScope { scope: String },
+    TokenRejected {
+        reason: String,
+    },
+    /// `permission` completes "is not allowed to": `create organizations`.
+    UserLacksPermission {
+        user: String,
+        permission: String,
+    },
+    TokenLacksScope {
+        scope: String,
+    },
     /// Quay is in read-only mode.
     ReadOnly,
-    /// Robot accounts are switched off.
+    /// `ROBOTS_DISALLOW` is set.
     RobotsDisallowed,
 }
 
-/// How far a call to Quay came.
+/// The stage of a connection to Quay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionStage {
-    /// Looking up the name.
     Name,
-    /// Opening the connection.
     Connect,
-    /// Agreeing on TLS.
     Tls,
-    /// Getting an answer.
     Http,
 }
 
 impl fmt::Display for ConnectionStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ConnectionStage::Name => "looking up the name",
+            ConnectionStage::Name => "resolving the host name",
             ConnectionStage::Connect => "connecting",
-            ConnectionStage::Tls => "agreeing on TLS",
-            ConnectionStage::Http => "waiting for an answer",
+            ConnectionStage::Tls => "negotiating TLS",
+            ConnectionStage::Http => "waiting for a response",
         })
     }
 }
@@ -388,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn sends_a_stored_token_only_to_its_quay() {
+    fn sends_stored_token_only_to_its_quay() {
         let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
         let source = |url: Option<&str>, hostname: &str| {
             let mut snapshot = snapshot(url, None);
@@ -414,13 +402,13 @@ mod tests {
         assert_eq!(
             source(Some("https://quay.example.com"), ""),
             None,
-            "the Quay that it is for is not known"
+            "the token's Quay is unknown"
         );
         assert_eq!(source(Some("https://quay.example.com"), "ftp://quay.example.com"), None);
     }
 
     #[test]
-    fn says_why_there_is_no_token() {
+    fn explains_why_there_is_no_token() {
         let unread = |call: &str| ReadError {
             call: call.into(),
             reason: "forbidden".into(),
@@ -442,26 +430,14 @@ mod tests {
                 "could not list QuayIntegrations: forbidden",
                 true,
             ),
-            (Ok(vec![]), None, own, "the cluster has no QuayIntegration", false),
-            (
-                Ok(vec![resource.clone(); 2]),
-                None,
-                own,
-                "the cluster has more than one QuayIntegration",
-                false,
-            ),
-            (
-                Ok(vec![resource]),
-                None,
-                own,
-                "the QuayIntegration names no credentialsSecret",
-                false,
-            ),
+            (Ok(vec![]), None, own, "no QuayIntegration found", false),
+            (Ok(vec![resource.clone(); 2]), None, own, "multiple QuayIntegrations found", false),
+            (Ok(vec![resource]), None, own, "the QuayIntegration has no credentialsSecret", false),
             (
                 Ok(vec![complete.clone()]),
                 None,
                 other,
-                "--quay-url names another Quay than the QuayIntegration, whose token is not sent there",
+                "--quay-url is not the Quay of the QuayIntegration, whose token is not sent there",
                 false,
             ),
             (
@@ -475,14 +451,14 @@ mod tests {
                 Ok(vec![complete.clone()]),
                 Some(Ok(StoredTokenState::SecretMissing)),
                 own,
-                "Secret a/b, key token: there is no such Secret",
+                "Secret a/b, key token: Secret not found",
                 false,
             ),
             (
                 Ok(vec![complete]),
                 Some(Ok(StoredTokenState::Empty)),
                 own,
-                "Secret a/b, key token: it is empty",
+                "Secret a/b, key token: empty value",
                 false,
             ),
         ];
@@ -500,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn completes_an_integration_without_usable_settings() {
+    fn empty_settings_of_the_resource_do_not_differ() {
         let mut snapshot = snapshot(Some("https://other.example.com"), Some("test"));
         snapshot.resources = Ok(vec![QuayIntegration::default()]);
         assert!(snapshot.differing().is_empty());

@@ -1,35 +1,35 @@
-//! OpenShift's own registry, and what of it has not moved to Quay.
+//! Images in the internal registry that were not migrated to Quay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::snapshot::{ImageStream, StreamTag, TagImage};
 
-/// What an image stream's images are made of: which blobs each has, and how large each blob is.
+/// The layers of an image stream's images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     /// The size of each blob in bytes, by digest.
     pub blobs: BTreeMap<String, u64>,
-    /// What each image is made of, by digest.
+    /// By digest.
     pub images: BTreeMap<String, ImageParts>,
 }
 
-/// What an image is made of.
+/// The parts of an image or a manifest list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageParts {
-    /// The digests of its blobs.
+    /// The digests of an image's blobs.
     pub blobs: Vec<String>,
-    /// The digests of the images that a manifest list names.
+    /// The digests of a manifest list's images.
     pub images: Vec<String>,
 }
 
 impl Layers {
-    /// The size of an image in bytes, each of its blobs counted once; none if it is not known.
+    /// The size of an image in bytes, with each blob counted once; `None` if unknown.
     pub fn size(&self, digest: &str) -> Option<u64> {
         let image = self.images.get(digest)?;
         let mut blobs: BTreeSet<_> = image.blobs.iter().collect();
         for part in &image.images {
-            // A manifest list names images, never another list.
+            // A manifest list contains no other lists.
             blobs.extend(&self.images.get(part)?.blobs);
         }
         if blobs.is_empty() {
@@ -39,7 +39,7 @@ impl Layers {
     }
 }
 
-/// The tags of an image stream whose newest image is in OpenShift's own registry, with that image. `quay` is Quay's host.
+/// The tags whose latest image is in the internal registry, with that image. `quay` is Quay's host.
 pub fn tags_in_registry<'a>(
     stream: &'a ImageStream,
     quay: &str,
@@ -48,25 +48,26 @@ pub fn tags_in_registry<'a>(
     images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
 
-/// Why an image cannot be copied under the name of its tag: an editor of the image stream chooses both, and the API server
-/// takes tags that no registry has.
+/// Checks that an image can be copied to its tag. An editor of the image stream chooses both, and
+/// the API server accepts tags that no registry does.
 ///
 /// # Errors
-/// The sentence that says which rule is broken, without quoting the name.
-pub fn is_copyable(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
+/// The rule that is broken, without quoting the name.
+pub fn validate_copy(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    if names::tag(&tag.name).is_err() {
+    if names::validate_tag(&tag.name).is_err() {
         Err(
-            "a tag has 1 to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`",
+            "invalid tag: expected 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
         )
     } else if !image.reference.chars().all(is_plain) {
-        Err("the address of its image has characters that no address has")
+        Err("invalid image reference: unexpected characters")
     } else {
         Ok(())
     }
 }
 
-/// That registry is a service of the cluster: `image-registry.openshift-image-registry.svc:5000`. Quay may be one as well.
+/// The internal registry is a service of the cluster,
+/// `image-registry.openshift-image-registry.svc:5000`. Quay might be one too.
 fn is_in_registry(reference: &str, quay: &str) -> bool {
     let registry = reference.split('/').next().unwrap_or_default();
     let host = registry.split(':').next().unwrap_or_default();
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_that_an_image_has_twice_is_counted_once_and_an_unknown_one_makes_the_size_unknown() {
+    fn counts_each_blob_of_an_image_once() {
         let blobs = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 20)]);
         let image = |blobs: &[&str]| {
             let blobs = blobs.iter().map(|&blob| blob.to_owned()).collect();
@@ -96,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn refuses_tags_and_addresses_that_cannot_be_one() {
+    fn rejects_invalid_tags_and_references() {
         let check = |tag: &str, reference: &str| {
             let image = TagImage { reference: reference.into(), ..TagImage::default() };
-            is_copyable(&StreamTag { name: tag.into(), ..StreamTag::default() }, &image)
+            validate_copy(&StreamTag { name: tag.into(), ..StreamTag::default() }, &image)
         };
         let good = "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:1";
         for tag in ["latest", "v1.2_3-x", "_"] {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_in_the_registry_when_its_newest_image_is() {
+    fn lists_tags_whose_latest_image_is_in_the_registry() {
         let tag = |name: &str, reference: &str| {
             let image = TagImage { reference: reference.into(), ..TagImage::default() };
             StreamTag { name: name.into(), image: Some(image), ..StreamTag::default() }

@@ -1,8 +1,6 @@
-//! The domain: what a linked namespace is, what is wrong with one, and what puts it right.
-//!
-//! Everything here is a function of values. Nothing does I/O, nothing is async, so every rule is tested without a
-//! server. `desired` says what should be, a [`snapshot`] says what is, [`checks`] put the difference into findings
-//! and [`plan`] into changes.
+//! The domain model of linked namespaces: pure functions without I/O, so that every rule is tested without a server.
+//! [`desired`] is the desired state and [`snapshot`] the observed one; [`checks`] report the difference as findings,
+//! [`plan`] as changes.
 
 pub mod apply_to_snapshot;
 pub mod builds;
@@ -32,15 +30,15 @@ pub mod snapshot;
 
 use serde::{Deserialize, Serialize};
 
-/// The right a robot account has on a repository, as Quay spells it. Ordered: `Read < Write < Admin`.
+/// The role of a robot account on a repository. Ordered: `Read < Write < Admin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// May pull.
+    /// Pull.
     Read,
-    /// May pull and push.
+    /// Pull and push.
     Write,
-    /// May pull, push and administer.
+    /// Pull, push and administer.
     Admin,
 }
 
@@ -69,7 +67,7 @@ impl std::str::FromStr for Role {
             "read" => Ok(Role::Read),
             "write" => Ok(Role::Write),
             "admin" => Ok(Role::Admin),
-            other => Err(format!("`{other}` is no role: use read, write or admin")),
+            other => Err(format!("invalid role `{other}`: expected read, write or admin")),
         }
     }
 }

@@ -1,99 +1,96 @@
-//! Names in Quay and in the cluster, and the rules they obey.
+//! Names in Quay and in the cluster, and their rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use url::Url;
 
-/// Name of the finalizer with which the operator deletes the organization of a deleted namespace (QBO
-/// `pkg/constants`).
+/// The operator's finalizer on a namespace, for which it deletes the organization (QBO `pkg/constants`).
 pub const OPERATOR_FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// Name of our finalizer: the organization of a namespace that carries it is to go with the namespace.
+/// Our finalizer on a namespace: its organization is deleted with the namespace.
 pub const FINALIZER: &str = "oc-quay/organization";
 
-/// Annotation on a namespace: `delete` lets its organization go with it, `retain` keeps it, whatever goes for others.
+/// Annotation on a namespace, `delete` or `retain`: overrides the deletion policy for its organization.
 pub const DELETION_POLICY_ANNOTATION: &str = "oc-quay/deletion-policy";
 
-/// Label that we put on every object we create in the cluster, with the value [`MANAGED_BY`].
+/// Label on every object that we create in the cluster, with the value [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// Value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "oc-quay";
 
-/// What our own bridge and its objects in the cluster are called.
+/// Name of our controller's namespace and objects.
 pub const CONTROLLER_NAME: &str = "oc-quay";
 
-/// The environment variable that tells a replica in a pod which pod that is.
+/// Environment variable with the name of the replica's pod.
 pub const POD_NAME: &str = "POD_NAME";
 
-/// The Lease by which one replica of our bridge leads.
+/// The Lease of our controller's leader election.
 pub const LEASE: &str = "oc-quay";
 
-/// The name of the operator's webhook inside its MutatingWebhookConfiguration, whose own name OLM makes up (QBO
+/// The operator's webhook inside its MutatingWebhookConfiguration, whose own name OLM generates (QBO
 /// `config/webhook/manifests.yaml`).
 pub const OPERATOR_WEBHOOK: &str = "quayintegration.quay.redhat.com";
 
-/// The name of our bridge's webhook inside its MutatingWebhookConfiguration.
-pub const CONTROLLER_WEBHOOK: &str = "builds.bridge.oc-quay";
+/// Our controller's webhook inside its MutatingWebhookConfiguration.
+pub const CONTROLLER_WEBHOOK: &str = "builds.controller.oc-quay";
 
-/// The path at which our bridge answers it.
+/// Path of our controller's webhook.
 pub const CONTROLLER_WEBHOOK_PATH: &str = "/builds";
 
-/// Annotation on a service account: the role that its robot account was asked to have with `link --service-account`.
+/// Annotation on a service account: the role of its robot account, as set by `link --service-account`.
 pub const ROLE_ANNOTATION: &str = "oc-quay/role";
 
-/// Annotation on a namespace that was linked by request although it is excluded by name (`link --force`).
+/// Annotation on a reserved namespace that was linked with `link --force`.
 pub const LINKED_ANNOTATION: &str = "oc-quay/linked";
 
-/// Annotation on a QuayIntegration: who keeps namespaces linked, as it was chosen in the set-up: `operator`, `in-cluster` or
-/// `none`.
+/// Annotation on a QuayIntegration: the controller that was chosen in setup, `operator`, `in-cluster` or `none`.
 pub const CONTROLLER_ANNOTATION: &str = "oc-quay/controller";
 
-/// Annotation on an image stream: `true` asks for a repository, `false` for none, whatever the stream refers to.
+/// Annotation on an image stream: `true` requests a repository, `false` none, whatever its tags track.
 pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
 
-/// Annotation on a BuildConfig that `builds rewrite` made push to Quay: where it pushed before, as JSON.
+/// Annotation on a BuildConfig that `builds rewrite` changed: its original output, as JSON.
 pub const ORIGINAL_OUTPUT_ANNOTATION: &str = "oc-quay/former-output";
 
-/// Annotation on a Build: how far the controller is with the import of its image, and the Build's uid, since a clone of a
-/// Build has its annotations.
+/// Annotation on a Build: the state of the import of its image, and the Build's uid, since a clone of a Build has the same
+/// annotations.
 pub const IMPORT_ANNOTATION: &str = "oc-quay/import";
 
-/// The service account under which OpenShift Pipelines and Shipwright build.
+/// The service account of builds in OpenShift Pipelines and Shipwright.
 const PIPELINE: &str = "pipeline";
 
-/// Annotation on a secret, with the value `true`: Shipwright looks again at the builds that refer to it when it changes
+/// Annotation on a secret, with the value `true`: Shipwright revalidates builds that reference it when it changes
 /// (Shipwright `docs/development/authentication.md`).
 pub const SHIPWRIGHT_ANNOTATION: &str = "build.shipwright.io/referenced.secret";
 
-/// The annotations of our secret of that name: one for the secret that Shipwright's builds refer to, whatever the cluster ID.
+/// The annotations of our secret of that name: [`SHIPWRIGHT_ANNOTATION`] for that of [`PIPELINE`], otherwise none.
 pub fn secret_annotations(secret: &str) -> BTreeMap<&'static str, &'static str> {
     let is_referenced =
         secret.strip_prefix(PIPELINE).is_some_and(|rest| rest.starts_with("-quay-"));
     is_referenced.then_some((SHIPWRIGHT_ANNOTATION, "true")).into_iter().collect()
 }
 
-/// What stands behind the name of a secret whose successor is stored until it has its name.
+/// Suffix of the copy that is stored while a secret is replaced.
 const SPARE: &str = "-spare";
 
-/// Where the successor of a secret is stored until it has its name.
+/// Name of the copy that is stored while a secret is replaced.
 pub fn spare_secret(secret: &str) -> String {
     format!("{secret}{SPARE}")
 }
 
-/// The secret whose successor is stored under a name.
+/// The secret that a copy of that name belongs to.
 pub fn secret_of_spare(spare: &str) -> Option<&str> {
     spare.strip_suffix(SPARE)
 }
 
-/// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.
+/// The `clusterID` of the integration: the prefix of this cluster's organizations in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterId(String);
 
 impl ClusterId {
-    /// Takes the ID as it is written in the QuayIntegration. Whether it yields possible names is
-    /// [`ClusterId::problem`]'s to say.
+    /// The ID as written in the QuayIntegration; [`ClusterId::problem`] validates it.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
@@ -120,16 +117,16 @@ impl ClusterId {
         account.is_some_and(|account| !account.is_empty())
     }
 
-    /// Why this ID can give no valid organization or secret name, if it cannot.
+    /// Why this ID produces an invalid organization or secret name, if it does.
     pub fn problem(&self) -> Option<String> {
         if self.0.is_empty() {
             return Some("it is empty".into());
         }
-        if let Err(invalid) = organization(&self.organization("x")) {
-            return Some(format!("Quay refuses the organization name it gives: {invalid}"));
+        if let Err(invalid) = validate_organization(&self.organization("x")) {
+            return Some(format!("invalid organization name: {invalid}"));
         }
-        if let Err(invalid) = kubernetes_name(&self.secret("builder")) {
-            return Some(format!("Kubernetes refuses the secret name it gives: {invalid}"));
+        if let Err(invalid) = validate_kubernetes_name(&self.secret("builder")) {
+            return Some(format!("invalid Secret name: {invalid}"));
         }
         None
     }
@@ -141,36 +138,36 @@ impl fmt::Display for ClusterId {
     }
 }
 
-/// Checks an organization name: `^[a-z0-9]+([._-][a-z0-9]+)*$`, 2 to 255 characters (Quay
-/// `util/validation.py:17`; samples 165a-w).
+/// Organization name: `^[a-z0-9]+([._-][a-z0-9]+)*$`, 2 to 255 characters (Quay
+/// `util/validation.py:17`; `wire/165a` to `wire/165w`).
 ///
 /// # Errors
-/// The sentence that says which rule is broken.
-pub fn organization(name: &str) -> Result<(), String> {
+/// The rule that is violated.
+pub fn validate_organization(name: &str) -> Result<(), String> {
     if !(2..=255).contains(&name.len()) {
         return Err(format!("`{name}` is not 2 to 255 characters long"));
     }
-    words(name)
+    validate_words(name)
 }
 
-/// Checks the short name of a robot account: the organization's rule, and `<organization>+<robot>` at most 255
-/// characters in all (samples 220a-s).
+/// Short name of a robot account: the organization's rule, and `<organization>+<robot>` at most 255
+/// characters in all (`wire/220a` to `wire/220s`).
 ///
 /// # Errors
-/// The sentence that says which rule is broken.
-pub fn robot(organization: &str, name: &str) -> Result<(), String> {
+/// The rule that is violated.
+pub fn validate_robot(organization: &str, name: &str) -> Result<(), String> {
     if name.len() < 2 || organization.len() + 1 + name.len() > 255 {
         return Err(format!("`{organization}+{name}` is not within 2 to 255 characters"));
     }
-    words(name)
+    validate_words(name)
 }
 
-/// Checks a repository name: starts with a lower-case letter or a digit, then also `_`, `.` and `-`; at most 255
-/// characters (Quay `util/validation.py`; samples 315a-x). Nested names (`/`) are never made from image streams.
+/// Repository name: starts with a lower-case letter or a digit, then also `_`, `.` and `-`; at most 255
+/// characters (Quay `util/validation.py`; `wire/315a` to `wire/315x`). Image streams yield no nested names (`/`).
 ///
 /// # Errors
-/// The sentence that says which rule is broken.
-pub fn repository(name: &str) -> Result<(), String> {
+/// The rule that is violated.
+pub fn validate_repository(name: &str) -> Result<(), String> {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.is_empty() || name.len() > 255 {
         return Err(format!("`{name}` is not 1 to 255 characters long"));
@@ -184,11 +181,11 @@ pub fn repository(name: &str) -> Result<(), String> {
     }
 }
 
-/// Checks a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}` (the OCI distribution specification; Quay `util/names.py`).
+/// Tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}` (the OCI distribution specification; Quay `util/names.py`).
 ///
 /// # Errors
-/// The sentence that says which rule is broken.
-pub fn tag(tag: &str) -> Result<(), String> {
+/// The rule that is violated.
+pub fn validate_tag(tag: &str) -> Result<(), String> {
     let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !tag.starts_with(first) || tag.len() > 128 {
         return Err(format!(
@@ -201,12 +198,12 @@ pub fn tag(tag: &str) -> Result<(), String> {
     }
 }
 
-/// Checks the name of a secret or another namespaced object: an RFC 1123 subdomain of at most 253 characters
+/// Name of a secret or another namespaced object: an RFC 1123 subdomain of at most 253 characters
 /// (Kubernetes, "Object Names and IDs").
 ///
 /// # Errors
-/// The sentence that says which rule is broken.
-pub fn kubernetes_name(name: &str) -> Result<(), String> {
+/// The rule that is violated.
+pub fn validate_kubernetes_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > 253 {
         return Err(format!("`{name}` is not 1 to 253 characters long"));
     }
@@ -223,8 +220,8 @@ pub fn kubernetes_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Lower-case words, joined by single separators.
-fn words(name: &str) -> Result<(), String> {
+/// Lower-case words with single separators.
+fn validate_words(name: &str) -> Result<(), String> {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separator = |c: char| matches!(c, '.' | '_' | '-');
     if let Some(c) = name.chars().find(|&c| !alphanumeric(c) && !separator(c)) {
@@ -236,26 +233,26 @@ fn words(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The address of a Quay.
+/// The URL of a Quay, without a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuayUrl(Url);
 
-/// What is wrong with an address as it was written, although it can be understood.
+/// A problem of a URL that was parsed nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlProblem {
-    /// No `https://` in front: the operator then has no host at all (QBO `pkg/client/quay/client.go:30`).
+    /// No scheme: the operator then has no host at all (QBO `pkg/client/quay/client.go:30`).
     NoScheme,
-    /// Something follows the host: the operator puts none of it into image names.
+    /// A path, query or fragment: the operator ignores it in image names.
     Path,
-    /// `http://`: tokens and images travel unprotected.
+    /// `http://`: tokens and images are sent unencrypted.
     PlainHttp,
 }
 
 impl QuayUrl {
-    /// Understands an address as people write it: the scheme may be missing (then it is https), a path is dropped.
+    /// Parses a URL. The scheme defaults to https, and a path is dropped.
     ///
     /// # Errors
-    /// The sentence that says why it is no address.
+    /// The reason why the URL is invalid.
     pub fn parse(text: &str) -> Result<(Self, Vec<UrlProblem>), String> {
         let text = text.trim();
         let (full, mut problems) = if text.contains("://") {
@@ -263,26 +260,24 @@ impl QuayUrl {
         } else {
             (format!("https://{text}"), vec![UrlProblem::NoScheme])
         };
-        // Nothing with an @ is quoted: what stands before it may be a password.
-        let shown = if text.contains('@') { "what was given" } else { text };
+        // Text with an @ is not quoted, since it may contain a password.
+        let shown = if text.contains('@') { "…" } else { text };
         let mut url = Url::parse(&full)
-            .map_err(|error| format!("`{shown}` is no address of a Quay: {error}"))?;
+            .map_err(|error| format!("`{shown}` is not a valid Quay URL: {error}"))?;
         match url.scheme() {
             "https" => {}
             "http" => problems.push(UrlProblem::PlainHttp),
             other => {
                 return Err(format!(
-                    "`{shown}` is no address of a Quay: the scheme {other}:// is not https://"
+                    "`{shown}` is not a valid Quay URL: the scheme is {other}, not https"
                 ));
             }
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(format!("`{shown}` is no address of a Quay: it names no host"));
+            return Err(format!("`{shown}` is not a valid Quay URL: no host"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "the address of the Quay carries a user name or password: leave them out".into()
-            );
+            return Err("invalid Quay URL: contains a user name or password".into());
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             problems.push(UrlProblem::Path);
@@ -293,7 +288,7 @@ impl QuayUrl {
         Ok((Self(url), problems))
     }
 
-    /// The registry's host as it stands in image names and in pull secrets: `host` or `host:port`.
+    /// `host` or `host:port`, as in image names and pull secrets.
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         match self.0.port() {
@@ -302,12 +297,11 @@ impl QuayUrl {
         }
     }
 
-    /// The address itself, with scheme and a trailing slash.
+    /// With scheme and trailing slash.
     pub fn as_url(&self) -> &Url {
         &self.0
     }
 
-    /// Whether the connection is not protected by TLS.
     pub fn is_plain_http(&self) -> bool {
         self.0.scheme() == "http"
     }
@@ -324,9 +318,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn organization_names_obey_quays_rule() {
+    fn validates_organization_names() {
         for name in ["ab", "my-org", "my.org", "my_org", "1org", "12345", &"a".repeat(255)] {
-            assert_eq!(organization(name), Ok(()), "{name}");
+            assert_eq!(validate_organization(name), Ok(()), "{name}");
         }
         for name in [
             "",
@@ -344,40 +338,40 @@ mod tests {
             "ab\n",
             &"a".repeat(256),
         ] {
-            assert!(organization(name).is_err(), "{name:?}");
+            assert!(validate_organization(name).is_err(), "{name:?}");
         }
     }
 
     #[test]
-    fn robot_names_count_with_their_organization() {
-        assert_eq!(robot("acme", &"c".repeat(250)), Ok(()));
-        assert!(robot("acme", &"c".repeat(251)).is_err());
-        assert!(robot("acme", "a").is_err());
-        assert!(robot("acme", "my--robot").is_err());
+    fn limits_robot_names_with_their_organization() {
+        assert_eq!(validate_robot("acme", &"c".repeat(250)), Ok(()));
+        assert!(validate_robot("acme", &"c".repeat(251)).is_err());
+        assert!(validate_robot("acme", "a").is_err());
+        assert!(validate_robot("acme", "my--robot").is_err());
     }
 
     #[test]
-    fn repository_names_are_laxer_than_organizations() {
+    fn validates_repository_names() {
         for name in ["a", "a--b", "a__b", "a..b", "a-", "a.", "1"] {
-            assert_eq!(repository(name), Ok(()), "{name}");
+            assert_eq!(validate_repository(name), Ok(()), "{name}");
         }
         for name in ["", "-a", ".a", "_a", "A", "a b", "a+b", "a\n"] {
-            assert!(repository(name).is_err(), "{name:?}");
+            assert!(validate_repository(name).is_err(), "{name:?}");
         }
     }
 
     #[test]
-    fn tags_obey_the_distribution_specification() {
+    fn validates_tags() {
         for name in ["latest", "1.0", "_", "A-b.c_d", &"a".repeat(128)] {
-            assert_eq!(tag(name), Ok(()), "{name}");
+            assert_eq!(validate_tag(name), Ok(()), "{name}");
         }
         for name in ["", "-a", ".a", "a b", "a:b", "a/b", "ö", &"a".repeat(129)] {
-            assert!(tag(name).is_err(), "{name:?}");
+            assert!(validate_tag(name).is_err(), "{name:?}");
         }
     }
 
     #[test]
-    fn a_cluster_id_must_give_valid_names_on_both_sides() {
+    fn cluster_id_must_produce_valid_names_on_both_sides() {
         assert_eq!(ClusterId::new("openshift").problem(), None);
         assert_eq!(ClusterId::new("prod-1").problem(), None);
         for id in ["", "prod_1", "Prod", "prod-", "-prod", "pröd"] {
@@ -392,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_in_addresses_are_not_quoted() {
+    fn does_not_quote_passwords_in_urls() {
         for text in
             ["ftp://user:secret@quay", "https://user:secret@quay", "https://user:secret@ quay"]
         {
@@ -401,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_understood_as_people_write_them() {
+    fn parses_urls_with_and_without_scheme() {
         let table = [
             ("https://quay.example.com", "https://quay.example.com", "quay.example.com", vec![]),
             (

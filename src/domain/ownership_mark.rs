@@ -1,50 +1,52 @@
-//! The ownership mark: which namespace of which cluster something in Quay was made for.
+//! The ownership mark: the cluster and namespace for which an object in Quay was created.
 //!
-//! It stands in the description of each robot account that we make, where one list call shows all of them (Quay gives
-//! the metadata of a robot account only one at a time, sample 231). The description of a robot account can never be
-//! changed (sample 203), so an organization that is adopted gets a team, whose mark counts before all others. The robot
-//! accounts of that moment become its members: their list names their teams (sample 728b), and so tells everybody to look.
+//! It is the description of each robot account that we create, since one list call returns all of
+//! these, but robot account metadata must be read one by one (`wire/231`). A robot account's
+//! description is immutable (`wire/203`), so an adopted organization gets a team whose mark takes
+//! precedence. Its robot accounts become members, since their list names their teams (`wire/728b`)
+//! and so shows that the team must be read.
 //!
-//! Version 0 names the cluster by its API server alone, and its team has no members. Both are read.
+//! Version 0 identifies the cluster only by its API server, and its team has no members. Both
+//! versions are read.
 
-/// The team whose description says who adopted an organization: the first that is not somebody else's. It has no
-/// permissions.
+/// Names for the team, without permissions, whose description is the mark of an adopted
+/// organization. The second is for organizations in which others use the first.
 pub const OWNER_TEAMS: [&str; 2] = ["oc-quay", "oc-quay-owner"];
 
-/// The number of characters that Quay takes in a description (sample 221).
+/// Quay's limit in characters (`wire/221`).
 const MAX_DESCRIPTION_LENGTH: usize = 255;
 
-/// What tells a cluster from others.
+/// The identity of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterIdentity {
-    /// The uid of its QuayIntegration, which no other cluster has; empty where it is not known.
+    /// The uid of its QuayIntegration; empty if unknown.
     pub id: String,
-    /// Its API server, `host:port`. Several clusters can be reached by one address, and one by several.
+    /// The API server, `host:port`. Not unique: clusters can share an address, and one can have
+    /// several.
     pub server: String,
 }
 
 impl From<&str> for ClusterIdentity {
-    /// A cluster of which its API server alone is known.
+    /// A cluster of which only the API server is known.
     fn from(server: &str) -> Self {
         Self { id: String::new(), server: server.into() }
     }
 }
 
-/// Who an object in Quay belongs to.
+/// The owner of an object in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnershipMark {
-    /// The cluster. Version 0 has no id.
+    /// Version 0 has no id.
     pub cluster: ClusterIdentity,
-    /// The namespace.
     pub namespace: String,
     /// The namespace's uid.
     pub uid: String,
-    /// We created the organization that it is in.
+    /// We created the organization.
     pub created: bool,
 }
 
 impl OwnershipMark {
-    /// A mark in an organization that might not be of our making.
+    /// A mark that does not claim that we created the organization.
     pub fn new(cluster: &ClusterIdentity, namespace: &str, uid: &str) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -54,8 +56,8 @@ impl OwnershipMark {
         }
     }
 
-    /// Reads the mark out of a description; none if it carries none of ours. A newer version's mark with fields that are
-    /// missing here is one of unknown owner.
+    /// Parses a description; `None` if it is not a mark. A mark of a newer version without the
+    /// fields that we know has an unknown owner.
     pub fn parse(description: &str) -> Option<Self> {
         let text = description.strip_prefix("oc-quay ")?;
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -84,11 +86,12 @@ impl OwnershipMark {
         })
     }
 
-    /// Whose it is that carries `self`, seen from `ours`.
+    /// The owner of an object with this mark, as seen from `ours`.
     ///
-    /// The same uid is the same namespace whatever the cluster is called. Another uid in the same cluster is a namespace of
-    /// that name that was deleted: who makes one of that name now may be anybody, and has no right to what the other one
-    /// left. Where our own uid could not be read, the name in this cluster has to do.
+    /// An equal uid means the same namespace, whatever the cluster is called. Another uid in the same
+    /// cluster is a deleted namespace of that name, whose organization must not be given to the new
+    /// one: anyone can create a namespace of that name. If our own uid could not be read, the name
+    /// in this cluster decides.
     pub fn owner(&self, ours: &OwnershipMark) -> Owner {
         if self.namespace != ours.namespace {
             return Owner::Other;
@@ -114,21 +117,21 @@ fn is_version(word: &str) -> bool {
     })
 }
 
-/// Whose something in Quay is; the later, the worse: another cluster may still be at work in it.
+/// The owner of an object in Quay, ordered by severity: another cluster might still use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// This very namespace's.
+    /// This namespace.
     Current,
-    /// That of an earlier namespace of this name in this cluster.
+    /// A previous namespace of this name in this cluster.
     Previous,
-    /// That of an earlier namespace of this name, or of one in another cluster that is reached by the same address.
+    /// A previous namespace of this name, or one of another cluster at the same address.
     Unclear,
-    /// Another cluster's, or another namespace's.
+    /// Another namespace or cluster.
     Other,
 }
 
 impl std::fmt::Display for OwnershipMark {
-    /// Version 1. The server comes last and is cut, so that a mark always fits.
+    /// Version 1. The server is last and is truncated, so that a mark always fits.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let created = if self.created { " created" } else { "" };
         let Self { cluster: ClusterIdentity { id, server }, namespace, uid, .. } = self;
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_reads_back_and_fits() {
+    fn mark_round_trips_and_fits() {
         let uid = "7b3f2d4e-6c1a-4f5e-9d8c-0a1b2c3d4e5f";
         for created in [true, false] {
             let mark = OwnershipMark {
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_version_0_and_of_later_ones_are_read() {
+    fn parses_marks_of_other_versions() {
         let before = OwnershipMark::parse("oc-quay cluster=api.a:6443 namespace=ns uid=1").unwrap();
         assert_eq!(before, OwnershipMark::new(&cluster("", "api.a:6443"), "ns", "1"));
         let later = OwnershipMark::parse(
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_known_by_its_uid_and_a_name_may_be_anybodys() {
+    fn identifies_owner_by_uid_not_by_name() {
         let (here, service, there) =
             (("c", "api.a:6443"), ("c", "kubernetes.default.svc"), ("d", "api.b:6443"));
         // Another cluster behind the same address.
@@ -215,7 +218,7 @@ mod tests {
             (service, "ns", "0", "1", Owner::Previous),
             (tunnel, "ns", "0", "1", Owner::Other),
             (old, "ns", "0", "1", Owner::Unclear),
-            // Made by somebody who could not read the uid.
+            // Created without permission to read the uid.
             (here, "ns", "", "1", Owner::Previous),
             (old, "ns", "", "1", Owner::Unclear),
             (here, "ns", "1", "", Owner::Current),

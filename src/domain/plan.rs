@@ -1,4 +1,5 @@
-//! Plans: the changes that make what is into what should be, in an order in which every prefix is safe.
+//! Plans: the changes that reconcile a namespace, ordered so that it is safe to stop after any of
+//! them.
 
 mod builds;
 mod cleanup;
@@ -13,8 +14,8 @@ use std::collections::BTreeSet;
 use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
-    Assessed, SecretState, Spare, default_permissions_of, has_too_little_right, kept_by_others,
-    not_ours, secret_state, spare_kept, spares, surplus,
+    Assessed, SecretState, Spare, default_permissions_of, has_insufficient_permission, kept_spare,
+    managed_elsewhere, secret_state, spares, surplus, unproven_robot,
 };
 use super::desired::{self, LinkedServiceAccount};
 use super::finding::{Code, Finding, ObjectRef, Severity};
@@ -23,33 +24,32 @@ use super::ownership::{Claim, OwnershipState};
 use super::ownership_mark::{Owner, OwnershipMark};
 use super::snapshot::{Namespace, Observed, Organization, Robot, ServiceAccount};
 
-/// What a person allowed beyond the safe changes.
+/// Changes that need the user's explicit consent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Take over what others marked or own.
+    /// Adopt objects that are marked for, or owned by, others.
     pub adopt: bool,
     /// Renew the token of every robot account.
     pub rotate: bool,
 }
 
-/// The changes for one namespace, and what cannot be done.
+/// The changes for one namespace, and the problems that block others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// In the order in which they are to be made. Each is safe to be the last one.
+    /// Ordered; it is safe to stop after any of them.
     pub changes: Vec<Change>,
-    /// What stands in the way; nothing is planned for it.
+    /// Problems that prevent changes.
     pub blocked: Vec<Finding>,
-    /// What is worth knowing about the changes before they are made.
+    /// Shown before the changes are confirmed.
     pub warnings: Vec<Finding>,
 }
 
 impl Plan {
-    /// Whether a token is renewed.
     pub fn has_rotation(&self) -> bool {
         self.changes.iter().any(|change| matches!(change, Change::RotateRobot { .. }))
     }
 
-    /// The verbs that its writes of secrets take.
+    /// The RBAC verbs on secrets that the changes need.
     pub fn secret_verbs(&self) -> BTreeSet<&'static str> {
         let verbs = |change: &Change| match change {
             Change::CreateSecret { .. } => &["create"][..],
@@ -60,8 +60,7 @@ impl Plan {
         self.changes.iter().flat_map(|change| verbs(change).iter().copied()).collect()
     }
 
-    /// The first reason why a namespace is not as planned that may be gone the next time: a change that failed, or what
-    /// could not be read.
+    /// The first transient failure: a change that failed, or a part that could not be read.
     pub fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {
         let unread = || {
             let finding = self.blocked.iter().find(|finding| finding.code == Code::CouldNotRead)?;
@@ -70,8 +69,8 @@ impl Plan {
         changes.iter().find_map(|(_, failed)| failed.clone()).or_else(unread)
     }
 
-    /// Which of the obstacles to changes in Quay keeps the plan from being begun. An organization that cannot get robot
-    /// accounts is of no use, so none is created while an obstacle is known. What exists already is worked with as far as
+    /// The obstacle that prevents this plan. An organization without robot accounts is useless, so
+    /// none is created while an obstacle is known; an existing organization is reconciled as far as
     /// Quay allows.
     pub fn stopped_by<'a>(&self, obstacles: &'a [Finding]) -> Option<&'a Finding> {
         obstacles
@@ -79,35 +78,34 @@ impl Plan {
             .find(|obstacle| obstacle.code.stops_changes() && self.creates_organization())
     }
 
-    /// Whether it creates an organization.
     pub fn creates_organization(&self) -> bool {
         self.changes.iter().any(|change| matches!(change, Change::CreateOrganization { .. }))
     }
 
-    /// The first of what only a person can do.
+    /// The first problem that only a user can solve.
     pub fn obstacle(&self) -> Option<&Finding> {
         self.blocked.iter().find(|finding| finding.code != Code::CouldNotRead)
     }
 }
 
-/// Plans what a namespace in scope needs. Nothing is planned for a part that could not be read, and nothing of the
-/// user's is ever deleted.
+/// Plans the repair of a namespace in scope. Parts that could not be read are not changed, and user
+/// objects are never deleted.
 pub fn repair(subject: &Assessed, options: Options) -> Plan {
     let mut planner = Planner::new(subject, options);
     let namespace = subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
     if namespace.is_some_and(|namespace| namespace.terminating) {
-        planner.release(namespace);
+        planner.remove_finalizers(namespace);
     } else if subject.is_to_be_linked() {
-        planner.quay_side();
-        planner.cluster_side();
+        planner.plan_quay();
+        planner.plan_cluster();
         planner.plan.blocked.extend(surplus(subject));
         planner.report_unrenewed();
     }
     planner.plan
 }
 
-/// What to say of tokens that were to be renewed and are not.
-pub fn not_renewed(subject: &Assessed, reason: &str) -> Finding {
+/// Reports a rotation that was requested and is not done.
+pub fn token_not_renewed(subject: &Assessed, reason: &str) -> Finding {
     let name = &subject.desired.organization;
     let message =
         format!("Tokens of robot accounts in organization {name} are not renewed: {reason}");
@@ -120,45 +118,46 @@ struct Planner<'a> {
     options: Options,
     plan: Plan,
     claim: Claim,
-    /// The linked service accounts whose robot accounts are the namespace's to use, or were asked to be taken over.
+    /// The linked service accounts whose robot accounts the namespace is allowed to use.
     accounts: Vec<&'a LinkedServiceAccount>,
-    /// Whose the organization is, if there is one.
-    standing: Option<OwnershipState>,
-    /// What is in the organization is this namespace's to have. Without the namespace's uid nobody knows.
-    may_use: bool,
+    /// `None` if there is no organization.
+    ownership: Option<OwnershipState>,
+    /// The namespace is allowed to use the tokens in the organization. False while the namespace's
+    /// uid is unknown.
+    is_usable: bool,
 }
 
 impl<'a> Planner<'a> {
     fn new(subject: &'a Assessed<'a>, options: Options) -> Self {
         let (claim, organization) = (subject.claim(), subject.snapshot.organization());
-        let is_usable = |account: &&LinkedServiceAccount| {
+        let is_allowed = |account: &&LinkedServiceAccount| {
             options.adopt || organization.is_none_or(|found| claim.allows_robot(found, account))
         };
-        let accounts = subject.desired.accounts.iter().filter(is_usable).collect();
-        let standing = organization.map(|found| claim.standing(found));
+        let accounts = subject.desired.accounts.iter().filter(is_allowed).collect();
+        let ownership = organization.map(|found| claim.ownership_of(found));
         let is_free = matches!(
-            standing,
+            ownership,
             Some(OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank)
         );
-        let may_use = organization.is_some_and(|found| {
+        let is_usable = organization.is_some_and(|found| {
             let is_known =
                 found.administered && found.robots.is_ok() && subject.snapshot.namespace.is_ok();
             is_known && (options.adopt || is_free)
         });
-        Self { subject, options, plan: Plan::default(), claim, accounts, standing, may_use }
+        Self { subject, options, plan: Plan::default(), claim, accounts, ownership, is_usable }
     }
 
-    fn release(&mut self, namespace: Option<&Namespace>) {
+    fn remove_finalizers(&mut self, namespace: Option<&Namespace>) {
         let (name, organization) =
             (&self.subject.snapshot.name, &self.subject.desired.organization);
-        let carries_operators = |namespace: &Namespace| {
+        let has_operator_finalizer = |namespace: &Namespace| {
             namespace.finalizers.iter().any(|found| found == OPERATOR_FINALIZER)
         };
-        if namespace.is_some_and(carries_operators) {
+        if namespace.is_some_and(has_operator_finalizer) {
             let (namespace, organization) = (name.clone(), organization.clone());
             self.plan.changes.push(Change::RemoveOperatorFinalizer { namespace, organization });
         }
-        if namespace.is_some_and(Namespace::is_guarded) {
+        if namespace.is_some_and(Namespace::has_finalizer) {
             let (namespace, organization) = (name.clone(), organization.clone());
             self.plan.changes.push(Change::SetFinalizer {
                 namespace,
@@ -173,7 +172,7 @@ impl<'a> Planner<'a> {
         self.plan.blocked.push(finding.in_namespace(&self.subject.snapshot.name));
     }
 
-    /// Nothing is planned for what could not be read, and nobody shall think that nothing was to be done.
+    /// Reports a part that could not be read, for which nothing is planned.
     fn block_unread<T>(&mut self, kind: &'static str, name: &str, part: &Observed<T>) {
         if let Err(unread) = part {
             self.block(
@@ -185,9 +184,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn quay_side(&mut self) {
+    fn plan_quay(&mut self) {
         if self.subject.snapshot.namespace.is_err() {
-            // What is made there is marked with the namespace's uid; without it, it would be nobody's.
+            // The ownership mark needs the namespace's uid.
             return self.block_unread(
                 "Namespace",
                 &self.subject.snapshot.name,
@@ -195,51 +194,51 @@ impl<'a> Planner<'a> {
             );
         }
         let name = self.subject.desired.organization.clone();
-        if let Err(problem) = names::organization(&name) {
+        if let Err(problem) = names::validate_organization(&name) {
             return self.block(
                 Code::OrganizationNameImpossible,
                 "Organization",
                 &name,
-                format!("Quay takes no such name: {problem}"),
+                format!("Quay does not accept this organization name: {problem}"),
             );
         }
         match &self.subject.snapshot.organization {
             Err(_) => self.block_unread("Organization", &name, &self.subject.snapshot.organization),
-            // Who would use it is not known, not even whether there is such a namespace.
+            // It is unknown whether anything would use the organization.
             Ok(None) if self.subject.snapshot.service_accounts.is_err() => {}
             Ok(None) => {
                 self.plan.changes.push(Change::CreateOrganization { organization: name });
-                self.contents(&Organization::empty());
+                self.plan_contents(&Organization::empty());
             }
             Ok(Some(organization)) if !organization.administered => {
                 if self.options.adopt {
-                    // What is in it shows only afterwards; the next plan goes on from there.
+                    // The contents can be read only afterwards, by the next plan.
                     self.plan.changes.push(Change::TakeOwnership { organization: name });
                 } else {
                     let message =
-                        format!("Organization {name} exists, but the token may not administer it");
+                        format!("Organization {name} exists, but the token cannot administer it");
                     self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
                 }
             }
             Ok(Some(organization)) => {
                 if organization.robots.is_err() {
-                    // Whose it is shows in their marks.
+                    // Their marks record the owner.
                     return self.block_unread("RobotAccount", "", &organization.robots);
                 }
                 if self.options.adopt {
-                    self.adopt(organization);
+                    self.plan_adoption(organization);
                 } else if let Some((code, message)) = self.claim.obstacle(organization, &name) {
                     return self.block(code, "Organization", &name, message);
                 }
                 let planned = self.plan.changes.len();
-                self.contents(organization);
-                if self.standing == Some(OwnershipState::Hidden)
+                self.plan_contents(organization);
+                if self.ownership == Some(OwnershipState::Hidden)
                     && !self.options.adopt
                     && self.plan.changes.len() > planned
                 {
                     self.plan.changes.truncate(planned);
                     let message = format!(
-                        "Organization {name} carries no mark, and Quay does not show the tokens that tell whose it is"
+                        "Organization {name} has no ownership mark, and Quay does not show the tokens that would identify its owner"
                     );
                     self.block(Code::CouldNotRead, "Organization", &name, message);
                 }
@@ -247,38 +246,35 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Marks an organization and its robot accounts as this namespace's, unless they are.
-    fn adopt(&mut self, organization: &Organization) {
-        let standing = self.claim.standing(organization);
-        // The list of robot accounts shows to others that those with their marks were taken over.
-        let is_taken = |robot: &Robot| {
-            !robot.is_adopted && (standing != OwnershipState::Ours || robot.mark.is_none())
+    fn plan_adoption(&mut self, organization: &Organization) {
+        let ownership = self.claim.ownership_of(organization);
+        // The list of robot accounts shows the other namespaces that their robot accounts were
+        // adopted.
+        let is_adopted_now = |robot: &Robot| {
+            !robot.is_adopted && (ownership != OwnershipState::Ours || robot.mark.is_none())
         };
         let existing = self
             .accounts
             .iter()
-            .filter(|account| organization.robot(&account.name).is_some_and(is_taken));
+            .filter(|account| organization.robot(&account.name).is_some_and(is_adopted_now));
         let robots: Vec<_> = existing.map(|account| account.name.clone()).collect();
-        let former = match standing {
+        let former = match ownership {
             OwnershipState::Ours if robots.is_empty() => return,
             OwnershipState::Ours => String::new(),
-            // The mark of its first robot account does it.
+            // The mark of its first robot account is enough.
             OwnershipState::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => {
                 return;
             }
             OwnershipState::Others(mark, Owner::Previous) => {
-                format!("which was made for an earlier namespace {}", mark.namespace)
+                format!("created for a previous namespace {}", mark.namespace)
             }
             OwnershipState::Others(mark, Owner::Unclear) => {
-                format!("which was made for another namespace {}, uid {}", mark.namespace, mark.uid)
+                format!("created for another namespace {}, uid {}", mark.namespace, mark.uid)
             }
             OwnershipState::Others(mark, _) => {
-                format!(
-                    "which namespace {} of cluster {} marked as its own",
-                    mark.namespace, mark.cluster.server
-                )
+                format!("owned by namespace {} of cluster {}", mark.namespace, mark.cluster.server)
             }
-            _ => "which carries no mark".to_owned(),
+            _ => "without an ownership mark".to_owned(),
         };
         let mark = OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }
             .to_string();
@@ -286,29 +282,31 @@ impl<'a> Planner<'a> {
         self.plan.changes.push(Change::Adopt { organization, mark, former, robots });
     }
 
-    /// Robot accounts, then their default permissions, then the repositories, which take their rights from these.
-    fn contents(&mut self, organization: &Organization) {
+    /// The order matters: a new repository gets its permissions from the default permissions.
+    fn plan_contents(&mut self, organization: &Organization) {
         self.block_unread("RobotAccount", "", &organization.robots);
         self.block_unread("DefaultPermission", "", &organization.default_permissions);
         self.block_unread("Repository", "", &organization.repositories);
         if organization.robots.is_ok() {
-            self.robots(organization);
+            self.plan_robots(organization);
         }
-        self.default_permissions(organization);
-        self.repositories(organization);
-        self.rights(organization);
+        self.plan_default_permissions(organization);
+        self.plan_repositories(organization);
+        self.plan_repository_permissions(organization);
     }
 
-    fn robots(&mut self, organization: &Organization) {
+    fn plan_robots(&mut self, organization: &Organization) {
         let desired = self.subject.desired;
         if !self.options.adopt {
-            let refused = desired
+            let not_allowed = desired
                 .accounts
                 .iter()
                 .filter(|account| !self.claim.allows_robot(organization, account));
-            self.plan.blocked.extend(refused.map(|account| not_ours(self.subject, account)));
+            self.plan
+                .blocked
+                .extend(not_allowed.map(|account| unproven_robot(self.subject, account)));
         }
-        // An empty organization that the token's user alone owns is as good as created.
+        // An empty organization that only the token's user owns counts as created.
         let is_created = organization.is_created()
             || (organization.is_blank
                 && organization.adopted_by.is_none()
@@ -325,7 +323,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn default_permissions(&mut self, organization: &Organization) {
+    fn plan_default_permissions(&mut self, organization: &Organization) {
         let (Ok(_), Ok(permissions)) = (&organization.robots, &organization.default_permissions)
         else {
             return;
@@ -333,9 +331,9 @@ impl<'a> Planner<'a> {
         let name = &self.subject.desired.organization;
         for account in self.accounts.clone() {
             let mut of_account = default_permissions_of(permissions, &account.name);
-            // The one that is kept: with the right role, if one has it.
+            // Keep one with the desired role, if there is one.
             of_account.sort_by_key(|permission| permission.role != account.role);
-            let Some((kept, superfluous)) = of_account.split_first() else {
+            let Some((kept, duplicates)) = of_account.split_first() else {
                 self.plan.changes.push(Change::CreateDefaultPermission {
                     organization: name.clone(),
                     robot: account.name.clone(),
@@ -352,7 +350,7 @@ impl<'a> Planner<'a> {
                     to: account.role,
                 });
             }
-            self.plan.changes.extend(superfluous.iter().map(|permission| {
+            self.plan.changes.extend(duplicates.iter().map(|permission| {
                 Change::DeleteDefaultPermission {
                     organization: name.clone(),
                     id: permission.id.clone(),
@@ -363,7 +361,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn repositories(&mut self, organization: &Organization) {
+    fn plan_repositories(&mut self, organization: &Organization) {
         let Ok(existing) = &organization.repositories else { return };
         let desired = self.subject.desired;
         self.plan.changes.extend(desired.repositories.difference(existing).map(|repository| {
@@ -374,9 +372,9 @@ impl<'a> Planner<'a> {
         }));
     }
 
-    /// New repositories take their rights from the default permissions, which come before them in the plan; the rest
-    /// must be given.
-    fn rights(&mut self, organization: &Organization) {
+    /// New repositories get their permissions from the default permissions, which precede them in
+    /// the plan; all others are set one by one.
+    fn plan_repository_permissions(&mut self, organization: &Organization) {
         let (Ok(_), Ok(existing)) = (&organization.robots, &organization.repositories) else {
             return;
         };
@@ -384,24 +382,27 @@ impl<'a> Planner<'a> {
         let accounts = self.accounts.iter().copied();
         let accounts: Vec<_> = accounts
             .map(|account| {
-                (account, organization.robot(&account.name).filter(|_| !self.role_changes(account)))
+                (
+                    account,
+                    organization.robot(&account.name).filter(|_| !self.has_role_change(account)),
+                )
             })
             .collect();
         for repository in &desired.repositories {
             let is_new = !existing.contains(repository);
             for (account, settled) in &accounts {
-                let has_right = if is_new {
+                let has_role = if is_new {
                     organization.default_permissions.is_ok()
                 } else {
                     settled.is_some_and(|robot| robot.repositories.contains(repository))
-                        && !has_too_little_right(
+                        && !has_insufficient_permission(
                             self.subject.snapshot,
                             desired,
                             account,
                             repository,
                         )
                 };
-                if !has_right {
+                if !has_role {
                     self.plan.changes.push(Change::SetRepositoryPermission {
                         organization: desired.organization.clone(),
                         repository: repository.clone(),
@@ -413,28 +414,29 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A service account is to have another role than its annotation (or its name) says so far.
-    fn role_changes(&self, account: &LinkedServiceAccount) -> bool {
+    /// Whether the desired role differs from the one that the annotation or the name implies.
+    fn has_role_change(&self, account: &LinkedServiceAccount) -> bool {
         let service_account = self.subject.snapshot.service_account(&account.name);
         service_account
             .is_some_and(|service_account| desired::role(service_account) != Some(account.role))
     }
 
-    fn cluster_side(&mut self) {
+    fn plan_cluster(&mut self) {
         self.block_unread("ServiceAccount", "", &self.subject.snapshot.service_accounts);
         self.block_unread("Secret", "", &self.subject.snapshot.secrets);
         self.block_unread("ImageStream", "", &self.subject.snapshot.image_streams);
         for account in self.accounts.clone() {
-            let secret_will_exist = self.secret(account);
+            let secret_will_exist = self.plan_secret(account);
             if secret_will_exist {
-                self.service_account(account);
+                self.plan_service_account(account);
             }
         }
-        self.spares();
+        self.delete_spares();
     }
 
-    /// Deletes what interrupted replacements left of secrets that are there again and hold all that is in it.
-    fn spares(&mut self) {
+    /// Deletes the copies that interrupted replacements left, where the secret exists again with
+    /// all their entries.
+    fn delete_spares(&mut self) {
         let host = &self.subject.desired.host;
         let spares = spares(self.subject).filter(|Spare { secret, replaced }| {
             replaced.is_some() && secret.is_covered_by(*replaced, host)
@@ -444,17 +446,17 @@ impl<'a> Planner<'a> {
         );
     }
 
-    /// Plans the secret; says whether it is there, or will be.
-    fn secret(&mut self, account: &LinkedServiceAccount) -> bool {
+    /// Returns whether the secret exists, or will.
+    fn plan_secret(&mut self, account: &LinkedServiceAccount) -> bool {
         let snapshot = self.subject.snapshot;
         let existing = snapshot.secret(&account.secret);
-        let token = self.token(account);
-        if token == Token::Unknown {
+        let token = self.token_state(account);
+        if token == TokenState::Unknown {
             self.report_hidden_token(account);
             return existing.is_some();
         }
-        let robot_is_new = token == Token::Planned;
-        let is_renewed = token == Token::Exists && self.renews(account);
+        let robot_is_new = token == TokenState::Planned;
+        let is_renewed = token == TokenState::Exists && self.should_rotate(account);
         let Some(state) = secret_state(self.subject.desired, account, snapshot)
             .or_else(|| (robot_is_new && existing.is_some()).then_some(SecretState::Stale))
         else {
@@ -477,22 +479,23 @@ impl<'a> Planner<'a> {
                         Code::SecretWrongType,
                         "Secret",
                         &secret,
-                        format!("Secret {secret} is of type {kind} and not ours to replace"),
+                        format!("Secret {secret} is of type {kind} and was not created by oc-quay"),
                     );
                     return true;
                 }
-                // The replacement needs its name.
+                // The replacement needs the copy's name.
                 if let Some(spare) =
                     spare.filter(|spare| !spare.is_covered_by(existing, &self.subject.desired.host))
                 {
-                    self.plan.blocked.push(spare_kept(self.subject, spare));
+                    self.plan.blocked.push(kept_spare(self.subject, spare));
                     return true;
                 }
                 Change::ReplaceSecret { namespace, secret, robot, version }
             }
             _ => Change::UpdateSecret { namespace, secret, robot, version },
         };
-        // A new token makes the old one invalid at once, so it is planned only together with the write of its secret.
+        // A new token invalidates the previous one immediately, so it is planned only with the
+        // write of its secret.
         if is_renewed {
             self.plan.changes.push(Change::RotateRobot {
                 organization: self.subject.desired.organization.clone(),
@@ -503,7 +506,7 @@ impl<'a> Planner<'a> {
         true
     }
 
-    /// Reports tokens that were to be renewed and are not, unless an error says why already.
+    /// Reports a requested rotation that is not planned, unless an error explains it.
     fn report_unrenewed(&mut self) {
         let has_new_token = |account: &LinkedServiceAccount| {
             let gives_token = |change: &Change| matches!(change, Change::RotateRobot { robot, .. } | Change::CreateRobot { robot, .. } if *robot == account.name);
@@ -517,74 +520,80 @@ impl<'a> Planner<'a> {
         {
             return;
         }
-        let is_taken_over =
+        let is_adopted_first =
             self.plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }));
         let unread = self.plan.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
         let unmarked = self.unmarked_robots();
         let reason = match unread {
-            _ if is_taken_over => "the organization is taken over first".to_owned(),
+            _ if is_adopted_first => "the organization is adopted first".to_owned(),
             Some(finding) => lowercase_first(&finding.message),
             None if !unmarked.is_empty() => {
                 format!(
-                    "oc-quay did not create {}; --adopt takes the organization over",
+                    "oc-quay did not create {}; use --adopt to adopt the organization",
                     unmarked.join(", ")
                 )
             }
-            None => "what is needed for it is not known".to_owned(),
+            None => "the robot accounts or their secrets could not be read".to_owned(),
         };
-        self.plan.blocked.push(not_renewed(self.subject, &reason));
+        self.plan.blocked.push(token_not_renewed(self.subject, &reason));
     }
 
-    /// The namespace's robot accounts that are not ours to renew.
+    /// The namespace's robot accounts whose tokens are not ours to renew.
     fn unmarked_robots(&self) -> Vec<String> {
         let organization = self.subject.snapshot.organization();
         let exists = |account: &&LinkedServiceAccount| {
             organization.is_some_and(|found| found.robot(&account.name).is_some())
         };
-        let unmarked =
-            self.accounts.iter().copied().filter(exists).filter(|account| !self.renews(account));
+        let unmarked = self
+            .accounts
+            .iter()
+            .copied()
+            .filter(exists)
+            .filter(|account| !self.should_rotate(account));
         unmarked.map(|account| account.name.clone()).collect()
     }
 
-    /// A secret that is wrong stays wrong if the robot account is there but its token is not shown to us: a good
-    /// secret is never overwritten with a worse one, so only a new token would help.
+    /// A wrong secret of a robot account whose token Quay does not show can be repaired only with a
+    /// new token.
     fn report_hidden_token(&mut self, account: &LinkedServiceAccount) {
-        let is_visible = self.may_use || self.standing == Some(OwnershipState::Hidden);
+        let is_visible = self.is_usable || self.ownership == Some(OwnershipState::Hidden);
         let Some(organization) = self.subject.snapshot.organization().filter(|_| is_visible) else {
             return;
         };
         let is_fine = [Some(SecretState::Current), Some(SecretState::Unverified), None];
         let state = secret_state(self.subject.desired, account, self.subject.snapshot);
         if organization.robot(&account.name).is_some() && !is_fine.contains(&state) {
-            let robot = self.subject.desired.login_name(&account.name);
+            let robot = self.subject.desired.robot_username(&account.name);
             let message = format!(
-                "Secret {} needs the token of robot account {robot}, which Quay does not show; --rotate makes a new one",
+                "Secret {} needs the token of robot account {robot}, which Quay does not show; use --rotate to create a new one",
                 account.secret
             );
             self.block(Code::TokenNotReadable, "RobotAccount", &robot, message);
         }
     }
 
-    /// Whether the token of a robot account is renewed: only of one that we made, or that is taken over.
-    fn renews(&self, account: &LinkedServiceAccount) -> bool {
+    /// Only tokens of robot accounts that we created or adopt are renewed.
+    fn should_rotate(&self, account: &LinkedServiceAccount) -> bool {
         let organization = self.subject.snapshot.organization();
         let is_ours = |found: &Organization| found.robot(&account.name).is_some_and(Robot::is_ours);
         self.options.rotate && (self.options.adopt || organization.is_some_and(is_ours))
     }
 
-    fn token(&self, account: &LinkedServiceAccount) -> Token {
+    fn token_state(&self, account: &LinkedServiceAccount) -> TokenState {
         let planned = |change: &Change| matches!(change, Change::CreateRobot { robot, .. } if *robot == account.name);
         if self.plan.changes.iter().any(planned) {
-            return Token::Planned;
+            return TokenState::Planned;
         }
-        let organization = self.subject.snapshot.organization().filter(|_| self.may_use);
+        let organization = self.subject.snapshot.organization().filter(|_| self.is_usable);
         match organization.and_then(|organization| organization.robot(&account.name)) {
-            Some(robot) if robot.token.is_some() || self.renews(account) => Token::Exists,
-            _ => Token::Unknown,
+            Some(robot) if robot.token.is_some() || self.should_rotate(account) => {
+                TokenState::Exists
+            }
+            _ => TokenState::Unknown,
         }
     }
 
-    fn service_account(&mut self, account: &LinkedServiceAccount) {
+    fn plan_service_account(&mut self, account: &LinkedServiceAccount) {
         let Some(service_account) = self.subject.snapshot.service_account(&account.name) else {
             return;
         };
@@ -593,17 +602,17 @@ impl<'a> Planner<'a> {
             secret: account.secret.clone(),
             mountable: missing(&service_account.mountable),
             pull: missing(&service_account.pull),
-            role: (self.role_changes(account) || is_corrected(service_account, account))
+            role: (self.has_role_change(account) || is_corrected(service_account, account))
                 .then_some(Some(account.role)),
         };
         if edit.mountable.or(edit.pull).is_some() {
-            self.plan.warnings.extend(kept_by_others(
+            self.plan.warnings.extend(managed_elsewhere(
                 self.subject,
                 service_account,
                 &account.secret,
             ));
         }
-        if edit.changes_something() {
+        if !edit.is_empty() {
             self.plan.changes.push(Change::EditServiceAccount {
                 namespace: self.subject.snapshot.name.clone(),
                 service_account: account.name.clone(),
@@ -613,7 +622,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Whether a person replaces an annotation that is no role. By itself it counts as none.
+/// Whether a user's request replaces an invalid role annotation, which otherwise counts as none.
 fn is_corrected(service_account: &ServiceAccount, account: &LinkedServiceAccount) -> bool {
     account.is_requested
         && service_account.role.as_deref().is_some_and(|role| role.parse::<Role>().is_err())
@@ -624,14 +633,13 @@ fn lowercase_first(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Whether a robot account's current token can be put into a secret.
+/// Whether a robot account's current token can be written to a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
-    /// The robot account is about to be created.
+enum TokenState {
+    /// The robot account will be created.
     Planned,
-    /// It is there and its token is known, or will be renewed.
+    /// The token is known, or will be renewed.
     Exists,
-    /// Nothing is known of it.
     Unknown,
 }
 

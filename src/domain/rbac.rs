@@ -1,18 +1,17 @@
-//! What somebody who is not allowed to read something has to be given, by the API server's own words.
+//! The command that grants a missing permission, derived from the API server's message.
 
 use super::snapshot::{ReadError, ReadErrorKind};
 
-/// The command by which an administrator lets the person read what could not be read, with the fewest rights that have a name;
-/// none if the refusal does not say what is missing.
-pub fn grant(unread: &ReadError) -> Option<String> {
+/// The command for a cluster administrator that grants the user read access, with the smallest suitable role. None if the
+/// message does not name the missing permission.
+pub fn grant_command(unread: &ReadError) -> Option<String> {
     if unread.kind != ReadErrorKind::Forbidden {
         return None;
     }
-    let refusal = DeniedRequest::parse(&unread.reason)?;
-    let DeniedRequest { user, resource, group, namespace } = refusal;
+    let DeniedRequest { user, resource, group, namespace } = DeniedRequest::parse(&unread.reason)?;
     Some(match namespace {
         Some(namespace) => {
-            // The role `view` leaves secrets out.
+            // The role `view` excludes secrets.
             let role = if resource == "secrets" { "edit" } else { "view" };
             format!("oc policy add-role-to-user {role} {user} -n {namespace}")
         }
@@ -41,20 +40,19 @@ impl<'a> DeniedRequest<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let quoted = |before: &str| -> Option<&'a str> {
             let value = text.split_once(&format!("{before} \""))?.1.split_once('"')?.0;
-            // What is shown is there to be pasted into a shell.
+            // The value goes into a command that is pasted into a shell.
             value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c)).then_some(value)
         };
         let namespace = quoted("in the namespace");
         let is_complete =
             namespace.is_some_and(|name| !name.is_empty()) || text.contains("at the cluster scope");
-        let refusal = Self {
+        let denied = Self {
             user: quoted("User")?,
             resource: quoted("resource")?,
             group: quoted("API group")?,
             namespace,
         };
-        (is_complete && !refusal.user.is_empty() && !refusal.user.starts_with('-'))
-            .then_some(refusal)
+        (is_complete && !denied.user.is_empty() && !denied.user.starts_with('-')).then_some(denied)
     }
 }
 
@@ -63,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_fewest_rights_that_let_the_user_read() {
+    fn grants_smallest_role_that_allows_reading() {
         let command = |reason: &str| {
-            grant(&ReadError {
+            grant_command(&ReadError {
                 call: "read it".into(),
                 reason: reason.into(),
                 kind: ReadErrorKind::Forbidden,
@@ -105,6 +103,6 @@ mod tests {
             reason: table[0].0.into(),
             kind: ReadErrorKind::Failed,
         };
-        assert_eq!(grant(&failed), None);
+        assert_eq!(grant_command(&failed), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a namespace is to be linked, and why (or why not).
+//! Namespace selection: the rules by which a namespace is linked or not.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ pub enum Scope {
     Requested,
     /// Out: the denylist names it.
     Denied,
-    /// Out: its name is one of the platform's.
+    /// Out: it is a reserved platform namespace.
     BuiltIn,
-    /// Out: there is an allowlist and it is not on it.
+    /// Out: it is not on the allowlist.
     NotAllowed,
 }
 
 impl Scope {
-    /// The scope of a namespace. Without a QuayIntegration there are no lists.
+    /// Without a QuayIntegration there are no lists.
     pub fn of(
         namespace: &str,
         linked_on_request: bool,
@@ -50,7 +50,7 @@ impl Scope {
         }
     }
 
-    /// The scope of a namespace as it was read. One that could not be read was not linked on request as far as is known.
+    /// The scope of an observed namespace. One that could not be read counts as not linked on request.
     pub fn from_observed(
         name: &str,
         namespace: &Observed<Option<Namespace>>,
@@ -60,7 +60,6 @@ impl Scope {
         Scope::of(name, namespace.is_some_and(|namespace| namespace.linked_on_request), resource)
     }
 
-    /// Whether the namespace is to be linked.
     pub fn is_in(self) -> bool {
         matches!(self, Scope::Open | Scope::Allowed | Scope::Requested)
     }
@@ -73,39 +72,39 @@ impl fmt::Display for Scope {
             Scope::Allowed => "the allowlist names it",
             Scope::Requested => "it was linked on request",
             Scope::Denied => "the denylist names it",
-            Scope::BuiltIn => "its name is one of the platform's own",
-            Scope::NotAllowed => "there is an allowlist and it is not on it",
+            Scope::BuiltIn => "it is a reserved platform namespace",
+            Scope::NotAllowed => "it is not on the allowlist",
         })
     }
 }
 
-/// Whether a namespace exists, as far as is known, and is not being deleted.
-pub fn is_there(namespace: &Observed<Option<Namespace>>) -> bool {
+/// Whether a namespace exists and is not being deleted. One that could not be read counts as active.
+pub fn is_active(namespace: &Observed<Option<Namespace>>) -> bool {
     match namespace {
         Ok(namespace) => namespace.as_ref().is_some_and(|namespace| !namespace.terminating),
         Err(_) => true,
     }
 }
 
-/// Namespaces that the operator leaves alone unless the allowlist names them, and the one of our own bridge, which is as
-/// little anybody's project as the operator's `openshift-operators`.
+/// Whether a namespace is reserved: the operator does not link these unless the allowlist names them. Our controller's own
+/// namespace is reserved too, like the operator's `openshift-operators`.
 pub fn is_built_in(namespace: &str) -> bool {
     matches!(namespace, "default" | "openshift" | "management-infra" | CONTROLLER_NAME)
         || namespace.starts_with("openshift-")
         || namespace.starts_with("kube-")
 }
 
-/// A namespace is excluded by its name and nobody insisted.
+/// The namespace is reserved, and `force` is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtectedNamespace;
 
 /// The changes that bring `namespace` into scope.
 ///
-/// An allowlist is never started for one namespace: with one name on it, it puts every other namespace out of scope.
-/// A namespace that is excluded by its name is then marked instead.
+/// An empty allowlist is kept empty, since its first name would put every other namespace out of scope. A reserved
+/// namespace is annotated instead.
 ///
 /// # Errors
-/// [`ProtectedNamespace`] for a namespace that is excluded by its name, unless `force`.
+/// [`ProtectedNamespace`] for a reserved namespace, unless `force`.
 pub fn allow_namespace(
     namespace: &str,
     linked_on_request: bool,
@@ -143,8 +142,8 @@ pub fn allow_namespace(
 
 /// The changes that take `namespace` out of scope.
 ///
-/// The last name on an allowlist is never removed, which would put every namespace into scope; the denylist goes
-/// before it.
+/// The last name on an allowlist is never removed, which would put every namespace into scope. The denylist takes
+/// precedence over it.
 pub fn deny_namespace(
     namespace: &str,
     linked_on_request: bool,
@@ -166,7 +165,7 @@ pub fn deny_namespace(
     changes
 }
 
-/// Makes the edits among `changes`, so that the next namespace of a command is planned with the lists as they are then.
+/// Applies the list edits among `changes`, so that the next namespace is planned with the edited lists.
 pub fn apply_edits(changes: &[Change], resource: Option<&mut QuayIntegration>) {
     let Some(resource) = resource else { return };
     for change in changes {
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_order_of_rules() {
+    fn applies_rules_in_the_operators_order() {
         let table = [
             ("shop", &[][..], &[][..], Scope::Open),
             ("shop", &["shop"], &["shop"], Scope::Denied),
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn bringing_in_and_taking_out_never_touch_other_namespaces() {
+    fn allow_and_deny_affect_no_other_namespace() {
         for namespace in ["shop", "openshift-x"] {
             for allow in [&[][..], &["shop"], &["shop", "b"], &["b"], &["openshift-x"]] {
                 for deny in [&[][..], &["shop"], &["openshift-x"], &["shop", "b"]] {
@@ -256,8 +255,8 @@ mod tests {
                 let changes = deny_namespace(name, false, Some(&planned));
                 apply_edits(&changes, Some(&mut planned));
                 for change in changes {
-                    let Change::EditScope(one) = change else { panic!("{change:?}") };
-                    edit.extend(one);
+                    let Change::EditScope(next) = change else { panic!("{change:?}") };
+                    edit.extend(next);
                 }
             }
             let (written, _) = applied(&before, false, vec![Change::EditScope(edit)]);
@@ -271,7 +270,7 @@ mod tests {
 
     #[test]
     fn denies_instead_of_emptying_an_edited_allowlist() {
-        // Planned while there were other names, or any, on the allowlist.
+        // Planned while the allowlist had other names, or any.
         let edit = ScopeEdit { disallow: vec!["shop".into()], ..ScopeEdit::default() };
         for allow in [&["shop"][..], &[]] {
             let before = resource(allow, &[]);
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_no_allowlist_when_it_was_emptied_meanwhile() {
+    fn starts_no_allowlist_if_it_was_emptied_meanwhile() {
         let edit = ScopeEdit { allow: vec!["shop".into()], ..ScopeEdit::default() };
         let (written, _) = applied(&resource(&[], &[]), false, vec![Change::EditScope(edit)]);
         assert_eq!(written, resource(&[], &[]));

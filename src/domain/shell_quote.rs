@@ -1,7 +1,7 @@
-//! Words as a shell takes them: commands that are shown are there to be copied.
+//! Quotes words for a shell, since the commands in hints are copied.
 
-/// The command line of these words; none if a terminal might show one of them as something else than it is. Names of objects
-/// are ASCII, but not every field that should hold a name is checked by the API server: an owner reference is not.
+/// The command line of these words. None if one has characters outside printable ASCII, which a terminal might show as
+/// something else: the API server does not validate every name, for example in owner references.
 pub fn command(words: &[&str]) -> Option<String> {
     let is_shown = |word: &&str| word.chars().all(|c| c == ' ' || c.is_ascii_graphic());
     let words: Option<Vec<_>> =
@@ -9,7 +9,7 @@ pub fn command(words: &[&str]) -> Option<String> {
     Some(words?.join(" "))
 }
 
-/// The word, in quotes where a shell would take it apart.
+/// The word, quoted unless a shell reads it unchanged.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -19,7 +19,7 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// The words that a shell takes a line for; none where it would do more than run one command with plain and quoted words.
+/// The words that a shell reads from a line. None unless the line is one command of plain and quoted words.
 #[cfg(test)]
 pub(crate) fn split(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
@@ -30,9 +30,9 @@ pub(crate) fn split(line: &str) -> Option<Vec<String>> {
             rest = &rest[next.len_utf8()..];
             match next {
                 '\'' => {
-                    let (quoted, behind) = rest.split_once('\'')?;
+                    let (quoted, after) = rest.split_once('\'')?;
                     word.push_str(quoted);
-                    rest = behind;
+                    rest = after;
                 }
                 '\\' => {
                     let escaped = rest.chars().next()?;
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+    fn quotes_words_that_a_shell_would_split() {
         let table = [
             ("https://quay.example.com:8443", "https://quay.example.com:8443"),
             ("env=prod,tier=web", "env=prod,tier=web"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_no_command_with_words_that_are_not_seen() {
+    fn rejects_words_with_unprintable_characters() {
         assert_eq!(
             command(&["oc", "delete", "pod", "a;b"]).as_deref(),
             Some("oc delete pod 'a;b'")
@@ -83,14 +83,14 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_shell_reads_back_every_word(words in proptest::collection::vec(proptest::prelude::any::<String>(), 1..4)) {
+        fn shell_reads_back_every_word(words in proptest::collection::vec(proptest::prelude::any::<String>(), 1..4)) {
             let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
             proptest::prop_assert_eq!(split(&line), Some(words));
         }
     }
 
     #[test]
-    fn no_line_with_more_than_one_command_is_split() {
+    fn splits_no_line_with_more_than_one_command() {
         for line in
             ["a; id", "a $(id)", "a `id`", "a 'b", "a\nid", "a > b", "a ~", "a *", "a \"b\""]
         {

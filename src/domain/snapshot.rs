@@ -1,4 +1,4 @@
-//! What is: one namespace as the cluster and Quay hold it, each part present, absent, or unknown with the cause.
+//! The observed state of one namespace in the cluster and in Quay. Each part is present, absent, or unknown with the cause.
 
 mod builds;
 mod tags;
@@ -15,7 +15,7 @@ use super::ownership_mark::OwnershipMark;
 pub use builds::*;
 pub use tags::{ImportPolicy, RepositoryTag, StreamTag, TagImage, TagSource};
 
-/// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
+/// A part of a snapshot: the value that was read, or why it could not be read. `Ok(None)` is absent.
 pub type Observed<T> = Result<T, ReadError>;
 
 /// Why a part is unknown. Unknown is never treated as absent.
@@ -23,9 +23,8 @@ pub type Observed<T> = Result<T, ReadError>;
 pub struct ReadError {
     /// The call that failed, for a person: `list secrets in namespace myproj`.
     pub call: String,
-    /// What the server said, or why it was not asked.
+    /// The server's message, or why it was not asked.
     pub reason: String,
-    /// What kind of failure it was.
     pub kind: ReadErrorKind,
 }
 
@@ -35,83 +34,75 @@ impl std::fmt::Display for ReadError {
     }
 }
 
-/// The kinds of [`ReadError`] that are told apart.
+/// The kind of a [`ReadError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadErrorKind {
-    /// The server refused.
+    /// The server answered 403.
     Forbidden,
-    /// There is nobody at the address.
+    /// No connection to the server.
     Unreachable,
-    /// No answer, or one that could not be understood.
+    /// No answer, or an invalid one.
     Failed,
-    /// Not asked, because something else that is reported by itself stands in the way.
+    /// Not asked, because of a problem that is reported separately.
     Skipped,
 }
 
 /// One namespace on both sides.
 #[derive(Clone, Debug)]
 pub struct NamespaceSnapshot {
-    /// The namespace's name.
     pub name: String,
-    /// The Namespace object.
     pub namespace: Observed<Option<Namespace>>,
-    /// Its service accounts.
     pub service_accounts: Observed<Vec<ServiceAccount>>,
-    /// Its secrets of type `kubernetes.io/dockerconfigjson`, and any other that bears the name of one of ours.
+    /// Secrets of type `kubernetes.io/dockerconfigjson`, and others with the name of one of ours.
     pub secrets: Observed<Vec<Secret>>,
-    /// Its image streams.
     pub image_streams: Observed<Vec<ImageStream>>,
-    /// Its BuildConfigs; none where the cluster has no Build API.
+    /// Empty where the cluster has no Build API.
     pub build_configs: Observed<Vec<BuildConfig>>,
-    /// Its builds, likewise.
+    /// Empty where the cluster has no Build API.
     pub builds: Observed<Vec<Build>>,
-    /// Who rewrites the output of its builds on the way.
+    /// The webhooks that rewrite the output of its builds.
     pub webhooks: Observed<Vec<BuildWebhook>>,
-    /// What became of a build that was tried here, if one was.
+    /// The outcome of a dry-run Build in this namespace, if there was one.
     pub trial: Option<DryRunOutcome>,
-    /// Its pods that wait for an image.
+    /// Pods that wait for an image.
     pub pods: Observed<Vec<WaitingPod>>,
-    /// Its organization in Quay.
     pub organization: Observed<Option<Organization>>,
-    /// What the registry granted to the credentials in the secrets; empty unless it was asked.
+    /// The registry's answers to the credentials in the secrets; empty without `--probe`.
     pub probes: Vec<Probe>,
 }
 
-/// What we need of a Namespace.
+/// The fields of a Namespace that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
-    /// Its uid.
     pub uid: String,
-    /// It is being deleted.
+    /// It has a `deletionTimestamp`.
     pub terminating: bool,
     /// `metadata.finalizers`.
     pub finalizers: Vec<String>,
-    /// It was made as a project and OpenShift's SCC annotations have not come yet; the operator waits for them too
+    /// It was created as a project and has no SCC annotations from OpenShift yet; the operator waits for them too
     /// (QBO `pkg/utils/utils.go:86`).
     pub awaits_annotations: bool,
     /// It carries [`super::names::LINKED_ANNOTATION`].
     pub linked_on_request: bool,
     /// The value of [`super::names::DELETION_POLICY_ANNOTATION`].
     pub deletion_policy: Option<String>,
-    /// When it was made.
     pub created: Option<Timestamp>,
 }
 
 impl Namespace {
-    /// Whether it is so young that service accounts may be still to come. The cluster's clock and ours may differ, so one
-    /// that is made a moment from now is as new.
+    /// Whether it is less than a minute old, so that service accounts might not exist yet. A creation time in the future
+    /// counts the same, since the clocks of the cluster and this computer may differ.
     pub fn is_new(&self, now: Timestamp) -> bool {
         self.created
             .is_some_and(|created| now.duration_since(created).abs() < SignedDuration::from_mins(1))
     }
 }
 
-/// What we need of a ServiceAccount.
+/// The fields of a ServiceAccount that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceAccount {
-    /// Its name.
     pub name: String,
-    /// Guards every write.
+    /// Precondition of every write.
     pub resource_version: String,
     /// Names in `secrets` (mountable).
     pub mountable: Vec<String>,
@@ -119,60 +110,57 @@ pub struct ServiceAccount {
     pub pull: Vec<String>,
     /// The value of [`super::names::ROLE_ANNOTATION`].
     pub role: Option<String>,
-    /// Who would undo a change to it: `Argo CD`, `Tenant shop`.
+    /// The tool or object that would undo a change to it: `Argo CD`, `Tenant shop`.
     pub owner: Option<String>,
 }
 
-/// What we need of a Secret.
+/// The fields of a Secret that are used, without any token beside the credentials.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// Its name.
     pub name: String,
-    /// Tells it from others of its name.
     pub uid: String,
-    /// Guards every write.
+    /// Precondition of every write.
     pub resource_version: String,
     /// Its type, for example `kubernetes.io/dockerconfigjson`.
     pub kind: String,
     /// It carries our label.
     pub managed: bool,
-    /// It holds one login and nothing else, byte for byte as we and the operator write it.
+    /// It holds one entry and nothing else, byte for byte as we and the operator write it.
     pub is_plain: bool,
-    /// The logins in it with the registry each is for, or why they could not be read.
-    pub logins: Result<Vec<(String, Login)>, String>,
-    /// The registries whose entry in it kubelet cannot decode.
+    /// The registry and credentials of each entry, or why they could not be read.
+    pub credentials: Result<Vec<(String, RegistryCredentials)>, String>,
+    /// The registries of the entries that kubelet cannot decode.
     pub undecodable: Vec<String>,
-    /// All that is in it, with fingerprints.
+    /// A fingerprint of each item in it.
     pub items: BTreeMap<Item, u64>,
 }
 
-/// A user name and password for a registry.
+/// User name and password for a registry.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct RegistryCredentials {
     /// For a robot account `<organization>+<robot>`.
     pub username: String,
     /// For a robot account its token.
     pub password: SecretString,
 }
 
-impl Login {
-    /// Whether it is the same one.
-    pub fn is(&self, other: &Login) -> bool {
+impl RegistryCredentials {
+    /// Whether user name and password are equal.
+    pub fn is_same(&self, other: &RegistryCredentials) -> bool {
         self.username == other.username
             && self.password.expose_secret() == other.password.expose_secret()
     }
 }
 
-/// What we need of an ImageStream.
+/// The fields of an ImageStream that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageStream {
-    /// Its name.
     pub name: String,
-    /// Guards an import.
+    /// Precondition of an import.
     pub resource_version: String,
-    /// OpenShift's own registry has a place for its images; there is none where that registry is off.
+    /// It has a repository in the internal registry (`status.dockerImageRepository`); none has while that registry is off.
     pub in_registry: bool,
-    /// Its tags, by name.
+    /// Ordered by name.
     pub tags: Vec<StreamTag>,
     /// The value of [`super::names::REPOSITORY_ANNOTATION`].
     pub wants_repository: Option<bool>,
@@ -181,22 +169,19 @@ pub struct ImageStream {
 /// A pod that waits for an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitingPod {
-    /// Its name.
     pub name: String,
-    /// What made it, as kind and name: `Deployment`, `app`.
+    /// Kind and name of the object that created it: `Deployment`, `app`.
     pub workload: Option<(String, String)>,
-    /// The service account that it runs under.
     pub service_account: String,
-    /// Names in its `imagePullSecrets`: its own, or its service account's as they were when it was created.
+    /// Names in its `imagePullSecrets`: its own, or those of its service account at the time of its creation.
     pub pull_secrets: Vec<String>,
-    /// The images that could not be pulled so far.
     pub waits_for: Vec<WaitingImage>,
 }
 
 /// An image that could not be pulled so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitingImage {
-    /// As the pod names it.
+    /// As in the pod's spec.
     pub image: String,
     /// The kubelet's reason: `ImagePullBackOff`.
     pub reason: String,
@@ -207,44 +192,42 @@ pub struct WaitingImage {
 /// An organization in Quay.
 #[derive(Clone, Debug)]
 pub struct Organization {
-    /// The token may administer it.
+    /// The token has admin permission on it.
     pub administered: bool,
-    /// Who adopted it; read only where somebody did, or another mark does not say whose it is.
+    /// The mark of its adoption; read only if it was adopted, or if no other mark shows its owner.
     pub adopted_by: Option<OwnershipMark>,
-    /// The token's user alone owns it, and it has no repository; read only where no mark says whose it is.
+    /// The token's user is its only owner, and it has no repository; read only if no mark shows its owner.
     pub is_blank: bool,
-    /// Its robot accounts.
     pub robots: Observed<Vec<Robot>>,
-    /// Its default permissions for robot accounts.
+    /// Those for robot accounts.
     pub default_permissions: Observed<Vec<DefaultPermission>>,
-    /// Its repositories. Where the robot accounts' own lists already show every repository of an image stream, only
-    /// those are read: a repository list costs Quay another request.
+    /// Names of its repositories. Only those in the robot accounts' own lists if these already show a repository for each
+    /// image stream, since the repository list is another request.
     pub repositories: Observed<BTreeSet<String>>,
-    /// When each repository was last pushed to, in seconds since 1970, where their list was read; none for one without
-    /// tags.
+    /// Time of the last push to each repository, in seconds since 1970, if their list was read; none for one without tags.
     pub pushed: Option<BTreeMap<String, Option<i64>>>,
-    /// Its quota, where much of it is used.
+    /// Its quota, if much of it is used.
     pub quota: Option<Quota>,
-    /// The tags of the repositories that were looked into.
+    /// The tags of those repositories whose tags were requested.
     pub tags: BTreeMap<String, Observed<Vec<RepositoryTag>>>,
 }
 
-/// How much an organization may hold, and holds.
+/// The quota of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes that it holds. What was refused counts (sample 744i).
+    /// Bytes that it holds. Bytes of rejected pushes count (`wire/744i`).
     pub used: u64,
-    /// Bytes at which pushes are refused.
+    /// Bytes at which pushes are rejected.
     pub limit: u64,
 }
 
 impl Quota {
-    /// Whether pushes are refused.
+    /// Whether pushes are rejected.
     pub fn is_used_up(self) -> bool {
         self.used >= self.limit
     }
 
-    /// Whether a few more images use it up: four fifths of it are used.
+    /// Whether four fifths of it are used.
     pub fn is_nearly_used_up(self) -> bool {
         self.used >= self.limit / 5 * 4
     }
@@ -253,131 +236,122 @@ impl Quota {
 /// A robot account.
 #[derive(Clone, Debug)]
 pub struct Robot {
-    /// Its short name, without organization.
+    /// Short name, without organization.
     pub name: String,
-    /// Who it was made for, if its description says so.
+    /// The ownership mark in its description.
     pub mark: Option<OwnershipMark>,
-    /// It was taken over with its organization, or for it.
+    /// It was adopted, or its organization was.
     pub is_adopted: bool,
-    /// Its token; none if this Quay did not show it to us.
+    /// None if this Quay does not show it.
     pub token: Option<SecretString>,
-    /// The repositories it has any right on. Quay does not list which right (sample 387).
+    /// The repositories it has any permission on. Quay does not list which one (`wire/387`).
     pub repositories: BTreeSet<String>,
 }
 
 /// A default permission (Quay: prototype) of a robot account of the same organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultPermission {
-    /// Quay's id.
+    /// Quay's ID.
     pub id: String,
     /// The robot account's short name.
     pub robot: String,
-    /// The role it gives on repositories created later.
+    /// The role on repositories that are created later.
     pub role: Role,
 }
 
-/// What the registry said to the login in one secret.
+/// The registry's answer to the credentials in one secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The service account the secret belongs to.
     pub service_account: String,
-    /// What it was granted, or why not.
     pub outcome: ProbeOutcome,
 }
 
 /// Outcome of a [`Probe`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeOutcome {
-    /// The registry refused the login (sample 462).
-    Refused(String),
+    /// The registry rejected the credentials (`wire/462`).
+    Rejected(String),
     /// The registry could not be asked.
     Unknown(ReadError),
-    /// The login works; per repository (`organization/repository`) what it may do. No entry: nothing.
+    /// The permissions for each repository (`organization/repository`). Without an entry there is none.
     Granted(BTreeMap<String, Grant>),
 }
 
-/// What a login may do with one repository.
+/// Permissions on one repository.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// It may pull.
     pub pull: bool,
-    /// It may push.
     pub push: bool,
 }
 
 impl Namespace {
-    /// It carries our finalizer, and its organization is to go with it.
-    pub fn is_guarded(&self) -> bool {
+    /// Whether it has our finalizer, [`FINALIZER`].
+    pub fn has_finalizer(&self) -> bool {
         self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
     }
 }
 
 impl NamespaceSnapshot {
-    /// The organization if it is known to exist.
+    /// The organization if it is known to exist; the lookups below answer likewise.
     pub fn organization(&self) -> Option<&Organization> {
         self.organization.as_ref().ok()?.as_ref()
     }
 
-    /// The service account of that name, if it is known to exist.
     pub fn service_account(&self, name: &str) -> Option<&ServiceAccount> {
         self.service_accounts.as_ref().ok()?.iter().find(|account| account.name == name)
     }
 
-    /// The BuildConfig of that name, if it is known to exist.
     pub fn build_config(&self, name: &str) -> Option<&BuildConfig> {
         self.build_configs.as_ref().ok()?.iter().find(|config| config.name == name)
     }
 
-    /// The image stream of that name, if it is known to exist.
     pub fn image_stream(&self, name: &str) -> Option<&ImageStream> {
         self.image_streams.as_ref().ok()?.iter().find(|stream| stream.name == name)
     }
 
-    /// The secret of that name, if it is known to exist.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.as_ref().ok()?.iter().find(|secret| secret.name == name)
     }
 }
 
 impl ImageStream {
-    /// It has, or can get, a tag that follows no image outside.
+    /// Whether it has, or can get, a tag that tracks no external image.
     pub fn holds_own_tags(&self) -> bool {
         self.tags.iter().all(|tag| tag.follows().is_none())
             || self.tags.iter().any(StreamTag::holds_its_own)
     }
 
-    /// The tag of that name.
     pub fn tag(&self, name: &str) -> Option<&StreamTag> {
         self.tags.iter().find(|tag| tag.name == name)
     }
 }
 
 impl Secret {
-    /// Whether it holds more than the entry for a registry, which is ours.
+    /// Whether it holds more than our entry, the one for `host`.
     pub fn holds_more_than(&self, host: &str) -> bool {
         !self.is_covered_by(None, host)
     }
 
-    /// Whether another secret, if there is one, holds all that is in it but for the entry for a registry, which is ours.
+    /// Whether `other` holds all its items except our entry, the one for `host`.
     pub fn is_covered_by(&self, other: Option<&Secret>, host: &str) -> bool {
         let is_ours = |item: &Item| matches!(item, Item::Registry(registry) if registry == host);
-        let is_there =
+        let is_in_other =
             |(item, value)| other.is_some_and(|other| other.items.get(item) == Some(value));
-        self.items.iter().filter(|(item, _)| !is_ours(item)).all(is_there)
+        self.items.iter().filter(|(item, _)| !is_ours(item)).all(is_in_other)
     }
 
-    /// The login it has for a place; one under exactly the host's name goes first.
-    pub fn login_for(&self, place: RegistryScope<'_>) -> Option<&Login> {
-        let logins = self.logins.as_ref().ok()?;
-        let exact = logins.iter().find(|(key, _)| key == place.host);
+    /// The credentials for a scope. An entry whose key is exactly the host takes precedence.
+    pub fn credentials_for(&self, place: RegistryScope<'_>) -> Option<&RegistryCredentials> {
+        let entries = self.credentials.as_ref().ok()?;
+        let exact = entries.iter().find(|(key, _)| key == place.host);
         exact
-            .or_else(|| logins.iter().find(|(key, _)| place.is_served_by(key)))
-            .map(|(_, login)| login)
+            .or_else(|| entries.iter().find(|(key, _)| place.is_served_by(key)))
+            .map(|(_, credentials)| credentials)
     }
 }
 
 impl Organization {
-    /// One that was just created.
+    /// An organization that was just created.
     pub fn empty() -> Self {
         Self {
             administered: true,
@@ -392,7 +366,6 @@ impl Organization {
         }
     }
 
-    /// The robot account of that name, if it is known to exist.
     pub fn robot(&self, name: &str) -> Option<&Robot> {
         self.robots.as_ref().ok()?.iter().find(|robot| robot.name == name)
     }
@@ -405,14 +378,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_is_new_for_a_minute() {
+    fn namespace_is_new_for_a_minute() {
         let is_new = |created: Option<&str>, now: &str| {
             let created = created.map(|time| time.parse().unwrap());
             Namespace { created, ..Namespace::default() }.is_new(now.parse().unwrap())
         };
         let noon = Some("2026-11-22T12:00:00Z");
         assert!(is_new(noon, "2026-11-22T12:00:59Z") && is_new(noon, "2026-11-22T11:59:55Z"));
-        // It ages while it is kept.
         assert!(!is_new(noon, "2026-11-22T12:01:00Z") && !is_new(noon, "2026-11-22T11:00:00Z"));
         assert!(!is_new(None, "2026-11-22T12:00:00Z"));
     }

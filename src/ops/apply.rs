@@ -1,4 +1,4 @@
-//! Applying a plan: every change as soon as those it waits for are done.
+//! Application of a plan to the cluster and Quay.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,44 +15,39 @@ use crate::domain::dependencies::{End, Schedule, Step};
 use crate::domain::desired::Desired;
 use crate::domain::dockerconfig::AuthEntry;
 use crate::domain::ownership::Claim;
-use crate::domain::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
+use crate::domain::snapshot::{NamespaceSnapshot, RegistryCredentials, Secret, ServiceAccount};
 
-/// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It has its effect.
     Done,
-    /// It was refused or could not be sent, and why.
+    /// With the reason.
     Failed(String),
-    /// Something it requires failed.
+    /// A dependency failed.
     Skipped,
 }
 
-/// What a change that was made left behind, for those who remember what is.
+/// The new state of the changed object, for caches.
 pub(crate) enum Effect {
-    /// Nothing that the change does not say itself.
+    /// The change itself describes it.
     None,
-    /// The robot account's token from now on.
+    /// The robot account's new token.
     Token(SecretString),
-    /// The secret as it is now.
     Secret(Secret),
-    /// The service account as it is now.
     ServiceAccount(ServiceAccount),
 }
 
-/// The changes of one namespace and what is needed to make them.
+/// The planned changes of one namespace.
 pub(crate) struct ApplyInput<'a> {
-    /// The changes, in the order of their plan.
+    /// In the order of the plan.
     pub changes: &'a [Change],
-    /// The namespace they were planned for.
     pub snapshot: &'a NamespaceSnapshot,
-    /// What it should become.
     pub desired: &'a Desired,
 }
 
 impl App {
-    /// Makes the changes; independent ones at the same time, as many as requests may be under way. Says what became of each, in the order of the plan. `each`
-    /// is told as soon as a change was made, or was not, which has no effect.
+    /// Applies the changes, independent ones concurrently, and returns their outcomes in the order
+    /// of the plan. `each` is called as soon as a change ends; its effect is `None` unless it
+    /// succeeded.
     pub(crate) async fn apply(
         &self,
         target: &QuayConnection,
@@ -65,12 +60,15 @@ impl App {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < self.concurrency
-                && let Some(step) = schedule.step()
+                && let Some(step) = schedule.next_step()
             {
                 match step {
-                    Step::Make(index) => {
+                    Step::Apply(index) => {
                         under_way.push(async move {
-                            (index, self.make(target, work, tokens, &work.changes[index]).await)
+                            (
+                                index,
+                                self.apply_change(target, work, tokens, &work.changes[index]).await,
+                            )
                         });
                     }
                     Step::Skip(index) => {
@@ -79,8 +77,8 @@ impl App {
                     }
                 }
             }
-            let Some((index, made)) = under_way.next().await else { return outcomes };
-            let (outcome, effect, end) = match made {
+            let Some((index, result)) = under_way.next().await else { return outcomes };
+            let (outcome, effect, end) = match result {
                 Ok(effect) => (Outcome::Done, Some(effect), End::Done),
                 Err(error) => (Outcome::Failed(format!("{error:#}")), None, End::Failed),
             };
@@ -90,7 +88,7 @@ impl App {
         }
     }
 
-    async fn make(
+    async fn apply_change(
         &self,
         target: &QuayConnection,
         work: &ApplyInput<'_>,
@@ -102,13 +100,13 @@ impl App {
         match change {
             EditScope(edit) => drop(cluster.edit_scope(edit).await?),
             AnnotateNamespace { namespace, linked } => {
-                cluster.mark_namespace(namespace, *linked).await?
+                cluster.set_linked_annotation(namespace, *linked).await?
             }
             RemoveOperatorFinalizer { namespace, .. } => {
-                cluster.release_namespace(namespace).await?
+                cluster.remove_operator_finalizer(namespace).await?
             }
             SetFinalizer { namespace, guarded, .. } => {
-                cluster.guard_namespace(namespace, *guarded).await?
+                cluster.set_finalizer(namespace, *guarded).await?
             }
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark, robots, .. } => {
@@ -120,10 +118,12 @@ impl App {
             }
             DeleteOrganization { organization } => quay.delete_organization(organization).await?,
             CreateRobot { organization, robot, mark } => {
-                return Ok(tokens.learn(robot, quay.create_robot(organization, robot, mark).await?));
+                return Ok(
+                    tokens.record(robot, quay.create_robot(organization, robot, mark).await?)
+                );
             }
             RotateRobot { organization, robot } => {
-                return Ok(tokens.learn(robot, quay.rotate_robot(organization, robot).await?));
+                return Ok(tokens.record(robot, quay.rotate_robot(organization, robot).await?));
             }
             DeleteRobot { organization, robot } => quay.delete_robot(organization, robot).await?,
             CreateDefaultPermission { organization, robot, role } => {
@@ -139,21 +139,21 @@ impl App {
                 quay.create_repository(organization, repository).await?
             }
             SetRepositoryPermission { organization, repository, robot, role } => {
-                quay.grant(organization, repository, robot, *role).await?;
+                quay.set_repository_permission(organization, repository, robot, *role).await?;
             }
             CreateSecret { secret, robot, .. } => {
                 return self.create_secret(target, work, tokens, [secret, robot]).await;
             }
             UpdateSecret { namespace, secret, robot, version } => {
-                let login = login(work, tokens, robot)?;
-                let entry = entry(work, &login);
+                let credentials = current_credentials(work, tokens, robot)?;
+                let entry = entry(work, &credentials);
                 return Ok(Effect::Secret(
                     cluster.update_secret(namespace, secret, &entry, version).await?,
                 ));
             }
             ReplaceSecret { namespace, secret, robot, version } => {
-                let login = login(work, tokens, robot)?;
-                let entry = entry(work, &login);
+                let credentials = current_credentials(work, tokens, robot)?;
+                let entry = entry(work, &credentials);
                 return Ok(Effect::Secret(
                     cluster.replace_secret(namespace, secret, &entry, version).await?,
                 ));
@@ -178,12 +178,13 @@ impl App {
     }
 }
 
-/// How often a secret that others write too is looked at.
+/// The maximum number of attempts to write a secret that others write concurrently.
 const MAX_POLLS: usize = 3;
 
 impl App {
-    /// Creates a secret. One that is there although none was seen may hold a newer token than the one that is known: the
-    /// current one is asked for after the secret was read, and written only into the secret as it was read.
+    /// Creates a secret. If one appeared meanwhile, it might hold a newer token than ours. The
+    /// current token is therefore read after that secret, and written only to the resource version
+    /// that was read.
     async fn create_secret(
         &self,
         target: &QuayConnection,
@@ -192,38 +193,38 @@ impl App {
         [secret, robot]: [&str; 2],
     ) -> anyhow::Result<Effect> {
         let (cluster, namespace) = (&self.cluster, work.snapshot.name.as_str());
-        let known = login(work, tokens, robot)?;
-        let mut refusal = match cluster.create_secret(namespace, secret, &entry(work, &known)).await
-        {
-            Err(error) if error.is_conflict() || error.is_over_quota() => error,
-            done => return Ok(Effect::Secret(done?)),
-        };
+        let known = current_credentials(work, tokens, robot)?;
+        let mut last_error =
+            match cluster.create_secret(namespace, secret, &entry(work, &known)).await {
+                Err(error) if error.is_conflict() || error.is_over_quota() => error,
+                done => return Ok(Effect::Secret(done?)),
+            };
         for _ in 0..MAX_POLLS {
             let Some(found) = cluster.find_secret(namespace, secret).await? else { break };
             if found.kind != SECRET_TYPE {
-                anyhow::bail!(
-                    "there is a secret {secret} of type {}, which cannot be changed",
-                    found.kind
-                );
+                anyhow::bail!("secret {secret} exists with the immutable type {}", found.kind);
             }
-            if found.login_for(work.desired.place()).is_some_and(|login| login.is(&known)) {
+            if found
+                .credentials_for(work.desired.place())
+                .is_some_and(|entry| entry.is_same(&known))
+            {
                 return Ok(Effect::Secret(found));
             }
-            tokens.learn(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
-            let current = login(work, tokens, robot)?;
+            tokens.record(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
+            let current = current_credentials(work, tokens, robot)?;
             match cluster
                 .update_secret(namespace, secret, &entry(work, &current), &found.resource_version)
                 .await
             {
-                Err(error) if error.is_conflict() => refusal = error,
+                Err(error) if error.is_conflict() => last_error = error,
                 done => return Ok(Effect::Secret(done?)),
             }
         }
-        Err(refusal.into())
+        Err(last_error.into())
     }
 }
 
-/// The robot accounts' current tokens, as they were read and as they are made.
+/// The current tokens by robot account, as read or returned by changes.
 struct TokenCache(Mutex<BTreeMap<String, SecretString>>);
 
 impl TokenCache {
@@ -237,7 +238,7 @@ impl TokenCache {
         ))
     }
 
-    fn learn(&self, robot: &str, token: SecretString) -> Effect {
+    fn record(&self, robot: &str, token: SecretString) -> Effect {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -250,15 +251,17 @@ impl TokenCache {
     }
 }
 
-/// A robot account's current login.
-fn login(work: &ApplyInput, tokens: &TokenCache, robot: &str) -> anyhow::Result<Login> {
+fn current_credentials(
+    work: &ApplyInput,
+    tokens: &TokenCache,
+    robot: &str,
+) -> anyhow::Result<RegistryCredentials> {
     let password = tokens
         .get(robot)
-        .with_context(|| format!("the token of robot account {robot} is not known"))?;
-    Ok(Login { username: work.desired.login_name(robot), password })
+        .with_context(|| format!("the token of robot account {robot} is unknown"))?;
+    Ok(RegistryCredentials { username: work.desired.robot_username(robot), password })
 }
 
-/// The entry that a secret is to have.
-fn entry<'a>(work: &'a ApplyInput<'_>, login: &'a Login) -> AuthEntry<'a> {
-    AuthEntry { place: work.desired.place(), login }
+fn entry<'a>(work: &'a ApplyInput<'_>, credentials: &'a RegistryCredentials) -> AuthEntry<'a> {
+    AuthEntry { place: work.desired.place(), credentials }
 }

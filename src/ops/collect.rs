@@ -1,4 +1,4 @@
-//! Gathering: which namespaces are meant, and what both sides hold for them.
+//! Reads the selected namespaces from the cluster and Quay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{App, QuayConnection as QuayTarget, join_concurrently};
 use crate::cli;
-use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_wanted};
+use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_requested};
 use crate::domain::Role;
 use crate::domain::checks::{self, Assessed, Check};
 use crate::domain::desired::Desired;
@@ -15,7 +15,7 @@ use crate::domain::finding::Severity;
 use crate::domain::imports;
 use crate::domain::names;
 use crate::domain::ownership::Claim;
-use crate::domain::scope::{Scope, is_there};
+use crate::domain::scope::{Scope, is_active};
 use crate::domain::shell_quote::quoted;
 use crate::domain::snapshot::{
     BuildWebhook, BuildWebhookOwners, DryRunBuild, Namespace, NamespaceSnapshot, Observed, Probe,
@@ -25,18 +25,17 @@ use crate::error::Error;
 use crate::quay::ReadStrategy;
 use crate::ui::Ui;
 
-/// Which namespaces a command works on.
+/// The namespaces that a command works on.
 pub(crate) enum NamespaceSelector {
-    /// These.
     Named(Vec<String>),
-    /// Those with these labels.
+    /// A label selector.
     Selected(String),
-    /// All that can be seen.
+    /// All accessible namespaces.
     All,
 }
 
 impl NamespaceSelector {
-    /// What the arguments say; else `-n`; else the context's namespace.
+    /// The arguments, else `-n`, else the context's namespace.
     pub(crate) fn of(
         target: &cli::TargetArgs,
         global: &cli::GlobalArgs,
@@ -56,21 +55,20 @@ impl NamespaceSelector {
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         for name in &names {
-            names::kubernetes_name(name).map_err(|problem| {
-                Error::new(format!("no namespace can be called that: {problem}"))
-            })?;
+            names::validate_kubernetes_name(name)
+                .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
         }
         Ok(NamespaceSelector::Named(names))
     }
 
-    /// More than one namespace can be meant.
+    /// Whether it can select more than one namespace.
     pub(crate) fn is_many(&self) -> bool {
         !matches!(self, NamespaceSelector::Named(names) if names.len() == 1)
     }
 }
 
 impl std::fmt::Display for NamespaceSelector {
-    /// As it is typed behind a command.
+    /// As command-line arguments.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             NamespaceSelector::Named(names) if names.len() == 1 => write!(f, "-n {}", names[0]),
@@ -81,33 +79,36 @@ impl std::fmt::Display for NamespaceSelector {
     }
 }
 
-/// What the cluster holds for the namespaces that are meant. Nothing in it depends on the integration, so it is read
-/// while that is found out.
+/// Reads the selected namespaces from the cluster. This does not depend on the integration, so both
+/// can be read concurrently.
 ///
 /// # Errors
-/// When namespaces cannot be listed, or none has the labels that were asked for: a typing error must not pass for nothing to do.
-pub(crate) async fn parts(
+/// If namespaces cannot be listed, or none matches the label selector, which is probably a typing
+/// error.
+pub(crate) async fn read_namespaces(
     cluster: &Cluster,
     which: &NamespaceSelector,
     secrets: SecretsMode,
     builds: BuildsMode,
     concurrency: usize,
 ) -> Result<Vec<NamespaceResources>, Error> {
-    let parts = parts_left(cluster, which, secrets, builds, concurrency).await?;
+    let parts = reread_namespaces(cluster, which, secrets, builds, concurrency).await?;
     match which {
-        NamespaceSelector::Selected(selector) if parts.is_empty() => Err(Error::new(format!(
-            "no namespace has the labels {selector}"
-        ))
-        .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector)))),
+        NamespaceSelector::Selected(selector) if parts.is_empty() => {
+            Err(Error::new(format!("no namespace matches the selector {selector}")).hint(format!(
+                "check the labels: oc get namespaces -l {} --show-labels",
+                quoted(selector)
+            )))
+        }
         _ => Ok(parts),
     }
 }
 
-/// The same for who has found namespaces before, which may be deleted since.
+/// Reads namespaces again, of which some might be deleted since.
 ///
 /// # Errors
-/// When namespaces cannot be listed.
-pub(crate) async fn parts_left(
+/// If namespaces cannot be listed.
+pub(crate) async fn reread_namespaces(
     cluster: &Cluster,
     which: &NamespaceSelector,
     secrets: SecretsMode,
@@ -116,11 +117,11 @@ pub(crate) async fn parts_left(
 ) -> Result<Vec<NamespaceResources>, Error> {
     let (selector, all) = match which {
         NamespaceSelector::Named(names) => {
-            let read = |name| cluster.namespace_parts(name, None, secrets, builds);
+            let read = |name| cluster.namespace_resources(name, None, secrets, builds);
             return Ok(join_concurrently(names.iter().map(|name| read(name)), concurrency).await);
         }
         NamespaceSelector::Selected(selector) => (Some(selector.as_str()), None),
-        NamespaceSelector::All => (None, Some(cluster.all_parts(builds))),
+        NamespaceSelector::All => (None, Some(cluster.all_resources(builds))),
     };
     let (namespaces, all) = tokio::join!(cluster.namespaces(selector), OptionFuture::from(all));
     let namespaces = match (namespaces, all) {
@@ -130,7 +131,7 @@ pub(crate) async fn parts_left(
                 .map(|(name, namespace)| all.take(&name, namespace))
                 .collect());
         }
-        // Somebody without cluster rights means the projects they can see.
+        // For a user without cluster permissions, list the projects that are visible to them.
         (Err(unread), _) if unread.kind == ReadErrorKind::Forbidden => {
             cluster.projects(selector).await
         }
@@ -138,12 +139,12 @@ pub(crate) async fn parts_left(
     };
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
     let read = |(name, namespace): (String, _)| async move {
-        cluster.namespace_parts(&name, Some(namespace), secrets, builds).await
+        cluster.namespace_resources(&name, Some(namespace), secrets, builds).await
     };
     Ok(join_concurrently(namespaces.into_iter().map(read), concurrency).await)
 }
 
-/// The pods that wait for an image, by namespace. Of namespaces that are not named, one list shows all.
+/// Reads the pods that wait for an image, with one list for all namespaces that are not named.
 pub(crate) async fn waiting_pods(
     cluster: &Cluster,
     which: &NamespaceSelector,
@@ -157,25 +158,23 @@ pub(crate) async fn waiting_pods(
         (name.clone(), found.map(|mut found| found.remove(name).unwrap_or_default()))
     };
     let named = join_concurrently(names.iter().map(read), concurrency).await.into_iter().collect();
-    WaitingPods { named, others: Err(not_wanted()) }
+    WaitingPods { named, others: Err(not_requested()) }
 }
 
-/// Pods that wait for an image.
+/// Pods that wait for an image, by namespace.
 pub(crate) struct WaitingPods {
-    /// Those of namespaces that were asked for one by one.
+    /// For named namespaces.
     named: BTreeMap<String, Observed<Vec<WaitingPod>>>,
-    /// Those of all others.
+    /// For all other namespaces.
     others: Observed<BTreeMap<String, Vec<WaitingPod>>>,
 }
 
 impl WaitingPods {
-    /// Nobody asked.
-    pub(crate) fn not_wanted() -> Self {
-        Self { named: BTreeMap::new(), others: Err(not_wanted()) }
+    pub(crate) fn not_requested() -> Self {
+        Self { named: BTreeMap::new(), others: Err(not_requested()) }
     }
 
-    /// Those of a namespace.
-    fn of(&self, namespace: &str) -> Observed<Vec<WaitingPod>> {
+    fn in_namespace(&self, namespace: &str) -> Observed<Vec<WaitingPod>> {
         let other = || {
             self.others
                 .as_ref()
@@ -186,76 +185,69 @@ impl WaitingPods {
     }
 }
 
-/// The same with all that is to be known of their builds, and who rewrites these.
-pub(crate) async fn parts_and_rewriters(
+/// Reads namespaces with their builds, and the webhooks that rewrite these.
+pub(crate) async fn read_namespaces_and_webhooks(
     cluster: &Cluster,
     which: &NamespaceSelector,
     concurrency: usize,
 ) -> (Result<Vec<NamespaceResources>, Error>, BuildWebhookOwners) {
     let (parts, webhooks) = tokio::join!(
-        parts(cluster, which, SecretsMode::Always, BuildsMode::Read, concurrency),
+        read_namespaces(cluster, which, SecretsMode::Always, BuildsMode::Read, concurrency),
         cluster.build_webhooks()
     );
-    let trial = trial(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
+    let trial = dry_run_build(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
     (parts, BuildWebhookOwners { webhooks, trial })
 }
 
-/// Has the API server try a build where there are builds; one namespace stands for all. Somebody who may not read webhooks
-/// learns so what they do; where there are none, there is nothing to learn.
-async fn trial(
+/// Creates a build with `dryRun` in one namespace that has BuildConfigs, to see whether a webhook
+/// rewrites it. This works without permission to read webhooks.
+async fn dry_run_build(
     cluster: &Cluster,
     parts: &[NamespaceResources],
     webhooks: &Observed<Vec<BuildWebhook>>,
 ) -> Option<DryRunBuild> {
-    let may_be_there = match webhooks {
+    let might_exist = match webhooks {
         Ok(webhooks) => !webhooks.is_empty(),
         Err(unread) => unread.kind == ReadErrorKind::Forbidden,
     };
     let has_builds = |parts: &&NamespaceResources| {
         parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty())
     };
-    let namespace = &parts.iter().find(has_builds).filter(|_| may_be_there)?.name;
+    let namespace = &parts.iter().find(has_builds).filter(|_| might_exist)?.name;
     let outcome = cluster.dry_run_build(namespace).await?;
     Some(DryRunBuild { namespace: namespace.clone(), outcome })
 }
 
-/// How Quay is looked into.
 #[derive(Clone, Copy)]
 pub(crate) struct ReadOptions {
-    /// How much of each organization is read; none if Quay is not asked at all.
+    /// `None` to read nothing from Quay.
     pub quay: Option<ReadStrategy>,
-    /// Whether tags of image streams are compared with Quay's.
+    /// Compare tags of image streams with Quay's.
     pub tags: bool,
-    /// Whether the registry is asked what the logins may do.
+    /// Log in to the registry with the credentials in the secrets.
     pub probe: bool,
-    /// Whether namespaces out of scope are looked into too.
+    /// Also read namespaces out of scope.
     pub beyond_scope: bool,
 }
 
-/// A namespace, read and judged.
+/// The state of a namespace with the results of the checks.
 pub(crate) struct NamespaceAssessment {
-    /// What is.
     pub snapshot: NamespaceSnapshot,
-    /// What should be.
     pub desired: Desired,
-    /// Why it is in or out of scope.
     pub scope: Scope,
-    /// What the checks say.
     pub checks: Vec<Check>,
 }
 
 impl NamespaceAssessment {
-    /// Whether the namespace is being deleted.
     pub(crate) fn is_terminating(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.terminating)
     }
 
-    /// Whether the namespace was linked on request.
     pub(crate) fn is_on_request(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.linked_on_request)
     }
 
-    /// Whether the namespace is so young that nothing in it is older than what is done now.
+    /// Whether the namespace is so new that no pod in it predates the changes.
     pub(crate) fn is_new(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.is_new(Timestamp::now()))
     }
@@ -264,7 +256,7 @@ impl NamespaceAssessment {
         self.snapshot.namespace.as_ref().ok()?.as_ref()
     }
 
-    /// What the checks and the plans look at.
+    /// The input of checks and plans.
     pub(crate) fn subject<'a>(&'a self, target: &'a QuayTarget) -> Assessed<'a> {
         let integration = &target.integration;
         Assessed { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }
@@ -277,48 +269,49 @@ impl NamespaceAssessment {
 }
 
 impl App {
-    /// Adds Quay's side to the parts and judges, several namespaces at once and in order. `each` takes what it needs
-    /// of every one, so that thousands never are in memory together.
+    /// Reads each namespace's organization and runs the checks, concurrently. The result of `each`
+    /// is kept instead of the assessment, so that thousands of namespaces fit in memory.
     pub(crate) async fn assess_each<T>(
         &self,
         ui: &Ui,
         target: &QuayTarget,
         parts: Vec<NamespaceResources>,
-        look: ReadOptions,
+        options: ReadOptions,
         requests: &BTreeMap<String, Role>,
         each: impl Fn(NamespaceAssessment) -> T,
     ) -> Vec<T> {
-        let one_list_saves_many =
-            parts.len() > 1 && look.quay == Some(ReadStrategy::Minimal) && target.has_token;
-        let existing = if one_list_saves_many { target.quay.organizations().await } else { None };
+        let uses_organization_list =
+            parts.len() > 1 && options.quay == Some(ReadStrategy::Minimal) && target.has_token;
+        let existing =
+            if uses_organization_list { target.quay.organization_names().await } else { None };
         let progress = ui.progress("Reading", parts.len());
         let work = parts.into_iter().map(|parts| {
             let (existing, each, progress) = (existing.as_ref(), &each, &progress);
             async move {
                 progress.at(&parts.name);
-                let judged = self.judge(target, parts, look, requests, existing).await;
+                let assessment = self.assess(target, parts, options, requests, existing).await;
                 progress.tick();
-                each(judged)
+                each(assessment)
             }
         });
         progress.track(join_concurrently(work, self.concurrency)).await
     }
 
-    async fn judge(
+    async fn assess(
         &self,
         target: &QuayTarget,
         parts: NamespaceResources,
-        look: ReadOptions,
+        options: ReadOptions,
         requests: &BTreeMap<String, Role>,
         existing: Option<&BTreeSet<String>>,
     ) -> NamespaceAssessment {
         let integration = &target.integration;
         let scope =
             Scope::from_observed(&parts.name, &parts.namespace, integration.resource.as_ref());
-        let worth_a_look = look.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
-        let secret_of = |account: &str| integration.cluster_id.value.secret(account);
-        let parts = if worth_a_look {
-            self.cluster.complete_secrets(parts, secret_of).await
+        let is_relevant = options.beyond_scope || (scope.is_in() && is_active(&parts.namespace));
+        let secret_name = |account: &str| integration.cluster_id.value.secret(account);
+        let parts = if is_relevant {
+            self.cluster.complete_secrets(parts, secret_name).await
         } else {
             parts
         };
@@ -336,17 +329,17 @@ impl App {
             build_configs: parts.build_configs,
             builds: parts.builds,
             webhooks: rewriters
-                .map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
+                .map_or_else(|| Err(not_requested()), |rewriters| rewriters.webhooks.clone()),
             trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
-            pods: self.pods.of(&parts.name),
+            pods: self.pods.in_namespace(&parts.name),
             organization: Err(not_asked),
             probes: vec![],
             name: parts.name,
         };
         let desired = Desired::of(integration, &snapshot, requests);
-        let name_is_possible = names::organization(&desired.organization).is_ok();
+        let name_is_possible = names::validate_organization(&desired.organization).is_ok();
         if let Some(depth) =
-            look.quay.filter(|_| target.has_token && worth_a_look && name_is_possible)
+            options.quay.filter(|_| target.has_token && is_relevant && name_is_possible)
         {
             snapshot.organization =
                 if existing.is_some_and(|existing| !existing.contains(&desired.organization)) {
@@ -366,33 +359,34 @@ impl App {
                         .await
                 };
         }
-        if look.tags {
-            compare_tags(target, &mut snapshot, look.probe).await;
+        if options.tags {
+            compare_tags(target, &mut snapshot, options.probe).await;
         }
-        if look.probe && worth_a_look {
+        if options.probe && is_relevant {
             snapshot.probes = probes(target, &snapshot, &desired).await;
         }
-        let asks_why =
-            look.quay.is_some_and(|depth| depth != ReadStrategy::AssumeNew) && target.has_token;
-        if asks_why && matches!(snapshot.organization, Ok(None)) {
+        let is_diagnosed =
+            options.quay.is_some_and(|depth| depth != ReadStrategy::AssumeNew) && target.has_token;
+        if is_diagnosed && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }
-        let troubles = target.quay.troubles();
+        let troubles = target.quay.problems();
         let checks = checks::namespace(&Assessed {
             integration,
             troubles: &troubles,
             snapshot: &snapshot,
             desired: &desired,
         });
-        if asks_why && checks.iter().any(|check| check.severity == Severity::Error) {
-            // Whoever is about to repair should know beforehand that Quay refuses every change.
-            target.quay.check_state().await;
+        if is_diagnosed && checks.iter().any(|check| check.severity == Severity::Error) {
+            // Before a repair, check whether Quay rejects every change.
+            target.quay.check_read_only().await;
         }
         NamespaceAssessment { snapshot, desired, scope, checks }
     }
 }
 
-/// Reads Quay's tags of the repositories that image streams follow: of all of them, or of those that were pushed to since.
+/// Reads the tags in Quay that image streams follow: all, or only those of repositories with later
+/// pushes.
 async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all: bool) {
     let (Ok(Some(organization)), Ok(streams)) =
         (&mut snapshot.organization, &snapshot.image_streams)
@@ -402,13 +396,13 @@ async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all
     let (integration, quay, namespace) =
         (&target.integration, &target.quay, snapshot.name.as_str());
     if !organization.administered
-        || imports::followed(integration, namespace, streams).next().is_none()
+        || imports::followed_tags(integration, namespace, streams).next().is_none()
     {
         return;
     }
     let name = &integration.cluster_id.value.organization(namespace);
     if organization.pushed.is_none() {
-        organization.pushed = quay.pushed(name).await.ok();
+        organization.pushed = quay.last_pushes(name).await.ok();
     }
     let repositories = if all { imports::followed_repositories } else { imports::pushed_since };
     let wanted = repositories(integration, namespace, streams, organization);
@@ -419,7 +413,7 @@ async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all
     organization.tags = futures::future::join_all(work).await.into_iter().collect();
 }
 
-/// Logs in to the registry with what the secrets really hold.
+/// Logs in to the registry with the credentials in the secrets.
 async fn probes(
     target: &QuayTarget,
     snapshot: &NamespaceSnapshot,
@@ -428,8 +422,8 @@ async fn probes(
     let existing =
         snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
     let work = desired.accounts.iter().filter_map(|account| {
-        let login = snapshot.secret(&account.secret)?.login_for(desired.place())?;
-        // Asking for push creates a repository that does not exist, so it is asked only of those that do.
+        let credentials = snapshot.secret(&account.secret)?.credentials_for(desired.place())?;
+        // A request for push access would create a missing repository.
         let wanted: Vec<_> = desired
             .repositories
             .iter()
@@ -441,7 +435,7 @@ async fn probes(
             })
             .collect();
         Some(async move {
-            let outcome = target.quay.probe(login, &wanted).await;
+            let outcome = target.quay.probe(credentials, &wanted).await;
             Probe { service_account: account.name.clone(), outcome }
         })
     });

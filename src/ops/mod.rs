@@ -1,4 +1,4 @@
-//! A session: the cluster, the integration and the Quay that a command works with.
+//! The connections that a command works with, and the operations on them.
 
 pub(crate) mod apply;
 pub(crate) mod collect;
@@ -19,7 +19,7 @@ use crate::domain::integration::{
     Integration, IntegrationSnapshot, SecretKey, Source, Sourced, StoredTokenState,
 };
 use crate::domain::names::QuayUrl;
-use crate::domain::rbac::grant;
+use crate::domain::rbac::grant_command;
 use crate::domain::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};
@@ -28,18 +28,17 @@ use crate::ui::{Ui, printable_line};
 use collect::WaitingPods;
 use settings::Settings;
 
-const QUAY_FLAGS_HINT: &str =
-    "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
+const QUAY_FLAGS_HINT: &str = "or specify Quay with --quay-url, --cluster-id and --quay-token-file";
 
-/// For users whose Quay is not known, or known from a pull secret: no token is sent where a pull secret says.
+/// For users whose Quay is unknown, or inferred from a pull secret, to whose host no token is sent.
 const OWN_TOKEN: &str =
-    "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
+    "with your own token, also specify Quay: --quay-token-file, --quay-url and --cluster-id";
 
 /// `--request-timeout 0`, as kubectl has it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Does so many pieces of work at a time and gives what came of each, in their order. One that takes long holds up none but
-/// itself, unlike with `buffered`.
+/// Runs up to `concurrency` futures at a time and returns their outputs in order. Unlike with
+/// `buffered`, a slow one does not delay the others.
 pub(crate) async fn join_concurrently<T>(
     work: impl IntoIterator<Item: Future<Output = T>>,
     concurrency: usize,
@@ -52,35 +51,29 @@ pub(crate) async fn join_concurrently<T>(
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// What a command works with once it knows where.
+/// The clients and the state of the integration for one command.
 pub(crate) struct App {
-    /// The cluster.
     pub cluster: Cluster,
-    /// What is known of the integration.
     pub snapshot: IntegrationSnapshot,
-    /// The settings, if what is known suffices to work with.
+    /// `None` if the integration is incomplete.
     pub target: Option<QuayConnection>,
-    /// Requests in flight at once.
+    /// The maximum number of concurrent requests per server.
     pub concurrency: usize,
-    /// Pods that wait for an image.
     pub pods: WaitingPods,
-    /// What somebody should know about it.
+    /// Not printed yet.
     pub warnings: Vec<String>,
-    /// The command as a cluster administrator runs it, if it is one that needs the token for Quay.
+    /// The equivalent command for a cluster administrator, if the command needs the token for Quay.
     for_administrator: Option<String>,
 }
 
 /// The integration and a client for its Quay.
 pub(crate) struct QuayConnection {
-    /// The settings.
     pub integration: Integration,
-    /// The Quay.
     pub quay: Quay,
-    /// There is a token for it.
     pub has_token: bool,
 }
 
-/// Reads the kubeconfig; nothing is connected to.
+/// Creates a client from the kubeconfig, without a request.
 pub(crate) async fn connect(global: &GlobalArgs) -> Result<Cluster, Error> {
     let options = cluster::Options {
         kubeconfig: global.kubeconfig.clone(),
@@ -96,45 +89,45 @@ pub(crate) async fn connect(global: &GlobalArgs) -> Result<Cluster, Error> {
     Ok(Cluster::connect(&options).await?)
 }
 
-/// Which cluster it is, by its API server and the context that names it, and which Quay: a line for each.
-pub(crate) fn place(cluster: &Cluster, quay: Option<&QuayUrl>) -> String {
+/// Describes the cluster and Quay for a confirmation, with a line for each.
+pub(crate) fn endpoint_lines(cluster: &Cluster, quay: Option<&QuayUrl>) -> String {
     let context = printable_line(cluster.context());
     let quay = quay.map(|url| format!("\nQuay     {url}")).unwrap_or_default();
     format!("Cluster  {} (context {context}){quay}", cluster.server())
 }
 
-/// How long one request to Quay may take.
+/// The timeout of one request to Quay.
 pub(crate) fn timeout(global: &GlobalArgs) -> Duration {
     if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout }
 }
 
 impl App {
-    /// Finds out which Quay to work with, and warns of what there is to know about it.
+    /// Determines the Quay to work with, and prints the warnings.
     ///
     /// # Errors
-    /// If a given setting cannot be used, or nobody can say which Quay is meant.
+    /// If a setting is invalid, or the Quay is unknown.
     pub(crate) async fn open(
         ui: &Ui,
         global: &GlobalArgs,
         cluster: Cluster,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let session = Self::read(global, cluster, settings).await?;
-        session.warnings.iter().for_each(|warning| ui.warn(warning));
-        session.target.iter().for_each(|target| target.quay.tell(ui.teller()));
-        if let Some(warning) = unused_lists(&session.snapshot) {
+        let app = Self::read(global, cluster, settings).await?;
+        app.warnings.iter().for_each(|warning| ui.warn(warning));
+        app.target.iter().for_each(|target| target.quay.set_wait_notice(ui.teller()));
+        if let Some(warning) = unused_lists(&app.snapshot) {
             ui.warn(&warning);
         }
-        match &session.snapshot.resources {
-            Err(unread) if session.target.is_none() => Err(session.unknown_quay(unread)),
-            _ => Ok(session),
+        match &app.snapshot.resources {
+            Err(unread) if app.target.is_none() => Err(app.unknown_quay(unread)),
+            _ => Ok(app),
         }
     }
 
-    /// The same for who deals with what could not be read by themselves.
+    /// Like [`App::open`], but returns the warnings, and an unknown Quay is not an error.
     ///
     /// # Errors
-    /// If a setting cannot be used.
+    /// If a setting is invalid.
     pub(crate) async fn read(
         global: &GlobalArgs,
         cluster: Cluster,
@@ -161,7 +154,7 @@ impl App {
         }
         let mut token = settings.token;
         let mut stored_ca = None;
-        // The authority is the Quay's, and does not depend on the token.
+        // The stored CA is used with any token, since it belongs to Quay.
         if (token.is_none() || settings.ca.is_none())
             && let Some(key) = snapshot.secret()
         {
@@ -175,7 +168,8 @@ impl App {
         }
         let concurrency = usize::from(global.concurrency);
         let target = match snapshot.resolve() {
-            // One that was given is refused before; another one is a finding, and nothing is sent there.
+            // A plain http URL in the settings is rejected earlier; in the QuayIntegration it is a
+            // finding.
             Some(integration) if integration.url.value.is_plain_http() && !integration.insecure => {
                 None
             }
@@ -201,7 +195,7 @@ impl App {
             }
             None => None,
         };
-        let pods = WaitingPods::not_wanted();
+        let pods = WaitingPods::not_requested();
         Ok(Self {
             cluster,
             snapshot,
@@ -213,37 +207,37 @@ impl App {
         })
     }
 
-    /// Where a change is made, for who is asked whether to make it: a line for each side.
-    pub(crate) fn place(&self) -> String {
-        place(&self.cluster, self.target.as_ref().map(|target| &target.integration.url.value))
+    /// The [`endpoint_lines`] of this command.
+    pub(crate) fn endpoint_lines(&self) -> String {
+        endpoint_lines(
+            &self.cluster,
+            self.target.as_ref().map(|target| &target.integration.url.value),
+        )
     }
 
-    /// The cluster and the Quay, for a report.
+    /// The cluster and Quay for a report.
     pub(crate) fn endpoints(&self) -> Endpoints {
         Endpoints::new(&self.snapshot, &self.cluster.server(), self.cluster.context())
     }
 
-    /// The same, knowing who rewrites builds.
     pub(crate) fn with_rewriters(mut self, rewriters: BuildWebhookOwners) -> Self {
         self.snapshot.rewriters = Some(rewriters);
         self
     }
 
-    /// The same, knowing which pods wait for an image.
     pub(crate) fn with_pods(mut self, pods: WaitingPods) -> Self {
         self.pods = pods;
         self
     }
 
-    /// The same, knowing which registries the cluster uses.
     pub(crate) fn with_image_policy(mut self, policy: Observed<Option<ImagePolicy>>) -> Self {
         self.snapshot.image_policy = policy.transpose();
         self
     }
 
-    /// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.
+    /// The findings about the integration that prevent changes in Quay.
     pub(crate) fn obstacles(&self, target: &QuayConnection) -> Vec<Finding> {
-        let checks = checks::integration(&self.snapshot, Some(&target.quay.troubles()));
+        let checks = checks::integration(&self.snapshot, Some(&target.quay.problems()));
         checks
             .into_iter()
             .flat_map(|check| check.findings)
@@ -251,49 +245,47 @@ impl App {
             .collect()
     }
 
-    /// The settings, with possible names.
+    /// The connection with a valid cluster ID, but possibly without a token.
     ///
     /// # Errors
-    /// What is missing and how to give it.
+    /// With the missing setting, and hints.
     pub(crate) fn settings(&self) -> Result<&QuayConnection, Error> {
         let Some(target) = &self.target else {
             if let Some(integration) = self.snapshot.resolve() {
-                settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
+                settings::reject_plain_http(&integration.url.value, integration.insecure)?;
             }
             let error = match self.snapshot.resources.as_deref() {
-                Ok([]) => Error::new(
-                    "the cluster has no QuayIntegration, so nobody says which Quay to use",
-                ),
-                Ok([_]) => {
-                    Error::new("the QuayIntegration has no usable quayHostname or clusterID")
+                Ok([]) => Error::new("no QuayIntegration found"),
+                Ok([_]) => Error::new("the QuayIntegration has no valid quayHostname or clusterID"),
+                Ok(several) => {
+                    let names: Vec<_> = several.iter().map(|found| found.name.as_str()).collect();
+                    Error::new(format!(
+                        "multiple QuayIntegrations found ({}); exactly one is required",
+                        names.join(", ")
+                    ))
                 }
-                Ok(_) => Error::new(
-                    "the cluster has more than one QuayIntegration, so nobody can say which one is meant",
-                ),
                 Err(unread) => Error::new(unread.to_string()),
             };
-            return Err(error
-                .hint("oc quay status says what is wrong with the integration")
-                .hint(QUAY_FLAGS_HINT));
+            return Err(error.hint("check the integration: oc quay status").hint(QUAY_FLAGS_HINT));
         };
         if let Some(problem) = target.integration.cluster_id.value.problem() {
             let id = &target.integration.cluster_id;
             return Err(Error::new(format!(
-                "cluster ID `{}` ({}) cannot be used: {problem}",
+                "invalid cluster ID `{}` ({}): {problem}",
                 id.value, id.source
             )));
         }
         Ok(target)
     }
 
-    /// Why the namespace lists are unknown, if they are: then it is unknown whether a namespace is in scope.
+    /// The reason why the namespace lists, and so the scope of namespaces, are unknown.
     pub(crate) fn scope_obstacle(&self) -> Option<Finding> {
         let object = ObjectRef::cluster("QuayIntegration", "");
         match self.snapshot.resources.as_deref() {
             Ok([] | [_]) => None,
             Ok(several) => {
                 let message = format!(
-                    "There are {} QuayIntegrations: their namespace lists are neither read nor changed",
+                    "{} QuayIntegrations found: their namespace lists are neither read nor changed",
                     several.len()
                 );
                 Some(Finding::new(Code::MultipleIntegrations, object, message))
@@ -305,10 +297,10 @@ impl App {
         }
     }
 
-    /// The settings and a token to act with.
+    /// The connection, if it has a token.
     ///
     /// # Errors
-    /// What is missing and how to give it.
+    /// With the missing setting, and hints.
     pub(crate) fn target(&self) -> Result<&QuayConnection, Error> {
         let target = self.settings()?;
         if target.has_token {
@@ -318,37 +310,37 @@ impl App {
             Error::new(format!("there is no token for Quay: {}", self.snapshot.token_obstacle()));
         let error = match &self.for_administrator {
             Some(command) if self.snapshot.is_for_administrators() => error.ask(command),
-            _ => error.hint("oc quay status says what is wrong with the integration"),
+            _ => error.hint("check the integration: oc quay status"),
         };
         let is_inferred = |source: &Source| matches!(source, Source::Secret(_));
         let Integration { url, cluster_id, .. } = &target.integration;
         Err(error.hint(match is_inferred(&url.source) || is_inferred(&cluster_id.source) {
             true => OWN_TOKEN,
-            false => "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN",
+            false => "or provide a token: --quay-token-file FILE, or OC_QUAY_TOKEN",
         }))
     }
 
-    /// Why the Quay is unknown, with the ways out for a user without permissions in the cluster, or the likeliest reason
-    /// where the cluster does not answer.
+    /// The error for an unknown Quay, with hints for users without permissions, or for an
+    /// unavailable cluster.
     fn unknown_quay(&self, unread: &ReadError) -> Error {
         let error = Error::new(unread.to_string());
         match (unread.kind, &self.for_administrator) {
             (ReadErrorKind::Forbidden, Some(command)) => error.ask(command).hint(OWN_TOKEN),
             (ReadErrorKind::Forbidden, None) => error
-                .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
-                .hint(match grant(unread) {
+                .hint("specify Quay with --quay-url, --cluster-id and, to read from Quay, --quay-token-file")
+                .hint(match grant_command(unread) {
                     Some(command) => {
-                        format!("or ask a cluster administrator to let you read which Quay the cluster uses: {command}")
+                        format!("or ask a cluster administrator for permission to read the QuayIntegration: {command}")
                     }
-                    None => "or ask a cluster administrator to let you list quayintegrations.quay.redhat.com".to_owned(),
+                    None => "or ask a cluster administrator for permission to list quayintegrations.quay.redhat.com".to_owned(),
                 }),
             (ReadErrorKind::Unreachable, _) if self.cluster.is_behind_proxy() => {
-                error.hint("if it is to be reached without the proxy, put its name into NO_PROXY")
+                error.hint("to bypass the proxy, add the host to NO_PROXY")
             }
             (ReadErrorKind::Unreachable, _) => {
                 let context = self.cluster.context();
                 error.hint(format!(
-                    "context {context} leads there: choose another with --context; `oc config get-contexts` lists them"
+                    "context {context} uses this server: list contexts with `oc config get-contexts`, and select another with --context"
                 ))
             }
             (ReadErrorKind::Failed | ReadErrorKind::Skipped, _) => error,
@@ -356,16 +348,17 @@ impl App {
     }
 }
 
-/// Takes what was not given from the namespace's own pull secrets. A token that was given is never sent where they say.
+/// Infers missing settings from the namespace's pull secrets. The caller has no token that could be
+/// sent to an inferred host.
 async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cluster) {
     if snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some() {
         return;
     }
-    let Ok(secrets) = cluster.login_secrets(namespace).await else { return };
-    let Some((told, secret)) = Inferred::of(namespace, &secrets) else { return };
-    let url = format!("https://{}", told.host);
+    let Ok(secrets) = cluster.registry_secrets(namespace).await else { return };
+    let Some((inferred, secret)) = Inferred::from_secrets(namespace, &secrets) else { return };
+    let url = format!("https://{}", inferred.host);
     let is_given = |given: &Sourced<String>| {
-        QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == told.host)
+        QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == inferred.host)
     };
     if QuayUrl::parse(&url).is_err() || !snapshot.given.url.as_ref().is_none_or(is_given) {
         return;
@@ -377,10 +370,10 @@ async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cl
     });
     let given = &mut snapshot.given;
     given.url.get_or_insert_with(|| Sourced { value: url, source: source.clone() });
-    given.cluster_id.get_or_insert(Sourced { value: told.cluster_id, source });
+    given.cluster_id.get_or_insert(Sourced { value: inferred.cluster_id, source });
 }
 
-/// That the namespace lists are neither read nor written, as they are about another Quay or cluster ID.
+/// The warning that the namespace lists belong to another Quay or cluster ID.
 fn unused_lists(snapshot: &IntegrationSnapshot) -> Option<String> {
     let sources: Vec<_> = snapshot.differing().iter().map(ToString::to_string).collect();
     let name = &snapshot.resource()?.name;
@@ -395,8 +388,8 @@ fn unused_lists(snapshot: &IntegrationSnapshot) -> Option<String> {
     ))
 }
 
-/// A client for Quay. The authority that is stored beside the token counts where none was given; one that cannot be
-/// used is nobody's fault who runs a command, so it only means that it is not trusted.
+/// Creates a client for Quay. A CA from the settings takes precedence over the stored one. An
+/// invalid stored CA is only a warning, since the user of a command cannot repair it.
 fn client(
     options: quay::Options,
     stored_ca: Option<Vec<u8>>,
@@ -405,9 +398,8 @@ fn client(
     if options.ca.is_none() && stored_ca.is_some() {
         match Quay::new(quay::Options { ca: stored_ca, ..options.clone() }) {
             Err(OptionsError::Ca(problem)) => {
-                warnings.push(format!(
-                    "{CA_KEY} in the Secret with the token is not used, as it cannot be: {problem}"
-                ));
+                warnings
+                    .push(format!("{CA_KEY} in the Secret with the token is ignored: {problem}"));
             }
             made => return made,
         }
@@ -415,13 +407,13 @@ fn client(
     Quay::new(options)
 }
 
-/// The token that was found, if it is one that can be sent.
+/// The stored token, if it is valid.
 fn usable_token(
     found: Observed<Credentials>,
 ) -> (Observed<StoredTokenState>, Option<SecretString>) {
     match found {
         Ok(Credentials { token: Some(content), .. }) => {
-            match settings::token(content.expose_secret()) {
+            match settings::parse_token(content.expose_secret()) {
                 Ok(token) => (Ok(StoredTokenState::Present), Some(token)),
                 Err(_) => (Ok(StoredTokenState::Unusable), None),
             }
@@ -436,11 +428,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_takes_long_holds_up_nothing_else() {
+    async fn slow_task_does_not_block_others() {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (mut end, mut ended) = (Some(end), Some(ended));
         let work = (0..20).map(|index| {
-            // The first one waits for the last one.
+            // The first future waits for the last one.
             let (ended, end) = (ended.take(), if index == 19 { end.take() } else { None });
             async move {
                 if let Some(ended) = ended {

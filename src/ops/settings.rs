@@ -1,4 +1,4 @@
-//! What flags and environment variables say about the Quay, read and checked before anything is connected to.
+//! Settings for Quay from flags and environment variables, validated before the first request.
 
 use std::env;
 use std::fs;
@@ -15,27 +15,25 @@ use crate::domain::integration::{Overrides, Source, Sourced};
 use crate::domain::names::{ClusterId, QuayUrl};
 use crate::error::Error;
 use crate::ops::collect::NamespaceSelector;
-use crate::quay::{certificates_only, left_out_warning};
+use crate::quay::CaBundle;
 
-/// The settings that were given, with the token and the certificate authority themselves.
+/// The settings, with the contents of files.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    /// What was given, and where.
     pub given: Overrides,
-    /// The token.
     pub token: Option<SecretString>,
-    /// PEM, with certificates alone.
+    /// PEM, certificates only.
     pub ca: Option<Vec<u8>>,
-    /// The namespace whose pull secrets say which Quay, where nothing else does; none for the context's.
+    /// The namespace whose pull secrets identify Quay if nothing else does; `None` for that of the
+    /// context.
     pub namespace: Option<String>,
-    /// The command as a cluster administrator runs it, if it is one that needs the token.
+    /// The equivalent command for a cluster administrator, if the command needs the token.
     pub for_administrator: Option<String>,
-    /// The warnings to print about them.
     pub warnings: Vec<String>,
 }
 
 impl Settings {
-    /// None: what the cluster says is what counts.
+    /// No overrides of the QuayIntegration.
     pub(crate) fn none() -> Self {
         Self {
             given: Overrides::default(),
@@ -47,36 +45,32 @@ impl Settings {
         }
     }
 
-    /// Reads them.
-    ///
     /// # Errors
-    /// For a setting that cannot be used, whichever it is: nothing was sent yet.
+    /// If a setting is invalid.
     pub(crate) fn read(global: &GlobalArgs) -> Result<Self, Error> {
-        let url = given(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
+        let url = from_flag_or_env(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
         if let Some(url) = &url {
             let (parsed, _) = QuayUrl::parse(&url.value)
                 .map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
-            refuse_plain_http(&parsed, global.insecure)?;
+            reject_plain_http(&parsed, global.insecure)?;
         }
-        let cluster_id = given(global.cluster_id.as_deref(), "--cluster-id", "OC_QUAY_CLUSTER_ID")?;
+        let cluster_id =
+            from_flag_or_env(global.cluster_id.as_deref(), "--cluster-id", "OC_QUAY_CLUSTER_ID")?;
         if let Some(id) = &cluster_id
             && let Some(problem) = ClusterId::new(&id.value).problem()
         {
             return Err(Error::new(format!(
-                "{}: cluster ID `{}` cannot be used: {problem}",
+                "{}: invalid cluster ID `{}`: {problem}",
                 id.source, id.value
             )));
         }
         let ca_file = global.quay_ca_file.as_ref().map(|path| path.display().to_string());
         let mut warnings = Vec::new();
-        let ca = match given(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
+        let ca = match from_flag_or_env(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
             Some(file) => {
-                let (ca, left_out) = read_ca(&file)?;
-                warnings.extend(left_out_warning(
-                    &format!("{}: {}", file.source, file.value),
-                    &left_out,
-                ));
-                Some(ca)
+                let bundle = read_ca(&file)?;
+                warnings.extend(bundle.warning(&format!("{}: {}", file.source, file.value)));
+                Some(bundle.pem)
             }
             None => None,
         };
@@ -93,8 +87,7 @@ impl Settings {
         })
     }
 
-    /// The same for a command that works on these namespaces: where nothing else does, the pull secrets of the first one say
-    /// which Quay.
+    /// Sets the first of these namespaces as the one whose pull secrets identify Quay.
     pub(crate) fn for_namespaces(self, which: &NamespaceSelector) -> Self {
         match which {
             NamespaceSelector::Named(names) => Self { namespace: names.first().cloned(), ..self },
@@ -102,15 +95,16 @@ impl Settings {
         }
     }
 
-    /// The same for a command that needs the token: how a cluster administrator runs it, for users who are not allowed to read
-    /// the token.
+    /// Sets the equivalent command for a cluster administrator, which is shown to users who cannot
+    /// read the token.
     pub(crate) fn for_administrator(self, command: String) -> Self {
         Self { for_administrator: Some(command), ..self }
     }
 }
 
-/// Refuses an address to which the token would travel unprotected.
-pub(crate) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Error> {
+/// # Errors
+/// If the token would be sent unencrypted, unless `insecure` allows it.
+pub(crate) fn reject_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Error> {
     if !url.is_plain_http() || insecure {
         return Ok(());
     }
@@ -118,8 +112,8 @@ pub(crate) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Err
         .hint("use https://, or accept the risk with --insecure"))
 }
 
-/// A setting from its flag, or else from its environment variable; an empty variable counts as none.
-fn given(
+/// The value of a flag, else of its environment variable. An empty variable counts as unset.
+fn from_flag_or_env(
     flag: Option<&str>,
     name: &'static str,
     variable: &'static str,
@@ -139,37 +133,38 @@ fn given(
     }
 }
 
-/// The certificates, and the labels of what else is in the file: it may be a key, and what is read here is stored in the
-/// cluster and printed.
-fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
-    let failure =
-        |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
-    let ca = fs::read(&file.value)
-        .map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
+/// A private key in the file must not be
+/// stored in the cluster or printed.
+fn read_ca(file: &Sourced<String>) -> Result<CaBundle, Error> {
+    let invalid = |reason: &str| Error::new(format!("{}: {reason} in {}", file.source, file.value));
+    let ca = fs::read(&file.value).map_err(|error| {
+        Error::new(format!("{}: failed to read {}: {error}", file.source, file.value))
+    })?;
     let mut authorities = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&ca) {
         let is_usable = certificate.is_ok_and(|certificate| authorities.add(certificate).is_ok());
         if !is_usable {
-            return Err(failure("there is a certificate that makes no sense".into()));
+            return Err(invalid("invalid PEM certificate"));
         }
     }
-    certificates_only(&ca)
+    CaBundle::parse(&ca)
         .filter(|_| !authorities.is_empty())
-        .ok_or_else(|| failure("there is no PEM certificate".into()))
+        .ok_or_else(|| invalid("no PEM certificate found"))
 }
 
 fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Error> {
-    let Some((content, source)) = secret(file, "--quay-token-file", "OC_QUAY_TOKEN")? else {
+    let Some((content, source)) = read_secret(file, "--quay-token-file", "OC_QUAY_TOKEN")? else {
         return Ok(None);
     };
-    match token(content.expose_secret()) {
+    match parse_token(content.expose_secret()) {
         Ok(token) => Ok(Some((token, source))),
         Err(problem) => Err(Error::new(format!("{source}: {problem}"))),
     }
 }
 
-/// A secret as it was given: in a file, `-` for stdin, or in an environment variable; an empty variable counts as none.
-pub(crate) fn secret(
+/// The contents of a file (`-` for stdin), else of an environment variable. An empty variable
+/// counts as unset.
+pub(crate) fn read_secret(
     file: Option<&Path>,
     flag: &'static str,
     variable: &'static str,
@@ -185,33 +180,31 @@ pub(crate) fn secret(
         fs::read_to_string(file).map(|text| content = text)
     };
     read.map_err(|error| {
-        Error::new(format!("{flag}: could not read {} ({error})", file.display()))
+        Error::new(format!("{flag}: failed to read {}: {error}", file.display()))
     })?;
     Ok(Some((content.into(), Source::Flag(flag))))
 }
 
-/// A password as it is to be sent: without the line break that ends a file.
-pub(crate) fn password(content: &SecretString) -> Result<SecretString, &'static str> {
+/// Validates a password, and removes the line break at the end of a file.
+pub(crate) fn parse_password(content: &SecretString) -> Result<SecretString, &'static str> {
     let password = content.expose_secret().trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         return Err("the password is empty");
     }
     if password.contains(['\r', '\n']) {
-        return Err("what is given is more than a password: it has several lines");
+        return Err("invalid password: contains more than one line");
     }
     Ok(password.into())
 }
 
-/// A token as it is to be sent: without the line break that ends a file, and refused with one inside.
-pub(crate) fn token(content: &str) -> Result<SecretString, &'static str> {
+/// Validates a token, and removes surrounding whitespace.
+pub(crate) fn parse_token(content: &str) -> Result<SecretString, &'static str> {
     let token = content.trim();
     if token.is_empty() {
         return Err("the token is empty");
     }
     if token.chars().any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
-        return Err(
-            "what is given is more than a token: it has spaces, line breaks or other characters in it",
-        );
+        return Err("invalid token: contains whitespace, control or non-ASCII characters");
     }
     Ok(token.into())
 }

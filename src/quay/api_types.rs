@@ -1,5 +1,4 @@
-//! The bodies of Quay's answers, as far as we read them. Fields that are not marked optional are in every answer that
-//! is Quay's; one without them is not.
+//! The bodies of Quay's responses, as far as they are read. A response without a field that is not optional is not Quay's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,40 +9,40 @@ use serde::de::IgnoredAny;
 use super::discovery::Features;
 use crate::domain::ownership_mark::OWNER_TEAMS;
 
-/// `GET …/robots` (samples 231, 387).
+/// `GET …/robots` (`wire/231`, `wire/387`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Robots {
     pub(super) robots: Vec<Robot>,
 }
 
-/// A robot account: in a list, alone (204), new (201), or with a new token (233).
+/// A robot account: in a list, alone (`wire/204`), new (`wire/201`), or with a new token (`wire/233`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Robot {
-    /// With its organization: `acme+builder`.
+    /// The full name: `acme+builder`.
     pub(super) name: String,
     pub(super) description: Option<String>,
     token: Option<SecretString>,
-    /// The teams that it is a member of (sample 728b); in a list alone.
+    /// Teams with this member (`wire/728b`); only in a list.
     teams: Option<Vec<Named>>,
-    /// Names of repositories of its organization; absent if this Quay holds them back (`VERSIONS.md`, 3.12).
+    /// Repositories of the organization on which it has permissions; absent in 3.12 for some users (`wire/VERSIONS.md`).
     pub(super) repositories: Option<Vec<String>>,
 }
 
 impl Robot {
-    /// The teams that can say who adopted its organization, and that it is a member of.
+    /// Its teams among those that can record the owner of an adopted organization.
     pub(super) fn owner_teams(&self) -> impl Iterator<Item = &'static str> {
         OWNER_TEAMS
             .into_iter()
             .filter(|name| self.teams.iter().flatten().any(|team| team.name == *name))
     }
 
-    /// Its token, if this Quay shows it to us (sample 666). An empty one is none.
+    /// Its token, if Quay returns it to this user (`wire/666`).
     pub(super) fn token(self) -> Option<SecretString> {
         self.token.filter(|token| !token.expose_secret().is_empty())
     }
 }
 
-/// `GET …/robots/<robot>/permissions` (sample 386).
+/// `GET …/robots/<robot>/permissions` (`wire/386`).
 #[derive(Debug, Deserialize)]
 pub(super) struct RobotPermissions {
     pub(super) permissions: Vec<RobotPermission>,
@@ -54,26 +53,25 @@ pub(super) struct RobotPermission {
     pub(super) repository: Named,
 }
 
-/// Anything with a name.
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
     pub(super) name: String,
 }
 
-/// `GET …/prototypes` (sample 263).
+/// `GET …/prototypes` (`wire/263`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Prototypes {
     pub(super) prototypes: Vec<Prototype>,
 }
 
-/// A default permission.
+/// A default permission of an organization.
 #[derive(Debug, Deserialize)]
 pub(super) struct Prototype {
     pub(super) id: String,
     pub(super) role: String,
-    /// It is only for repositories that this user creates.
+    /// Limits it to repositories that this user creates.
     pub(super) activating_user: Option<IgnoredAny>,
-    /// Robot accounts are of kind `user` (sample 251).
+    /// Robot accounts have the kind `user` (`wire/251`).
     pub(super) delegate: Delegate,
 }
 
@@ -83,16 +81,16 @@ pub(super) struct Delegate {
     pub(super) kind: String,
 }
 
-/// `GET /api/v1/organization/<name>` (samples 180, 182).
+/// `GET /api/v1/organization/<name>` (`wire/180`, `wire/182`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Organization {
-    /// What the token may, not only its user.
+    /// Of the token, not only of its user.
     pub(super) is_admin: bool,
     pub(super) is_member: bool,
-    /// Shown to members only.
+    /// Only for members.
     #[serde(default)]
     pub(super) teams: BTreeMap<String, Team>,
-    /// Where Quay manages quotas (sample 744c).
+    /// With quota management (`wire/744c`).
     #[serde(default)]
     pub(super) quotas: Vec<Quota>,
     pub(super) quota_report: Option<QuotaReport>,
@@ -102,14 +100,14 @@ pub(super) struct Organization {
 pub(super) struct Team {
     pub(super) role: String,
     pub(super) description: Option<String>,
-    /// Users and robot accounts (sample 724a).
+    /// Users and robot accounts (`wire/724a`).
     pub(super) member_count: Option<usize>,
-    /// The user is in it, or administers the organization (samples 67a, 67i).
+    /// The user is a member, or administers the organization (`wire/67a`, `wire/67i`).
     #[serde(default)]
     pub(super) can_view: bool,
 }
 
-/// A page of `GET /api/v1/repository` (363) or `GET /api/v1/superuser/organizations/` (432).
+/// A page of `GET /api/v1/repository` (`wire/363`) or `GET /api/v1/superuser/organizations/` (`wire/432`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     #[serde(alias = "repositories", alias = "organizations")]
@@ -120,22 +118,21 @@ pub(super) struct Page {
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
     pub(super) name: String,
-    /// Of a repository, where it was asked for: when it was last pushed to, in seconds since 1970; `null` while it has no
-    /// tag (samples 356, 484).
+    /// Time of the last push in Unix seconds, with `last_modified=true`; `null` without tags (`wire/356`, `wire/484`).
     pub(super) last_modified: Option<i64>,
-    /// Of a repository, where Quay manages quotas (sample 744d).
+    /// With quota management (`wire/744d`).
     pub(super) quota_report: Option<QuotaReport>,
 }
 
-/// How much of a quota is used (samples 744c, 744d).
+/// Quota usage (`wire/744c`, `wire/744d`).
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct QuotaReport {
     pub(super) quota_bytes: Option<u64>,
-    /// The organization's quota; none where it has none.
+    /// The quota of the organization.
     pub(super) configured_quota: Option<u64>,
 }
 
-/// A quota of an organization (sample 744c).
+/// A quota of an organization (`wire/744c`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Quota {
     pub(super) limit_bytes: u64,
@@ -143,7 +140,7 @@ pub(super) struct Quota {
     pub(super) limits: Vec<QuotaLimit>,
 }
 
-/// What happens at a part of a quota.
+/// The action at a percentage of a quota.
 #[derive(Debug, Deserialize)]
 pub(super) struct QuotaLimit {
     /// `Warning` or `Reject`.
@@ -152,7 +149,7 @@ pub(super) struct QuotaLimit {
     pub(super) limit_percent: u64,
 }
 
-/// `GET …/tag/` (samples 365, 482).
+/// `GET …/tag/` (`wire/365`, `wire/482`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Tags {
     pub(super) tags: Vec<Tag>,
@@ -168,16 +165,16 @@ pub(super) struct Tag {
     pub(super) start_ts: i64,
 }
 
-/// `GET /api/v1/user/` (sample 100); with the scope `user:read` alone much is left out (sample 110).
+/// `GET /api/v1/user/` (`wire/100`); with only the scope `user:read` most fields are absent (`wire/110`).
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
     pub(super) username: String,
     pub(super) email: Option<String>,
     pub(super) is_me: Option<bool>,
-    /// True only with the scope `super:user`; left out otherwise (`endpoints/api/user.py`, `user_view`).
+    /// Absent without the scope `super:user` (`endpoints/api/user.py`, `user_view`).
     pub(super) super_user: Option<bool>,
     pub(super) global_readonly_super_user: Option<bool>,
-    /// Those with the user in a team, whatever the token may (the same place).
+    /// Organizations with the user in a team, independent of the token's scopes (`user_view`, too).
     #[serde(default)]
     pub(super) organizations: Vec<Membership>,
 }
@@ -188,15 +185,15 @@ impl User {
     }
 }
 
-/// An organization of a user (sample 100).
+/// An organization of a user (`wire/100`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Membership {
     pub(super) name: String,
-    /// What the token may, not only its user.
+    /// Of the token, not only of its user.
     pub(super) is_org_admin: Option<bool>,
 }
 
-/// `GET /health/instance` (sample 001).
+/// `GET /health/instance` (`wire/001`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Health {
     pub(super) data: HealthData,
@@ -207,10 +204,10 @@ pub(super) struct HealthData {
     pub(super) services: BTreeMap<String, bool>,
 }
 
-/// `GET /config` (samples 003, 648).
+/// `GET /config` (`wire/003`, `wire/648`).
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Config {
-    /// Not in 3.12.
+    /// Absent in 3.12.
     pub(super) version_number: Option<String>,
     pub(super) registry_state: Option<String>,
     pub(super) features: Features,
@@ -218,7 +215,7 @@ pub(super) struct Config {
     pub(super) config: Values,
 }
 
-/// What is not on or off in it.
+/// Settings that are not features.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
 pub(super) struct Values {
@@ -227,19 +224,19 @@ pub(super) struct Values {
 }
 
 impl Config {
-    /// Quay takes no writes (sample 648).
+    /// Quay rejects writes (`wire/648`).
     pub(super) fn is_readonly(&self) -> bool {
         self.registry_state.as_deref() == Some("readonly")
     }
 }
 
-/// `GET /v2/auth` (sample 464).
+/// `GET /v2/auth` (`wire/464`).
 #[derive(Debug, Deserialize)]
 pub(super) struct RegistryToken {
     pub(super) token: SecretString,
 }
 
-/// The claims in a registry token that tell what was granted (sample 464).
+/// The permissions in a registry token (`wire/464`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
     #[serde(default)]
@@ -252,34 +249,34 @@ pub(super) struct Access {
     pub(super) actions: Vec<String>,
 }
 
-/// `GET /csrf_token` (sample 010).
+/// `GET /csrf_token` (`wire/010`).
 #[derive(Debug, Deserialize)]
 pub(super) struct CsrfToken {
     pub(super) csrf_token: SecretString,
 }
 
-/// What `POST /api/v1/signin` refuses with (sample 013).
+/// The 403 of `POST /api/v1/signin` (`wire/013`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct SignInRefused {
+pub(super) struct SignInRejection {
     pub(super) needs_email_verification: bool,
     pub(super) invalid_credentials: bool,
 }
 
-/// `GET …/applications` (sample 020).
+/// `GET …/applications` (`wire/020`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Applications {
     pub(super) applications: Vec<Application>,
 }
 
-/// An OAuth application: in a list, or new (sample 019). Its secret is not read.
+/// An OAuth application (`wire/019`). Its secret is not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Application {
     pub(super) name: String,
     pub(super) client_id: String,
 }
 
-/// `POST …/tokens` (sample 080).
+/// `POST …/tokens` (`wire/080`).
 #[derive(Debug, Deserialize)]
 pub(super) struct IssuedTokenBody {
     pub(super) token: SecretString,

@@ -1,4 +1,4 @@
-//! Why the token may not: asked once per process, and only when an organization is missing or refused.
+//! Finds out which permission a token lacks: once per process, and only if an organization is missing or forbidden.
 
 use futures::join;
 use reqwest::Method;
@@ -9,10 +9,9 @@ use super::discovery::Features;
 use super::error::{ErrorKind, QuayError};
 use crate::domain::integration::QuayProblem;
 
-/// What is known about the token's user.
 #[derive(Debug)]
 pub(super) struct Diagnosis {
-    /// None if the user could not be read.
+    /// The token's user; `None` if it could not be read.
     pub(super) user: Option<api_types::User>,
 }
 
@@ -24,27 +23,27 @@ impl Diagnosis {
 }
 
 impl Quay {
-    /// Finds out what the token and its user lack for creating and administering organizations, for
-    /// [`Quay::troubles`]. Costs one to three calls the first time, then none.
+    /// Adds the missing permissions of the token and its user to [`Quay::problems`], for creating and administering
+    /// organizations. One to three requests the first time, then none.
     pub async fn diagnose(&self) {
         self.diagnosis().await;
     }
 
-    /// The same after an organization was not allowed to be created. Quay 3.12 refuses superusers too while users are
-    /// restricted, unless its whitelist names them, which only a try shows (`is_restricted_user` of
-    /// `data/users/__init__.py`; newer releases: sample 591).
+    /// Diagnoses a rejected creation of an organization. With FEATURE_RESTRICTED_USERS, Quay 3.12 rejects superusers too
+    /// unless they are whitelisted, which only an attempt shows (`is_restricted_user` of `data/users/__init__.py`; newer
+    /// releases: `wire/591`).
     pub(super) async fn diagnose_creation(&self) {
         let (diagnosis, config) = join!(self.diagnosis(), self.config());
         let is_restricted = config.is_ok_and(|config| config.features.restricted_users);
         if let Some(user) =
             diagnosis.user.as_ref().filter(|user| is_restricted && user.super_user == Some(true))
         {
-            self.learn(may_not_create_organizations(user));
+            self.record_problem(cannot_create_organizations(user));
         }
     }
 
-    /// Whether an outage is over: Quay takes writes again, or answers and accepts the token. Costs a call, or two.
-    pub async fn is_over(&self, outage: &QuayProblem) -> bool {
+    /// The outage is over: Quay accepts writes again, or answers and accepts the token. One or two requests.
+    pub async fn has_recovered(&self, outage: &QuayProblem) -> bool {
         if *outage == QuayProblem::ReadOnly {
             return self.config().await.is_ok_and(|config| !config.is_readonly());
         }
@@ -55,14 +54,14 @@ impl Quay {
     }
 
     pub(super) async fn diagnosis(&self) -> &Diagnosis {
-        self.0.diagnosis.get_or_init(|| self.examine()).await
+        self.0.diagnosis.get_or_init(|| self.diagnose_user()).await
     }
 
-    async fn examine(&self) -> Diagnosis {
+    async fn diagnose_user(&self) -> Diagnosis {
         let user = self.whoami().await;
         match &user {
             Ok(user) => {
-                // What this Quay keeps to superusers does not matter to one.
+                // A superuser is not subject to the features that restrict users.
                 let features = match user.super_user {
                     Some(true) => Features::default(),
                     _ => self
@@ -71,23 +70,25 @@ impl Quay {
                         .map(|config| config.features.clone())
                         .unwrap_or_default(),
                 };
-                user_troubles(user, &features).into_iter().for_each(|trouble| self.learn(trouble));
-                if self.keeps_org_admin_back(user).await {
-                    self.learn(lacks("org:admin"));
+                user_problems(user, &features)
+                    .into_iter()
+                    .for_each(|problem| self.record_problem(problem));
+                if self.is_missing_org_admin(user).await {
+                    self.record_problem(missing_scope("org:admin"));
                 }
             }
-            // Also the answer to a good token without either of the scopes user:read and user:admin (sample 111).
+            // Also the response to a valid token without the scopes user:read and user:admin (`wire/111`).
             Err(error)
                 if error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await =>
             {
-                self.learn(lacks("user:admin"));
+                self.record_problem(missing_scope("user:admin"));
             }
             Err(_) => {}
         }
         Diagnosis { user: user.ok() }
     }
 
-    /// The token's user. A 401 may also be the answer to a good token (sample 111), so nothing is learnt from it.
+    /// The token's user. A 401 might be the response to a valid token (`wire/111`), so it is not recorded.
     pub(super) async fn whoami(&self) -> Result<api_types::User, QuayError> {
         self.fetch(
             &self
@@ -97,7 +98,7 @@ impl Quay {
         .await
     }
 
-    /// Asks for what needs a token, but no scope to be told so: 401 is for a bad token, 403 for a good one.
+    /// Calls an endpoint that answers 401 to an invalid token, and 403 to a valid one without the scope.
     async fn is_token_accepted(&self) -> bool {
         let call =
             self.api(Method::GET, &["superuser", "organizations", ""], "check the token".into());
@@ -105,51 +106,51 @@ impl Quay {
         answer.map_or_else(|error| error.kind == ErrorKind::Forbidden, |()| true)
     }
 
-    /// Finds out why an organization that exists may not be administered.
-    pub(super) async fn diagnose_refusal(&self, name: &str, view: &api_types::Organization) {
+    /// Diagnoses an organization that exists and that the token is not allowed to administer.
+    pub(super) async fn diagnose_rejection(&self, name: &str, view: &api_types::Organization) {
         let diagnosis = self.diagnosis().await;
         if lacks_org_admin(name, view, diagnosis.user.as_ref()) {
-            self.learn(lacks("org:admin"));
+            self.record_problem(missing_scope("org:admin"));
         }
     }
 }
 
-/// What stands in the way of creating organizations.
-pub(super) fn user_troubles(user: &api_types::User, features: &Features) -> Vec<QuayProblem> {
-    let mut troubles = Vec::new();
-    // Without user:admin the answer holds little more than the name (sample 110).
+/// The problems that prevent the user from creating organizations.
+pub(super) fn user_problems(user: &api_types::User, features: &Features) -> Vec<QuayProblem> {
+    let mut problems = Vec::new();
+    // Without user:admin the response has little more than the name (`wire/110`).
     if user.email.is_none() && user.is_me.is_none() {
-        troubles.push(lacks("user:admin"));
+        problems.push(missing_scope("user:admin"));
     }
-    // Samples 560-562, 590, 591.
-    if features.keeps_organizations_to_superusers() && user.super_user != Some(true) {
-        troubles.push(may_not_create_organizations(user));
+    // `wire/560` to `wire/562`, `wire/590`, `wire/591`.
+    if features.restricts_organization_creation() && user.super_user != Some(true) {
+        problems.push(cannot_create_organizations(user));
     }
-    troubles
+    problems
 }
 
-fn may_not_create_organizations(user: &api_types::User) -> QuayProblem {
-    QuayProblem::UserLacksRight {
+fn cannot_create_organizations(user: &api_types::User) -> QuayProblem {
+    QuayProblem::UserLacksPermission {
         user: user.username.clone(),
-        right: "create organizations".into(),
+        permission: "create organizations".into(),
     }
 }
 
-/// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
-/// `is_member` by what the token may, but lists a user's organizations and the teams she may look into by her
-/// membership (`endpoints/api/user.py`, `organization.py`; sample 185).
+/// The user is an administrator of the organization, but the token lacks the scope. In Quay's responses `is_admin` and
+/// `is_member` depend on the token's scopes; the list of organizations and `can_view` depend on the user's membership
+/// (`endpoints/api/user.py`, `organization.py`; `wire/185`).
 pub(super) fn lacks_org_admin(
     name: &str,
     view: &api_types::Organization,
     user: Option<&api_types::User>,
 ) -> bool {
     let is_owner = view.teams.values().any(|team| team.role == "admin" && team.can_view);
-    let belongs = user.is_some_and(|user| {
+    let is_member = user.is_some_and(|user| {
         user.organizations.iter().any(|organization| organization.name == name)
     });
-    is_owner || (belongs && !view.is_member)
+    is_owner || (is_member && !view.is_member)
 }
 
-pub(super) fn lacks(scope: &str) -> QuayProblem {
+pub(super) fn missing_scope(scope: &str) -> QuayProblem {
     QuayProblem::TokenLacksScope { scope: scope.into() }
 }

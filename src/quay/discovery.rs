@@ -1,4 +1,4 @@
-//! What Quay tells everybody about itself: no token needed, and cheap for Quay.
+//! Public information about a Quay: its health and its configuration. The requests need no token.
 
 use std::collections::BTreeMap;
 
@@ -9,52 +9,51 @@ use serde::Deserialize;
 use super::Quay;
 use super::api_types;
 use super::error::{ErrorKind, QuayError};
-use super::request::{Call, Credentials};
+use super::request::{Auth, Call};
 use crate::domain::integration::QuayProblem;
 
-/// Where a Quay answers with a token that its own pages show (`LOCAL_OAUTH_HANDLER` in sample 003).
+/// The path of the page that shows a new token (`LOCAL_OAUTH_HANDLER` in `wire/003`).
 const LOCAL_OAUTH_HANDLER: &str = "oauth/localapp";
 
-/// A first look at a Quay.
+/// Public information about a Quay.
 #[derive(Debug)]
 pub struct Inspection {
-    /// Its services that are down, by Quay's names for them (sample 001).
+    /// Unhealthy services, by Quay's names (`wire/001`).
     pub health: Result<Vec<String>, QuayError>,
-    /// What its configuration says.
-    pub about: Result<ServerInfo, QuayError>,
+    /// Its public configuration.
+    pub server_info: Result<ServerInfo, QuayError>,
 }
 
-/// What Quay tells everybody about itself.
+/// The public configuration of a Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInfo {
-    /// Its version as it gives it, `Quay v3.17.4`; not in 3.12, and not always truthful.
+    /// `Quay v3.17.4`; absent in 3.12, and not always correct.
     pub version: Option<String>,
-    /// It is in read-only mode.
+    /// Quay is in read-only mode.
     pub read_only: bool,
-    /// The host, with the port if there is one, by which it knows itself (`SERVER_HOSTNAME`).
-    pub own_host: Option<String>,
-    /// What its administrator has switched on and off.
+    /// `SERVER_HOSTNAME`: `host[:port]`.
+    pub server_hostname: Option<String>,
+    /// The features that its administrator enabled.
     pub features: Features,
 }
 
-/// The features of Quay that matter here; one that `/config` does not name has Quay's own default
-/// (`util/config/schema.py`).
+/// The features of Quay that are used here; one that is absent in `/config` has Quay's default (`util/config/schema.py`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
 pub struct Features {
-    /// Users sign in with a password that Quay takes itself (sample 651).
+    /// Quay accepts passwords itself (`wire/651`).
     pub direct_login: bool,
-    /// Only superusers create organizations (samples 560-562).
+    /// Only superusers create organizations (`wire/560` to `wire/562`).
     pub superusers_org_creation_only: bool,
-    /// Superusers may administer the organizations of others (samples 500-533).
+    /// Superusers administer all organizations (`wire/500` to `wire/533`).
     pub superusers_full_access: bool,
-    /// Plain users create nothing of their own (samples 590, 591).
+    /// Users who are not superusers cannot create objects of their own (`wire/590`, `wire/591`).
     pub restricted_users: bool,
-    /// The first user can be made over the API (samples 006, 650); `None` if this Quay does not say.
+    /// The API can create the first user (`wire/006`, `wire/650`); `None` if absent.
     pub user_initialize: Option<bool>,
-    /// Something can be read without signing in (samples 640-645).
+    /// Public objects are readable without signing in (`wire/640` to `wire/645`).
     pub anonymous_access: bool,
-    /// Repository names may contain `/` (sample 660).
+    /// Repository names can contain `/` (`wire/660`).
     pub extended_repository_names: bool,
 }
 
@@ -73,44 +72,44 @@ impl Default for Features {
 }
 
 impl Features {
-    /// Whether only superusers create organizations, as far as the configuration tells. While users are restricted, 3.12
-    /// refuses superusers too unless its whitelist names them.
-    pub fn keeps_organizations_to_superusers(&self) -> bool {
+    /// Only superusers create organizations. With restricted users, 3.12 rejects superusers too unless they are whitelisted,
+    /// which the configuration does not show.
+    pub fn restricts_organization_creation(&self) -> bool {
         self.superusers_org_creation_only || self.restricted_users
     }
 }
 
 impl Quay {
-    /// A first look: its health and its configuration, both calls at once.
+    /// Reads health and configuration in parallel.
     pub async fn inspect(&self) -> Inspection {
-        let (health, about) = join!(self.health(), self.about());
-        // A call that was not made, since another had failed, failed for the same reason.
-        let about = about.map_err(|error| match &health {
+        let (health, server_info) = join!(self.health(), self.server_info());
+        // A skipped call has the reason of the call that failed.
+        let server_info = server_info.map_err(|error| match &health {
             Err(cause) if error.kind == ErrorKind::Skipped => {
                 QuayError { call: error.call, ..cause.clone() }
             }
             _ => error,
         });
-        Inspection { health, about }
+        Inspection { health, server_info }
     }
 
-    /// What Quay tells everybody about itself. Costs one call the first time, then none.
+    /// Reads the public configuration. One request the first time, then none.
     ///
     /// # Errors
-    /// When it does not answer, or is no Quay.
-    pub async fn about(&self) -> Result<ServerInfo, QuayError> {
+    /// No response, or not one of Quay.
+    pub async fn server_info(&self) -> Result<ServerInfo, QuayError> {
         let config = self.config().await?;
         Ok(ServerInfo {
             version: config.version_number.clone(),
             read_only: config.is_readonly(),
-            own_host: config.config.server_hostname.clone(),
+            server_hostname: config.config.server_hostname.clone(),
             features: config.features.clone(),
         })
     }
 
-    /// Finds out whether Quay refuses every change at the moment, for [`Quay::troubles`]. Costs one call the first time.
-    pub async fn check_state(&self) {
-        // What it does not tell is not known; the calls that matter say more.
+    /// Adds read-only mode to [`Quay::problems`]. One request the first time, then none.
+    pub async fn check_read_only(&self) {
+        // A failure is reported by the calls that follow.
         let _ = self.config().await;
     }
 
@@ -119,15 +118,15 @@ impl Quay {
             let config: api_types::Config =
                 self.fetch(&self.public(&["config"], "read Quay's configuration")).await?;
             if config.is_readonly() {
-                self.learn(QuayProblem::ReadOnly);
+                self.record_problem(QuayProblem::ReadOnly);
             }
             Ok(config)
         };
         self.0.config.get_or_try_init(read).await
     }
 
-    /// Where Quay's form sends the browser with a new token. Quay accepts no other address than the one by which it knows
-    /// itself (sample 043), which may not be the one by which it was reached.
+    /// The redirect URI for new tokens. Quay accepts only one below its own address (`wire/043`), which can differ from the
+    /// address of the client.
     pub(super) async fn local_oauth_handler(&self) -> String {
         let config = self.config().await.map(|config| config.config.clone()).unwrap_or_default();
         let scheme =
@@ -137,23 +136,23 @@ impl Quay {
     }
 
     async fn health(&self) -> Result<Vec<String>, QuayError> {
-        // A service that is down makes it a 503 of the same shape, which is an answer and no reason to ask again.
-        let call = self.public(&["health", "instance"], "read Quay's health").not_repeatable();
+        // With an unhealthy service it is a 503 of the same shape, which must not be retried.
+        let call = self.public(&["health", "instance"], "read Quay's health").not_idempotent();
         let answer = self.exchange(&call, &self.0.api).await?;
         match serde_json::from_str::<api_types::Health>(&answer.body) {
-            Ok(health) => Ok(down(health.data.services)),
+            Ok(health) => Ok(unhealthy(health.data.services)),
             Err(_) if answer.status.is_success() => {
-                Err(QuayError::not_quay(call.what(), answer.status))
+                Err(QuayError::not_quay(call.action(), answer.status))
             }
-            Err(_) => Err(QuayError::refused(call.what(), answer.status, &answer.body)),
+            Err(_) => Err(QuayError::from_response(call.action(), answer.status, &answer.body)),
         }
     }
 
-    fn public(&self, path: &[&str], what: &str) -> Call {
-        Call::new(Method::GET, self.address(path, &[]), Credentials::Nobody, what.into())
+    fn public(&self, path: &[&str], action: &str) -> Call {
+        Call::new(Method::GET, self.endpoint(path, &[]), Auth::Anonymous, action.into())
     }
 }
 
-fn down(services: BTreeMap<String, bool>) -> Vec<String> {
+fn unhealthy(services: BTreeMap<String, bool>) -> Vec<String> {
     services.into_iter().filter(|(_, is_up)| !is_up).map(|(name, _)| name).collect()
 }

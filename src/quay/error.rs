@@ -1,4 +1,6 @@
-//! What a call to Quay fails with, and how Quay's answers are read for it.
+//! Errors of calls to Quay, and their classification from Quay's responses.
+
+use std::fmt;
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -7,91 +9,100 @@ use thiserror::Error;
 use crate::domain::integration::{ConnectionStage, QuayProblem};
 use crate::domain::snapshot::{ReadError, ReadErrorKind};
 
-/// The most characters of Quay's message that are quoted.
+/// Limit for quotes of Quay's messages.
 const MAX_QUOTE_CHARS: usize = 200;
 
-/// Options that no call can succeed with.
+/// Invalid options of the client.
 #[derive(Debug, Error)]
 pub enum OptionsError {
-    /// The CA file holds nothing to trust: why.
-    #[error("the CA certificates for Quay cannot be used: {0}")]
+    /// The CA file has no valid certificates.
+    #[error("invalid CA certificates for Quay: {0}")]
     Ca(String),
-    /// The token cannot stand in a request.
-    #[error(
-        "the token for Quay is empty or contains white space or other characters that no token has"
-    )]
+    /// The token is empty or has characters that a header cannot have.
+    #[error("invalid token for Quay: it is empty, or contains white space or control characters")]
     Token,
-    /// The address is `http://`, which would show the token to everybody on the way.
-    #[error("the address of Quay is http://, which would send the token unprotected")]
+    /// The address is `http://`, so the token would be readable on the network.
+    #[error("invalid address of Quay: http:// would send the token unencrypted")]
     PlainHttp,
-    /// No HTTP client can be built here: why.
-    #[error("no HTTPS connections can be made from here: {0}")]
+    /// The HTTP client could not be built.
+    #[error("failed to create an HTTPS client: {0}")]
     Client(String),
+}
+
+impl OptionsError {
+    pub(super) fn invalid_certificate(error: impl fmt::Display) -> Self {
+        Self::Ca(format!("invalid certificate ({error})"))
+    }
+
+    pub(super) fn no_certificate() -> Self {
+        Self::Ca("no PEM certificate found".into())
+    }
 }
 
 /// A call to Quay that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("cannot {call}: {reason}")]
+#[error("failed to {call}: {reason}")]
 pub struct QuayError {
-    /// The call: `create robot account acme+builder`.
+    /// The action that failed: `create robot account acme+builder`.
     pub call: String,
-    /// What Quay said, or why there was no answer; one line.
+    /// Quay's message, or the reason why there was no response; one line.
     pub reason: String,
-    /// The status of the answer, if there was one.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
-    /// What kind of failure it is.
+    /// The classification.
     pub kind: ErrorKind,
 }
 
 /// The kinds of [`QuayError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Nobody answers; where it stopped.
+    /// No response; the stage at which the connection failed.
     Unreachable(ConnectionStage),
     /// The certificate is not trusted.
     Untrusted,
-    /// The token is not accepted.
+    /// The token was rejected.
     Unauthorized,
-    /// The token is accepted, but not for this. Also what Quay says of much that does not exist (samples 206-208).
+    /// The token has no permission for the call. Also Quay's answer for many objects that do not exist (`wire/206` to
+    /// `wire/208`).
     Forbidden,
-    /// There is no such thing.
+    /// The object does not exist.
     NotFound,
-    /// There is one already.
+    /// The object or its name already exists.
     Exists,
-    /// Quay is in read-only mode (sample 647).
+    /// Quay is in read-only mode (`wire/647`).
     ReadOnly,
-    /// Robot accounts are switched off (sample 661).
+    /// Robot accounts are disabled (`wire/661`).
     RobotsDisallowed,
-    /// Too many requests, even after waiting.
+    /// Too many requests, even after a pause.
     RateLimited,
-    /// The user name or the password is wrong.
+    /// Wrong user name or password.
     WrongPassword,
-    /// Too many wrong passwords: for so many seconds even the right one is refused (samples 097-099).
+    /// Too many wrong passwords: until then Quay rejects the correct one too (`wire/097` to `wire/099`).
     Throttled {
-        /// How long to wait.
+        /// Time to wait.
         seconds: u64,
     },
-    /// Quay takes no passwords itself, FEATURE_DIRECT_LOGIN is off (sample 651).
+    /// Quay accepts no passwords itself: FEATURE_DIRECT_LOGIN is off (`wire/651`).
     DirectLoginOff,
-    /// Signing in takes https, since the session cookie goes over nothing else (samples 094, 095).
+    /// Signing in requires https, for the session cookie is `Secure` (`wire/094`, `wire/095`).
     PlainHttp,
-    /// This Quay cannot do it at all.
+    /// This release of Quay does not have the function.
     Unsupported,
-    /// Quay failed: a 5xx answer, or a connection that broke before there was one. Whether a write was done is unknown.
+    /// A 5xx response, or a connection that was lost before a response. It is unknown whether a write was applied.
     Server,
-    /// An answer that does not belong here.
+    /// A response that is not Quay's, or has an unknown error.
     Unexpected,
-    /// Not asked, because an earlier failure stands in the way of every call.
+    /// Not sent, for an earlier failure applies to every call.
     Skipped,
 }
 
 impl ErrorKind {
-    /// Whether it is about every call, not just this one. Such a failure is a [`QuayProblem`] of its own.
+    /// The failure applies to every call, not only to this one. It is reported as a [`QuayProblem`].
     pub fn is_general(self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Untrusted | Self::Unauthorized | Self::Skipped)
     }
 
-    /// Whether a write may have been done all the same.
+    /// A write might have been applied.
     pub(super) fn is_uncertain(self) -> bool {
         matches!(self, Self::Unreachable(ConnectionStage::Http) | Self::Server)
     }
@@ -102,42 +113,42 @@ impl QuayError {
         Self { call: call.into(), reason: reason.into(), status: None, kind }
     }
 
-    /// A call that was not made.
-    pub(super) fn skipped(call: &str, trouble: &QuayProblem) -> Self {
-        let reason = match trouble {
+    /// The error of a call that was not sent.
+    pub(super) fn skipped(call: &str, problem: &QuayProblem) -> Self {
+        let reason = match problem {
             QuayProblem::Unreachable { step, reason } => {
-                format!("not asked, since Quay does not answer ({step}: {reason})")
+                format!("skipped: Quay is unavailable ({step}: {reason})")
             }
-            QuayProblem::Untrusted { reason } => format!("not asked, since {reason}"),
-            _ => "not asked, since Quay does not accept the token".into(),
+            QuayProblem::Untrusted { reason } => format!("skipped: {reason}"),
+            _ => "skipped: Quay rejected the token".into(),
         };
         Self::new(call, ErrorKind::Skipped, reason)
     }
 
-    /// An answer that refuses. Its body has one of three shapes: `{"error_message", "detail", …}`, `{"message"}`, or
-    /// text and HTML of whoever answers in Quay's place.
-    pub(super) fn refused(call: &str, status: StatusCode, body: &str) -> Self {
-        let said = message(body);
-        let kind = kind(status, body, said.as_deref().unwrap_or_default());
-        let reason = match (kind, said) {
+    /// The error of a response. Its body has one of three shapes: `{"error_message", "detail", …}`, `{"message"}`, or the
+    /// text or HTML of a proxy.
+    pub(super) fn from_response(call: &str, status: StatusCode, body: &str) -> Self {
+        let message = parse_message(body);
+        let kind = classify(status, body, message.as_deref().unwrap_or_default());
+        let reason = match (kind, message) {
             (ErrorKind::Unauthorized, _) => {
-                format!("Quay does not accept the token ({})", status.as_u16())
+                format!("Quay rejected the token ({})", status.as_u16())
             }
-            (ErrorKind::Unexpected, None) => format!("{} ({status})", NOT_QUAY),
-            (_, Some(said)) => format!("Quay answered {}: {said}", status.as_u16()),
+            (ErrorKind::Unexpected, None) => format!("{NOT_QUAY} ({status})"),
+            (_, Some(message)) => format!("Quay answered {}: {message}", status.as_u16()),
             (_, None) => format!("Quay answered {status}"),
         };
         Self { call: call.into(), reason, status: Some(status.as_u16()), kind }
     }
 
-    /// An answer that says yes, but not in Quay's words.
+    /// The error of a successful response whose body is not Quay's.
     pub(super) fn not_quay(call: &str, status: StatusCode) -> Self {
         Self { status: Some(status.as_u16()), ..Self::new(call, ErrorKind::Unexpected, NOT_QUAY) }
     }
 }
 
-/// A proxy's page, a login page, or another program under the same address.
-const NOT_QUAY: &str = "the address answered something that is not Quay's API";
+/// For the page of a proxy, a page to sign in, or another program at the address.
+const NOT_QUAY: &str = "the response is not from Quay's API";
 
 impl From<QuayError> for ReadError {
     fn from(error: QuayError) -> Self {
@@ -150,16 +161,16 @@ impl From<QuayError> for ReadError {
     }
 }
 
-/// What kind of refusal it is. Quay has few statuses for many things, so the message decides (samples 105, 151, 205).
-fn kind(status: StatusCode, body: &str, said: &str) -> ErrorKind {
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+/// Quay uses few statuses for many errors, so the message decides (`wire/105`, `wire/151`, `wire/205`).
+fn classify(status: StatusCode, body: &str, message: &str) -> ErrorKind {
+    let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     match status.as_u16() {
         401 => ErrorKind::Unauthorized,
-        // A write whose token is not accepted counts as one of a browser session (samples 105, 106).
+        // Quay treats a write with an invalid token as one of a browser session (`wire/105`, `wire/106`).
         403 if has(&["CSRF"]) => ErrorKind::Unauthorized,
         403 => ErrorKind::Forbidden,
-        // Quay's own 404 has a message; any other is of a proxy, or of an API that is not Quay's (sample 680).
-        404 if !said.is_empty() => ErrorKind::NotFound,
+        // Quay's own 404 has a message; any other is from a proxy, or from another API (`wire/680`).
+        404 if !message.is_empty() => ErrorKind::NotFound,
         400 if has(&["already exists", "Existing robot", "Username is not available"]) => {
             ErrorKind::Exists
         }
@@ -172,22 +183,22 @@ fn kind(status: StatusCode, body: &str, said: &str) -> ErrorKind {
     }
 }
 
-/// Whether a 503 says that Quay is in read-only mode (sample 647).
+/// The body of a 503 of read-only mode (`wire/647`).
 pub(super) fn is_readonly(body: &str) -> bool {
     serde_json::from_str::<Value>(body).is_ok_and(|body| body["is_readonly"] == true)
 }
 
-/// Quay's message in a body, if it is Quay's: JSON, although the type may say HTML (sample 105). The registry's errors
-/// are in a list (sample 462).
-pub(super) fn message(body: &str) -> Option<String> {
+/// Quay's message in a JSON body; its content type can be HTML nevertheless (`wire/105`). The registry has a list of errors
+/// (`wire/462`).
+pub(super) fn parse_message(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
-    let said =
+    let message =
         ["error_message", "detail", "message", "error"].iter().find_map(|key| body[key].as_str());
-    one_line(said.or_else(|| body["errors"][0]["message"].as_str())?)
+    single_line(message.or_else(|| body["errors"][0]["message"].as_str())?)
 }
 
-/// The first line of a text, without what a terminal would act on, cut to a length that can be quoted.
-pub(super) fn one_line(text: &str) -> Option<String> {
+/// The first line of a text without control characters, cut to [`MAX_QUOTE_CHARS`].
+pub(super) fn single_line(text: &str) -> Option<String> {
     let line = text.trim().lines().next()?;
     let clean = line.chars().map(|c| if c.is_control() { ' ' } else { c });
     Some(clean.take(MAX_QUOTE_CHARS).collect::<String>().trim_end().to_owned())
@@ -198,8 +209,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn refused(status: u16, body: &str) -> QuayError {
-        QuayError::refused(
+    fn error(status: u16, body: &str) -> QuayError {
+        QuayError::from_response(
             "create robot account acme+builder",
             StatusCode::from_u16(status).unwrap(),
             body,
@@ -209,7 +220,7 @@ mod tests {
     const HTML: &str = "<html>\r\n<head><title>404 Not Found</title></head></html>";
 
     #[test]
-    fn quays_answers_are_told_apart() {
+    fn classifies_quays_responses() {
         let table = [
             (
                 401,
@@ -257,36 +268,32 @@ mod tests {
             ),
         ];
         for (status, body, kind) in table {
-            assert_eq!(refused(status, body).kind, kind, "{status} {body}");
+            assert_eq!(error(status, body).kind, kind, "{status} {body}");
         }
     }
 
     #[test]
-    fn an_error_is_one_sentence_that_quotes_the_message_and_never_the_page() {
-        let error = refused(403, r#"{"detail":"Unauthorized"}"#);
+    fn quotes_the_message_on_one_line_but_no_html() {
         assert_eq!(
-            error.to_string(),
-            "cannot create robot account acme+builder: Quay answered 403: Unauthorized"
+            error(403, r#"{"detail":"Unauthorized"}"#).to_string(),
+            "failed to create robot account acme+builder: Quay answered 403: Unauthorized"
         );
-        let error = refused(502, "<html>\n<title>Quay Loading</title></html>");
         assert_eq!(
-            error.to_string(),
-            "cannot create robot account acme+builder: Quay answered 502 Bad Gateway"
+            error(502, "<html>\n<title>Quay Loading</title></html>").to_string(),
+            "failed to create robot account acme+builder: Quay answered 502 Bad Gateway"
         );
-        let error = refused(404, HTML);
+        assert_eq!(error(404, HTML).reason, "the response is not from Quay's API (404 Not Found)");
         assert_eq!(
-            error.reason,
-            "the address answered something that is not Quay's API (404 Not Found)"
+            error(400, r#"{"message":"duplicate key\nDETAIL: Key (email)\u001b[31m"}"#).reason,
+            "Quay answered 400: duplicate key"
         );
-        let error = refused(400, r#"{"message":"duplicate key\nDETAIL: Key (email)\u001b[31m"}"#);
-        assert_eq!(error.reason, "Quay answered 400: duplicate key");
-        assert_eq!(one_line("a\u{1b}[31mb\tc"), Some("a [31mb c".into()));
-        assert_eq!(one_line(&"x".repeat(1000)).unwrap().len(), MAX_QUOTE_CHARS);
-        assert_eq!(one_line("  \n"), None);
+        assert_eq!(single_line("a\u{1b}[31mb\tc"), Some("a [31mb c".into()));
+        assert_eq!(single_line(&"x".repeat(1000)).unwrap().len(), MAX_QUOTE_CHARS);
+        assert_eq!(single_line("  \n"), None);
     }
 
     #[test]
-    fn what_is_reported_by_itself_is_skipped_and_what_is_refused_is_forbidden() {
+    fn general_failures_become_skipped_reads() {
         let kind = |kind| ReadError::from(QuayError::new("list", kind, "why")).kind;
         assert_eq!(kind(ErrorKind::Unauthorized), ReadErrorKind::Skipped);
         assert_eq!(kind(ErrorKind::Unreachable(ConnectionStage::Name)), ReadErrorKind::Skipped);

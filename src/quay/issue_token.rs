@@ -1,4 +1,4 @@
-//! From a session to an OAuth token: organization, application, token. What is there is used again.
+//! Issues an OAuth token in a session. An existing organization or application is used again.
 
 use std::time::Duration;
 
@@ -12,113 +12,110 @@ use super::Quay;
 use super::api_types;
 use super::error::{ErrorKind, QuayError};
 use super::oauth_scope::Scope;
-use super::request::{Call, Credentials, QuayResponse};
-use super::sign_in::{Session, of_session, throttled};
+use super::request::{Auth, Call, QuayResponse};
+use super::sign_in::{Session, WRONG_PASSWORD, map_session_error, throttled};
 use super::web_session::WebSession;
-use crate::domain::snapshot::Login;
+use crate::domain::snapshot::RegistryCredentials;
 
-/// The name of our tokens among those of an application.
+/// The name of the tokens in Quay's list.
 const TOKEN_NAME: &str = "oc-quay";
 
-/// What token is wanted, and where.
+/// The token to issue.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
-    /// The organization that has the application.
+    /// The organization of the application.
     pub organization: String,
-    /// The application's name.
+    /// The name of the application.
     pub application: String,
-    /// The application's client ID, if it is to be one that is known to be there.
+    /// The client ID of an existing application.
     pub client_id: Option<String>,
-    /// What the token is to be good for.
+    /// The requested scopes.
     pub scopes: Vec<Scope>,
-    /// How long it is to live; without it as long as Quay lets it, ten years.
+    /// The lifetime; without it Quay's maximum of ten years.
     pub expiry: Option<Duration>,
 }
 
-/// A token that was issued, and what was made for it.
+/// An issued token, and the objects that were created for it.
 #[derive(Debug)]
 pub struct IssuedToken {
     /// The token.
     pub token: SecretString,
-    /// What it is good for: what was wanted, but for super:user where the user is no superuser.
+    /// The requested scopes, without super:user if the user is not a superuser.
     pub scopes: Vec<Scope>,
-    /// The application's client ID.
+    /// The client ID of the application.
     pub client_id: String,
-    /// The organization was made just now.
-    pub organization_made: bool,
-    /// The application was made just now.
-    pub application_made: bool,
+    /// The organization did not exist.
+    pub organization_created: bool,
+    /// The application did not exist.
+    pub application_created: bool,
 }
 
 impl Session {
-    /// Issues a token, by the JSON API where Quay has it (3.18 and later), else by the form that its own pages use. The
-    /// organization and the application are made unless they are there; of several applications of the name the first is
-    /// used (samples 019-021).
+    /// Issues a token, with the JSON API of Quay 3.18 and later, otherwise with the form of Quay's UI. Creates the
+    /// organization and the application if they do not exist; uses the first of several applications with the name
+    /// (`wire/019` to `wire/021`).
     ///
     /// # Errors
-    /// When the user may not, when Quay does not take the names, or when an expiry is wanted of a Quay that only has the
-    /// form ([`ErrorKind::Unsupported`], before anything is made). What was made before stays, and the next try goes on from there.
+    /// Missing permission, invalid names, or an expiry without the JSON API ([`ErrorKind::Unsupported`], before anything is
+    /// created). Objects that were created before the error are kept, and used by the next attempt.
     pub async fn issue(&mut self, wanted: &TokenRequest) -> Result<IssuedToken, QuayError> {
         if wanted.expiry.is_some() {
-            self.refuse_unsupported_expiry(&wanted.organization).await?;
+            self.check_expiry_support(&wanted.organization).await?;
         }
-        let (client_id, organization_made, application_made) = match &wanted.client_id {
+        let (client_id, organization_created, application_created) = match &wanted.client_id {
             Some(client_id) => (client_id.clone(), false, false),
             None => {
-                let (known, organization_made) =
-                    self.known_applications(&wanted.organization).await?;
-                match named(known, &wanted.application) {
-                    Some(client_id) => (client_id, organization_made, false),
-                    None => (self.make_application(wanted).await?, organization_made, true),
+                let (known, organization_created) =
+                    self.applications_or_create(&wanted.organization).await?;
+                match client_id_of(known, &wanted.application) {
+                    Some(client_id) => (client_id, organization_created, false),
+                    None => (self.create_application(wanted).await?, organization_created, true),
                 }
             }
         };
-        let (token, scopes) = match self.issue_for(&client_id, wanted, &wanted.scopes).await {
-            // The JSON API gives super:user to superusers only; the form gives it to everybody, for nothing (sample 602).
-            Err(error)
-                if error.kind == ErrorKind::Forbidden
-                    && wanted.scopes.contains(&Scope::SuperUser) =>
-            {
-                let fewer: Vec<Scope> = wanted
-                    .scopes
-                    .iter()
-                    .copied()
-                    .filter(|scope| *scope != Scope::SuperUser)
-                    .collect();
-                (self.issue_for(&client_id, wanted, &fewer).await?, fewer)
-            }
-            issued => (issued?, wanted.scopes.clone()),
-        };
-        Ok(IssuedToken { token, scopes, client_id, organization_made, application_made })
+        let (token, scopes) =
+            match self.issue_for_application(&client_id, wanted, &wanted.scopes).await {
+                // The JSON API gives super:user only to superusers; the form gives it to all users, without effect (`wire/602`).
+                Err(error)
+                    if error.kind == ErrorKind::Forbidden
+                        && wanted.scopes.contains(&Scope::SuperUser) =>
+                {
+                    let fewer: Vec<Scope> = wanted
+                        .scopes
+                        .iter()
+                        .copied()
+                        .filter(|scope| *scope != Scope::SuperUser)
+                        .collect();
+                    (self.issue_for_application(&client_id, wanted, &fewer).await?, fewer)
+                }
+                issued => (issued?, wanted.scopes.clone()),
+            };
+        Ok(IssuedToken { token, scopes, client_id, organization_created, application_created })
     }
 
-    /// Refuses an expiry at a Quay without the JSON API, which is asked for the tokens of an application that nobody has:
-    /// only a Quay that does not know the path answers as one that does not (samples 113, 607).
-    async fn refuse_unsupported_expiry(&mut self, organization: &str) -> Result<(), QuayError> {
+    /// Fails if Quay does not have the JSON API, which lists the tokens of an application that does not exist: the response to
+    /// an unknown path differs from that to an unknown application (`wire/113`, `wire/607`).
+    async fn check_expiry_support(&mut self, organization: &str) -> Result<(), QuayError> {
         let path = ["organization", organization, "applications", "none", "tokens"];
         match self
-            .fetch::<Value>(self.api(
-                Method::GET,
-                &path,
-                "see whether a token's life can be chosen".into(),
-            ))
+            .fetch::<Value>(self.api(Method::GET, &path, "check support for token expiry".into()))
             .await
         {
-            Err(error) if is_of_a_quay_without(&error) => Err(without_expiry(error)),
+            Err(error) if is_missing_token_api(&error) => Err(expiry_unsupported(error)),
             _ => Ok(()),
         }
     }
 
-    /// The applications of an organization, which is made unless it is there; whether it was made.
-    async fn known_applications(
+    /// The applications of an organization, and whether it was created.
+    async fn applications_or_create(
         &mut self,
         organization: &str,
     ) -> Result<(Vec<api_types::Application>, bool), QuayError> {
         match self.applications(organization).await {
             Ok(known) => Ok((known, false)),
-            // Quay says the same of an organization that is not there and of one of others (samples 206-208, 000h).
+            // Quay rejects a missing organization like one of others (`wire/206` to `wire/208`, `wire/000h`).
             Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                Ok((self.make_organization(organization).await?, true))
+                Ok((self.create_organization(organization).await?, true))
             }
             Err(error) => Err(error),
         }
@@ -128,16 +125,15 @@ impl Session {
         &mut self,
         organization: &str,
     ) -> Result<Vec<api_types::Application>, QuayError> {
-        let what = format!("list the applications of organization {organization}");
+        let action = format!("list the applications of organization {organization}");
         let found: api_types::Applications = self
-            .fetch(self.api(Method::GET, &["organization", organization, "applications"], what))
+            .fetch(self.api(Method::GET, &["organization", organization, "applications"], action))
             .await?;
         Ok(found.applications)
     }
 
-    /// Makes an organization and returns its applications: none, unless an earlier try had got through or somebody was
-    /// faster.
-    async fn make_organization(
+    /// Creates an organization and returns its applications: none, unless another run or an earlier attempt created it.
+    async fn create_organization(
         &mut self,
         name: &str,
     ) -> Result<Vec<api_types::Application>, QuayError> {
@@ -154,7 +150,7 @@ impl Session {
             }
             ErrorKind::Forbidden => {
                 error.reason = format!(
-                    "{} may not create organizations in this Quay; let a superuser create it",
+                    "{} is not allowed to create organizations in this Quay; ask a superuser to create it",
                     self.user
                 );
             }
@@ -162,72 +158,72 @@ impl Session {
         }
         if error.kind == ErrorKind::Exists {
             error.reason = format!(
-                "the name is taken by a user, by an organization that {} may not administer, or by one that was just deleted; \
-                 choose another name",
+                "the name is used by a user, by an organization that {} is not allowed to administer, or by one that was \
+                 deleted moments ago; choose another name",
                 self.user
             );
         }
         Err(error)
     }
 
-    /// Makes an application. Each request makes another one of the same name, so after a lost answer the list tells.
-    async fn make_application(&mut self, wanted: &TokenRequest) -> Result<String, QuayError> {
+    /// Each request creates another application of the same name, so after a lost response the list is read first.
+    async fn create_application(&mut self, wanted: &TokenRequest) -> Result<String, QuayError> {
         match self.post_application(wanted).await {
             Err(error) if error.kind.is_uncertain() => {
                 let known = self.applications(&wanted.organization).await?;
-                match named(known, &wanted.application) {
+                match client_id_of(known, &wanted.application) {
                     Some(client_id) => Ok(client_id),
                     None => self.post_application(wanted).await,
                 }
             }
-            made => made,
+            created => created,
         }
     }
 
     async fn post_application(&mut self, wanted: &TokenRequest) -> Result<String, QuayError> {
-        let what = format!(
+        let action = format!(
             "create application {} in organization {}",
             wanted.application, wanted.organization
         );
         let call = self
-            .api(Method::POST, &["organization", &wanted.organization, "applications"], what)
-            .not_repeatable();
+            .api(Method::POST, &["organization", &wanted.organization, "applications"], action)
+            .not_idempotent();
         let body = json!({"name": wanted.application, "redirect_uri": "", "application_uri": "", "description": ""});
-        let made: api_types::Application = self.fetch(call.body(body)).await?;
-        Ok(made.client_id)
+        let created: api_types::Application = self.fetch(call.body(body)).await?;
+        Ok(created.client_id)
     }
 
-    async fn issue_for(
+    async fn issue_for_application(
         &mut self,
         client_id: &str,
         wanted: &TokenRequest,
         scopes: &[Scope],
     ) -> Result<SecretString, QuayError> {
-        let what = format!(
+        let action = format!(
             "issue a token of application {} in organization {}",
             wanted.application, wanted.organization
         );
         let path = ["organization", &wanted.organization, "applications", client_id, "tokens"];
-        let call = self.api(Method::POST, &path, what.clone()).not_repeatable();
-        let mut body = json!({"name": TOKEN_NAME, "scope": Scope::list(scopes)});
+        let call = self.api(Method::POST, &path, action.clone()).not_idempotent();
+        let mut body = json!({"name": TOKEN_NAME, "scope": Scope::join(scopes)});
         if let Some(expiry) = wanted.expiry {
             body["expiration"] = json!(expiry.as_secs());
         }
         match self.fetch::<api_types::IssuedTokenBody>(call.body(body)).await {
             Ok(issued) => Ok(issued.token),
-            Err(error) if is_of_a_quay_without(&error) => match wanted.expiry {
-                Some(_) => Err(without_expiry(error)),
+            Err(error) if is_missing_token_api(&error) => match wanted.expiry {
+                Some(_) => Err(expiry_unsupported(error)),
                 None => {
-                    let call = self.quay.form(what, Credentials::Nobody);
+                    let call = self.quay.form(action, Auth::Anonymous);
                     self.quay
-                        .authorize(call, &self.visit, client_id, scopes)
+                        .authorize(call, &self.web_session, client_id, scopes)
                         .await
-                        .map_err(of_session)
+                        .map_err(map_session_error)
                 }
             },
             Err(error) if error.kind == ErrorKind::NotFound => Err(QuayError {
                 reason: format!(
-                    "there is no application {client_id} in organization {}",
+                    "no application {client_id} in organization {}",
                     wanted.organization
                 ),
                 ..error
@@ -239,11 +235,11 @@ impl Session {
 }
 
 impl Quay {
-    /// Issues one token to who knows user name and password, without a session: for a Quay that takes passwords nowhere
-    /// else (samples 057, 652). The application has to be there.
+    /// Issues a token with user name and password, without a session: for a Quay with FEATURE_DIRECT_LOGIN off, which
+    /// accepts passwords only here (`wire/057`, `wire/652`). The application must exist.
     ///
     /// # Errors
-    /// As with [`Quay::sign_in`]; also when there is no such application, or the user may not administer its organization.
+    /// As [`Quay::sign_in`], or no such application, or no permission to administer its organization.
     pub async fn issue_with_password(
         &self,
         user: &str,
@@ -251,28 +247,31 @@ impl Quay {
         client_id: &str,
         scopes: &[Scope],
     ) -> Result<SecretString, QuayError> {
-        let visit = self.visit().await?;
-        let login = Login { username: user.to_owned(), password: password.clone() };
-        let call = self.form(format!("issue a token to {user}"), Credentials::Login(login));
-        self.authorize(call, &visit, client_id, scopes).await.map_err(|error| match error.kind {
-            ErrorKind::Unauthorized => QuayError {
-                reason: "Quay does not accept the user name or the password".into(),
-                kind: ErrorKind::WrongPassword,
-                ..error
-            },
-            _ => error,
+        let web_session = self.start_web_session().await?;
+        let credentials =
+            RegistryCredentials { username: user.to_owned(), password: password.clone() };
+        let call = self.form(format!("issue a token to {user}"), Auth::Basic(credentials));
+        self.authorize(call, &web_session, client_id, scopes).await.map_err(|error| {
+            match error.kind {
+                ErrorKind::Unauthorized => QuayError {
+                    reason: WRONG_PASSWORD.into(),
+                    kind: ErrorKind::WrongPassword,
+                    ..error
+                },
+                _ => error,
+            }
         })
     }
 
-    fn form(&self, what: String, credentials: Credentials) -> Call {
-        Call::new(Method::POST, self.address(&["oauth", "authorizeapp"], &[]), credentials, what)
+    fn form(&self, action: String, auth: Auth) -> Call {
+        Call::new(Method::POST, self.endpoint(&["oauth", "authorizeapp"], &[]), auth, action)
     }
 
-    /// Fills in the form by which a person lets an application act for them (sample 048).
+    /// Submits the form that authorizes an application (`wire/048`).
     async fn authorize(
         &self,
         call: Call,
-        visit: &WebSession,
+        web_session: &WebSession,
         client_id: &str,
         scopes: &[Scope],
     ) -> Result<SecretString, QuayError> {
@@ -281,50 +280,47 @@ impl Quay {
             ("response_type", "token".to_owned()),
             ("client_id", client_id.to_owned()),
             ("redirect_uri", redirect.clone()),
-            ("scope", Scope::list(scopes)),
-            ("_csrf_token", visit.csrf()),
+            ("scope", Scope::join(scopes)),
+            ("_csrf_token", web_session.csrf()),
         ];
-        let call = visit.attach_csrf(call).form(fields).never_repeated();
+        let call = web_session.attach_csrf(call).form(fields).without_retry();
         let answer = self.exchange(&call, &self.0.api).await.map_err(|error| {
             match error.kind.is_uncertain() {
                 true => mark_uncertain(error),
                 false => error,
             }
         })?;
-        throttled(call.what(), &answer)
-            .map_or_else(|| read_authorization(call.what(), &answer, &redirect, client_id), Err)
+        throttled(call.action(), &answer)
+            .map_or_else(|| read_authorization(call.action(), &answer, &redirect, client_id), Err)
     }
 }
 
-fn without_expiry(error: QuayError) -> QuayError {
-    let reason = "this Quay only issues tokens that live ten years; leave the expiry out (Quay 3.18 and later can do it)";
+fn expiry_unsupported(error: QuayError) -> QuayError {
+    let reason = "tokens of this Quay expire after ten years; another expiry requires Quay 3.18";
     QuayError { reason: reason.into(), kind: ErrorKind::Unsupported, ..error }
 }
 
-/// Whether an answer is of a Quay that issues tokens by the form alone (`VERSIONS.md`; 404 and 308 are what it says of
-/// any path that it does not know, samples 113, 607). A 404 in Quay's own words is about the application.
-fn is_of_a_quay_without(error: &QuayError) -> bool {
+/// The response of a Quay without the JSON API for tokens (`wire/VERSIONS.md`). 404 and 308 are the responses to any unknown
+/// path (`wire/113`, `wire/607`); a 404 with a message is about the application.
+fn is_missing_token_api(error: &QuayError) -> bool {
     error.kind != ErrorKind::NotFound && matches!(error.status, Some(308 | 404 | 405 | 500))
 }
 
 fn mark_uncertain(error: QuayError) -> QuayError {
     QuayError {
-        reason: format!(
-            "{}; the application in Quay's pages shows whether there is a token",
-            error.reason
-        ),
+        reason: format!("{}; check the tokens of the application in the Quay UI", error.reason),
         ..error
     }
 }
 
-fn named(applications: Vec<api_types::Application>, name: &str) -> Option<String> {
+fn client_id_of(applications: Vec<api_types::Application>, name: &str) -> Option<String> {
     applications
         .into_iter()
         .find(|application| application.name == name)
         .map(|application| application.client_id)
 }
 
-/// Reads what the form leads to. It is a redirect for better and for worse: only the address tells (samples 045-048).
+/// Success and failure of the form are both redirects; only the URL differs (`wire/045` to `wire/048`).
 fn read_authorization(
     call: &str,
     answer: &QuayResponse,
@@ -338,10 +334,10 @@ fn read_authorization(
         })
     };
     if !matches!(answer.status, StatusCode::FOUND | StatusCode::SEE_OTHER) {
-        let error = QuayError::refused(call, answer.status, &answer.body);
+        let error = QuayError::from_response(call, answer.status, &answer.body);
         if answer.status == StatusCode::BAD_REQUEST && error.reason.contains("invalid_request") {
             let reason = format!(
-                "Quay does not know {redirect} as an address of its own; use the one in its SERVER_HOSTNAME"
+                "Quay rejected the redirect to {redirect}; use the address in its SERVER_HOSTNAME"
             );
             return failed(ErrorKind::Unexpected, reason);
         }
@@ -361,18 +357,16 @@ fn read_authorization(
         Some("unauthorized_client") => failed(
             ErrorKind::Forbidden,
             format!(
-                "there is no application {client_id}, or the user may not administer its organization"
+                "no application {client_id}, or the user is not allowed to administer its organization"
             ),
         ),
         Some("invalid_scope") => {
-            failed(ErrorKind::Unexpected, "Quay does not know one of the scopes".into())
+            failed(ErrorKind::Unexpected, "Quay rejected one of the scopes".into())
         }
-        Some(_) => {
-            failed(ErrorKind::Unexpected, "Quay refuses for a reason that is not known here".into())
-        }
+        Some(_) => failed(ErrorKind::Unexpected, "unexpected error from Quay".into()),
         None => failed(
             ErrorKind::Unexpected,
-            "Quay leads elsewhere instead of answering with a token".into(),
+            "Quay redirected to an unexpected URL instead of returning a token".into(),
         ),
     }
 }

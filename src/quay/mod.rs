@@ -1,18 +1,10 @@
-//! The Quay side: its API and its registry, turned into values of [`crate::domain`].
+//! The client of Quay's API and of its registry; it returns values of [`crate::domain`].
 //!
-//! [`Quay`] is the client. A call goes through `call` (deadline, retries) and `throttle` (how many at once) and comes back as an answer or as a
-//! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
-//! has become pointless. `read`, `tags`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
-//!
-//! What comes before there is a token to work with: `inspect` and `certificates` look at a Quay from the outside,
-//! `sign_in` and `issue` get a token from user name and password (`visit` is the cookie and the CSRF token in between,
-//! `scope` what to ask for), `trial` finds out what a token is good for.
-//!
-//! Every request with a token costs Quay a fifth of a second of CPU, so what is counted here is requests.
+//! Every request with a token costs Quay 0.2 s of CPU, so the number of requests is kept low.
 
 mod api_types;
 mod certificates;
-mod connection;
+mod circuit_breaker;
 mod diagnose;
 mod discovery;
 mod error;
@@ -25,6 +17,7 @@ mod sign_in;
 mod tags;
 mod throttle;
 mod token_check;
+mod transport_error;
 #[cfg(any(test, fuzzing))]
 pub mod untrusted;
 mod web_session;
@@ -49,14 +42,12 @@ use crate::domain::names::QuayUrl;
 use crate::proxy::ProxyRules;
 use crate::request_metrics::{Observer, ObserverSlot};
 use crate::tls::{self, Trust};
-use connection::CircuitBreaker;
+use circuit_breaker::CircuitBreaker;
 use diagnose::Diagnosis;
 use registry::Challenge;
 use throttle::Throttle;
 
-pub use certificates::{
-    Certificate, certificates_only, describe_pem, left_out_warning, presented_chain,
-};
+pub use certificates::{CaBundle, Certificate, describe_pem, presented_chain};
 pub use discovery::{Features, Inspection, ServerInfo};
 pub use error::{ErrorKind, OptionsError, QuayError};
 pub use issue_token::{IssuedToken, TokenRequest};
@@ -66,30 +57,30 @@ pub use sign_in::Session;
 pub use throttle::WaitNotice;
 pub use token_check::TokenInfo;
 
-/// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
+/// Quay rejects API calls with the user agent of a browser (`wire/090`).
 const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));
 
-/// The longest wait for a connection. It is less where a call has less time in all.
+/// Shorter where the timeout of a call is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a [`Quay`] is made from.
+/// Settings of a [`Quay`] client.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its address.
+    /// Address of the API and of the registry.
     pub url: QuayUrl,
-    /// The OAuth token; without one, only what Quay tells everybody can be asked.
+    /// The OAuth token; without one, only public endpoints can be called.
     pub token: Option<SecretString>,
-    /// Certificates (PEM) to trust beside the system's.
+    /// Certificates (PEM) to trust in addition to the system's.
     pub ca: Option<Vec<u8>>,
     /// Accept any certificate, and plain http.
     pub insecure: bool,
-    /// The most requests in flight.
+    /// Maximum number of requests in flight.
     pub concurrency: usize,
-    /// The most time one call may take, retries included; waiting for its turn, and pauses that Quay asks for, do not count.
+    /// Time limit of one call, retries included. It excludes the time in the queue, and pauses that Quay asks for.
     pub timeout: Duration,
 }
 
-/// A client of one Quay. Clones share its connection and what was learnt; nothing connects before the first call.
+/// A client of one Quay. Clones share connections and state; the first call connects.
 #[derive(Clone, Debug)]
 pub struct Quay(Arc<Shared>);
 
@@ -102,46 +93,46 @@ struct Shared {
     insecure: bool,
     throttle: Arc<Throttle>,
     timeout: Duration,
-    /// Whether calls to the API still make sense.
     api: CircuitBreaker,
-    /// The same for the registry and its token service, which may be another host.
+    /// Of the registry and its token service, which can be on another host.
     registry: CircuitBreaker,
-    /// What was learnt beside what the lines know.
-    troubles: Mutex<Vec<QuayProblem>>,
-    /// Robot accounts that were there when we came to create them: somebody else is at the same work.
-    retry_after_race: Mutex<BTreeSet<String>>,
+    /// Problems that do not open a circuit breaker.
+    problems: Mutex<Vec<QuayProblem>>,
+    /// Robot accounts that existed when this client was to create them: another run is linking the same namespace.
+    raced_robots: Mutex<BTreeSet<String>>,
     /// Organizations that this client created and that have no robot account yet.
-    created: Mutex<BTreeSet<String>>,
+    created_organizations: Mutex<BTreeSet<String>>,
     config: Arc<OnceCell<api_types::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
-    eye: ObserverSlot,
+    observer: ObserverSlot,
 }
 
 impl Quay {
     /// Checks the options and builds the HTTP client.
     ///
     /// # Errors
-    /// When the options can only fail: see [`OptionsError`].
+    /// Invalid options: see [`OptionsError`].
     pub fn new(options: Options) -> Result<Self, OptionsError> {
         if options.url.is_plain_http() && !options.insecure {
             return Err(OptionsError::PlainHttp);
         }
         if let Some(token) = &options.token {
-            bearer(token).ok_or(OptionsError::Token)?;
+            bearer_header(token).ok_or(OptionsError::Token)?;
         }
-        let authorities = options.ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let authorities =
+            options.ca.as_deref().map(parse_certificates).transpose()?.unwrap_or_default();
         let trust = if options.insecure { Trust::Every } else { Trust::SystemAnd(authorities) };
         let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let proxies = ProxyRules::of(|name| std::env::var(name).ok());
-        let http = connection::by_proxies(reqwest::Client::builder(), &proxies)
+        let proxies = ProxyRules::from_env(|name| std::env::var(name).ok());
+        let http = transport_error::use_proxies(reqwest::Client::builder(), &proxies)
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout * 2 / 3))
             .tls_backend_preconfigured(tls)
             .build()
-            .map_err(|error| OptionsError::Client(connection::root_cause(&error)))?;
+            .map_err(|error| OptionsError::Client(transport_error::root_cause(&error)))?;
         Ok(Self(Arc::new(Shared {
             http,
             proxies,
@@ -152,37 +143,37 @@ impl Quay {
             timeout: options.timeout,
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),
-            troubles: Mutex::default(),
-            retry_after_race: Mutex::default(),
-            created: Mutex::default(),
+            problems: Mutex::default(),
+            raced_robots: Mutex::default(),
+            created_organizations: Mutex::default(),
             config: Arc::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
-            eye: ObserverSlot::default(),
+            observer: ObserverSlot::default(),
         })))
     }
 
-    /// The same Quay, asked with another token, or with none. Connections are shared and what Quay tells everybody is
-    /// remembered; what was learnt about the old token is not.
+    /// A client of the same Quay with another token, or without one. It shares connections, the configuration of Quay and
+    /// the problems that do not depend on the token.
     ///
     /// # Errors
-    /// When the token cannot stand in a request.
+    /// Invalid characters in the token.
     pub fn with_token(&self, token: Option<SecretString>) -> Result<Self, OptionsError> {
         if let Some(token) = &token {
-            bearer(token).ok_or(OptionsError::Token)?;
+            bearer_header(token).ok_or(OptionsError::Token)?;
         }
-        Ok(self.anew(token, self.0.server_problems(), Arc::clone(&self.0.config)))
+        Ok(self.with_state(token, self.0.server_problems(), Arc::clone(&self.0.config)))
     }
 
-    /// The same Quay, asked with the same token; what was learnt is forgotten.
+    /// A client of the same Quay with the same token, with closed circuit breakers and without any known problem.
     pub fn with_reset_breaker(&self) -> Self {
-        self.anew(self.0.token.clone(), vec![], Arc::default())
+        self.with_state(self.0.token.clone(), vec![], Arc::default())
     }
 
-    fn anew(
+    fn with_state(
         &self,
         token: Option<SecretString>,
-        troubles: Vec<QuayProblem>,
+        problems: Vec<QuayProblem>,
         config: Arc<OnceCell<api_types::Config>>,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -195,87 +186,78 @@ impl Quay {
             timeout: self.0.timeout,
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),
-            troubles: Mutex::new(troubles),
-            retry_after_race: Mutex::default(),
-            created: Mutex::default(),
+            problems: Mutex::new(problems),
+            raced_robots: Mutex::default(),
+            created_organizations: Mutex::default(),
             config,
             diagnosis: OnceCell::new(),
             challenge: self.0.challenge.clone(),
-            eye: self.0.eye.clone(),
+            observer: self.0.observer.clone(),
         }))
     }
 
-    /// Has it told why nothing happens while Quay wants a pause.
-    pub fn tell(&self, teller: WaitNotice) {
-        self.0.throttle.tell(teller);
+    /// Registers a callback for pauses that Quay asks for. The first one is kept.
+    pub fn set_wait_notice(&self, notice: WaitNotice) {
+        self.0.throttle.set_wait_notice(notice);
     }
 
-    /// Has every request told to an observer.
+    /// Reports every request to an observer. The first one is kept.
     pub fn observe(&self, observer: Observer) {
-        self.0.eye.open(observer);
+        self.0.observer.set(observer);
     }
 
-    /// What stands in the way of every call, or of every call of a kind, as far as the answers so far tell. None twice.
-    pub fn troubles(&self) -> Vec<QuayProblem> {
-        let learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.api.down().into_iter().chain(learnt.iter()).cloned().collect()
+    /// The problems that make all calls fail, or all calls of a kind, as known from the responses so far; without duplicates.
+    pub fn problems(&self) -> Vec<QuayProblem> {
+        let problems = self.0.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.api.problem().into_iter().chain(problems.iter()).cloned().collect()
     }
 
-    /// What keeps changes from being made for a while: Quay cannot be worked with at all, or takes no writes.
+    /// The problem that currently prevents all changes: Quay is unavailable, rejects the token, or is read-only.
     pub fn outage(&self) -> Option<QuayProblem> {
-        let is_outage = |trouble: &QuayProblem| {
-            self.0.api.down() == Some(trouble) || *trouble == QuayProblem::ReadOnly
+        let is_outage = |problem: &QuayProblem| {
+            self.0.api.problem() == Some(problem) || *problem == QuayProblem::ReadOnly
         };
-        self.troubles().into_iter().find(is_outage)
+        self.problems().into_iter().find(is_outage)
     }
 
-    fn learn(&self, trouble: QuayProblem) {
-        let mut learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        if !learnt.contains(&trouble) {
-            learnt.push(trouble);
+    fn record_problem(&self, problem: QuayProblem) {
+        let mut problems = self.0.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        if !problems.contains(&problem) {
+            problems.push(problem);
         }
     }
 }
 
 impl Shared {
-    /// What was learnt that holds whoever asks.
+    /// The known problems that do not depend on the token.
     fn server_problems(&self) -> Vec<QuayProblem> {
-        let learnt = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems
             .iter()
-            .filter(|trouble| {
-                matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)
+            .filter(|problem| {
+                matches!(problem, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)
             })
             .cloned()
             .collect()
     }
 }
 
-/// The token as it goes into the `Authorization` header; none if it is empty or cannot stand there.
-fn bearer(token: &SecretString) -> Option<HeaderValue> {
+/// The `Authorization` header; `None` if the token is empty or has characters that a header cannot have.
+fn bearer_header(token: &SecretString) -> Option<HeaderValue> {
     let token = token.expose_secret();
-    let is_one_word = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
-    let mut header =
-        HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_one_word)?;
+    let is_valid = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_valid)?;
     header.set_sensitive(true);
     Some(header)
 }
 
-/// The certificates in a PEM file.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OptionsError> {
-    let broken = |error: &dyn std::fmt::Display| {
-        OptionsError::Ca(format!("a certificate in it is broken ({error})"))
-    };
+fn parse_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OptionsError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| broken(&error))?;
+        .map_err(OptionsError::invalid_certificate)?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
-        roots.add(certificate.clone()).map_err(|error| broken(&error))?;
+        roots.add(certificate.clone()).map_err(OptionsError::invalid_certificate)?;
     }
-    if certificates.is_empty() {
-        Err(OptionsError::Ca("it holds no certificate in PEM form".into()))
-    } else {
-        Ok(certificates)
-    }
+    if certificates.is_empty() { Err(OptionsError::no_certificate()) } else { Ok(certificates) }
 }

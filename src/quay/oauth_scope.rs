@@ -1,4 +1,4 @@
-//! What an OAuth token may be good for, and what ours has to be good for.
+//! Scopes of Quay's OAuth tokens.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope, in the order of Quay's own form; the operator's documentation wants all of them.
+    /// Every scope, in the order of Quay's form. The documentation of the operator recommends all of them.
     pub const ALL: [Scope; 8] = [
         Scope::OrgAdmin,
         Scope::RepoAdmin,
@@ -38,30 +38,26 @@ impl Scope {
         Scope::UserRead,
     ];
 
-    /// The fewest scopes that our calls and the operator's need at a Quay with these features, each with the reason
-    /// (`wire/SCOPES.md`).
-    pub fn least(features: &Features) -> Vec<(Scope, &'static str)> {
+    /// The scopes that oc-quay and the operator need with these features, each with the reason (`wire/SCOPES.md`).
+    pub fn minimal(features: &Features) -> Vec<(Scope, &'static str)> {
         let mut scopes = vec![
-            (Scope::UserAdmin, "create organizations, tell whose token it is"),
+            (Scope::UserAdmin, "create organizations, read the token's user"),
             (Scope::OrgAdmin, "robot accounts, default permissions, create repositories"),
             (
                 Scope::RepoAdmin,
-                "read private repositories, give rights on those that were there before",
+                "read private repositories, set permissions on existing repositories",
             ),
         ];
-        if features.keeps_organizations_to_superusers() {
+        if features.restricts_organization_creation() {
             scopes.push((Scope::SuperUser, "only superusers create organizations in this Quay"));
         } else if features.superusers_full_access {
-            scopes.push((
-                Scope::SuperUser,
-                "a superuser may administer the organizations of others in this Quay",
-            ));
+            scopes.push((Scope::SuperUser, "superusers administer all organizations in this Quay"));
         }
         scopes
     }
 
-    /// Scopes as a request for a token names them.
-    pub(crate) fn list(scopes: &[Scope]) -> String {
+    /// The value of the parameter `scope` in a request for a token.
+    pub(crate) fn join(scopes: &[Scope]) -> String {
         scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 }
@@ -86,19 +82,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_list_is_what_quays_own_form_asks_for() {
+    fn lists_all_scopes_as_quays_form_does() {
         let all =
             "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
-        assert_eq!(Scope::list(&Scope::ALL), all);
+        assert_eq!(Scope::join(&Scope::ALL), all);
     }
 
     #[test]
-    fn super_user_is_asked_for_only_where_a_feature_makes_it_matter() {
-        let least = |features: Features| {
-            Scope::least(&features).into_iter().map(|(scope, _)| scope).collect::<Vec<_>>()
+    fn requests_super_user_only_if_a_feature_requires_it() {
+        let minimal = |features: Features| {
+            Scope::minimal(&features).into_iter().map(|(scope, _)| scope).collect::<Vec<_>>()
         };
         let base = [Scope::UserAdmin, Scope::OrgAdmin, Scope::RepoAdmin];
-        assert_eq!(least(Features::default()), base);
+        assert_eq!(minimal(Features::default()), base);
         let with_super_user = [&base[..], &[Scope::SuperUser]].concat();
         let table = [
             Features { superusers_org_creation_only: true, ..Features::default() },
@@ -111,7 +107,7 @@ mod tests {
             },
         ];
         for features in table {
-            assert_eq!(least(features.clone()), with_super_user, "{features:?}");
+            assert_eq!(minimal(features.clone()), with_super_user, "{features:?}");
         }
     }
 }

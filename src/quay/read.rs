@@ -1,4 +1,4 @@
-//! Reading: an organization in as few calls as tell the truth about it.
+//! Reads organizations with few requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,30 +17,30 @@ use crate::domain::snapshot::{
     DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot,
 };
 
-/// How an organization is read.
+/// How to read an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadStrategy {
-    /// Robot accounts, default permissions and repositories at once: soonest done. For one namespace.
+    /// Robot accounts, default permissions and repositories in parallel: the fastest, for one namespace.
     Full,
-    /// Robot accounts and default permissions at once, repositories only if the robot accounts' lists do not show every
-    /// wanted one: fewest calls. For many namespaces.
+    /// Robot accounts and default permissions in parallel; repositories only if the robot accounts do not show all expected
+    /// ones: the fewest requests, for many namespaces.
     Minimal,
-    /// The organization itself, the rest only if it exists: fewest calls where it may not.
+    /// The organization first, the rest only if it exists: the fewest requests for a new namespace.
     AssumeNew,
-    /// Robot accounts and the organization itself, and nothing else: whose it is. For deletions.
+    /// Only robot accounts and the organization, for its owner: before deletions.
     Owner,
 }
 
-/// What is looked for in an organization.
+/// The arguments of [`Quay::organization`].
 #[derive(Clone, Copy)]
 struct OrganizationQuery<'a> {
     repositories: &'a BTreeSet<String>,
     robots: &'a [String],
     claim: &'a Claim,
-    depth: ReadStrategy,
+    strategy: ReadStrategy,
 }
 
-/// The first answers about an organization; `None` was not asked.
+/// The first responses about an organization; `None` was not requested.
 struct OrganizationLookup {
     robots: Result<Vec<api_types::Robot>, QuayError>,
     view: Option<Result<Option<api_types::Organization>, QuayError>>,
@@ -48,26 +48,26 @@ struct OrganizationLookup {
     repositories: Option<Result<Listing, QuayError>>,
 }
 
-/// What is in a list, by name; of repositories with the time of the last push.
+/// Names in a list; of repositories with the Unix time of the last push.
 pub(super) type RepositoryIndex = BTreeMap<String, Option<i64>>;
 
-/// A list with what it tells about the organization's quota.
+/// A list, with the quota usage of the organization.
 #[derive(Default)]
 pub(super) struct Listing {
     pub(super) items: RepositoryIndex,
-    /// None where there is no quota. What is allowed is the whole of it: at which part pushes are refused is not in the list.
+    /// `None` without a quota. The limit is the whole quota, for the list does not have the percentage at which pushes are
+    /// rejected.
     usage: Option<Quota>,
 }
 
-/// What the first answers prove.
 enum OwnershipEvidence {
     Missing,
     Administered,
-    Nothing,
+    Unknown,
 }
 
-/// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
-/// teams and of roles that a newer Quay may have are not ours to judge.
+/// The default permissions of the organization's robot accounts, without those of users and teams, those for repositories of
+/// one creator, and those with unknown roles.
 fn own_permissions(
     organization: &str,
     prototypes: Vec<api_types::Prototype>,
@@ -85,51 +85,51 @@ fn own_permissions(
 }
 
 impl Quay {
-    /// Reads an organization, `Ok(None)` if there is none.
+    /// Reads an organization; `Ok(None)` if it does not exist.
     ///
-    /// `repositories` are those that should be there, `robots` the short names of the robot accounts that matter: what a
-    /// list does not tell about these is asked one by one. `claim` is what the namespace has to show for it.
+    /// `repositories` are the expected ones; `robots` are the short names of the expected robot accounts, whose missing fields
+    /// are read one by one. `claim` is the namespace's claim to own the organization.
     ///
     /// # Errors
-    /// When not even its existence could be told. What else could not be read is [`ReadError`] by itself.
+    /// Its existence is unknown. Each part that could not be read is a [`ReadError`] in the organization.
     pub async fn organization(
         &self,
         name: &str,
         repositories: &BTreeSet<String>,
         robots: &[String],
-        depth: ReadStrategy,
+        strategy: ReadStrategy,
         claim: &Claim,
     ) -> Observed<Option<Organization>> {
-        let wanted = OrganizationQuery { repositories, robots, claim, depth };
-        let mut look = self.look(name, depth).await;
-        if let Err(error) = &look.robots
+        let wanted = OrganizationQuery { repositories, robots, claim, strategy };
+        let mut lookup = self.lookup(name, strategy).await;
+        if let Err(error) = &lookup.robots
             && error.kind.is_general()
         {
             return Err(error.clone().into());
         }
-        let view = match (look.view.take(), look.proof()) {
+        let view = match (lookup.view.take(), lookup.evidence()) {
             (Some(view), _) => view?,
             (None, OwnershipEvidence::Missing) => return Ok(None),
             (None, OwnershipEvidence::Administered) => {
-                return self.administered(name, wanted, look, None).await;
+                return self.read_administered(name, wanted, lookup, None).await;
             }
-            (None, OwnershipEvidence::Nothing) => self.view(name).await?,
+            (None, OwnershipEvidence::Unknown) => self.view(name).await?,
         };
         let Some(view) = view else { return Ok(None) };
-        if !view.is_admin && look.robots.is_ok() && look.prototypes.is_none() {
-            // 3.12 does not say that a superuser with full access may administer, but it obeys (`VERSIONS.md`).
-            look.prototypes = Some(self.prototypes(name).await);
+        if !view.is_admin && lookup.robots.is_ok() && lookup.prototypes.is_none() {
+            // 3.12 does not report a superuser with full access as administrator (`wire/VERSIONS.md`).
+            lookup.prototypes = Some(self.prototypes(name).await);
         }
-        if view.is_admin || matches!(look.prototypes, Some(Ok(_))) {
-            self.administered(name, wanted, look, Some(view)).await
+        if view.is_admin || matches!(lookup.prototypes, Some(Ok(_))) {
+            self.read_administered(name, wanted, lookup, Some(view)).await
         } else {
-            Ok(Some(self.not_administered(name, &view).await))
+            Ok(Some(self.forbidden_organization(name, &view).await))
         }
     }
 
-    async fn look(&self, name: &str, depth: ReadStrategy) -> OrganizationLookup {
+    async fn lookup(&self, name: &str, strategy: ReadStrategy) -> OrganizationLookup {
         let robots = self.robots(name);
-        match depth {
+        match strategy {
             ReadStrategy::Full => {
                 let (robots, prototypes, repositories) =
                     join!(robots, self.prototypes(name), self.repositories(name));
@@ -162,38 +162,38 @@ impl Quay {
         }
     }
 
-    /// An organization that exists and is ours to administer, with what the first look left open.
-    async fn administered(
+    /// Reads the parts of an administered organization that the lookup does not have.
+    async fn read_administered(
         &self,
         name: &str,
         wanted: OrganizationQuery<'_>,
-        look: OrganizationLookup,
+        lookup: OrganizationLookup,
         view: Option<api_types::Organization>,
     ) -> Observed<Option<Organization>> {
-        let OrganizationQuery { repositories: expected, robots: needed, claim, depth } = wanted;
-        let shown = look.shown_repositories();
+        let OrganizationQuery { repositories: expected, robots: needed, claim, strategy } = wanted;
+        let known = lookup.repositories_of_robots();
         let repositories = async {
-            let listed = match look.repositories {
+            let listed = match lookup.repositories {
                 Some(repositories) => repositories?,
-                None if depth == ReadStrategy::Owner || expected.is_subset(&shown) => {
-                    return Ok((shown, None));
+                None if strategy == ReadStrategy::Owner || expected.is_subset(&known) => {
+                    return Ok((known, None));
                 }
                 None => self.repositories(name).await?,
             };
-            // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
-            // on exists all the same.
-            Ok::<_, QuayError>((listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
+            // For a token that expired in the meantime Quay lists public repositories only (`wire/104`), so those with
+            // permissions of robot accounts are added.
+            Ok::<_, QuayError>((listed.items.keys().cloned().chain(known).collect(), Some(listed)))
         };
         let prototypes = async {
-            match look.prototypes {
+            match lookup.prototypes {
                 Some(prototypes) => prototypes,
-                None if depth == ReadStrategy::Owner => Ok(vec![]),
+                None if strategy == ReadStrategy::Owner => Ok(vec![]),
                 None => self.prototypes(name).await,
             }
         };
         let robots = async {
-            let listed = match look.robots {
-                // It was refused before the organization came into being, which somebody made at the same time.
+            let listed = match lookup.robots {
+                // Rejected before another run created the organization.
                 Err(error) if error.kind == ErrorKind::Forbidden => self.robots(name).await?,
                 listed => listed?,
             };
@@ -207,64 +207,64 @@ impl Quay {
                 })
                 .filter(|(_, teams)| !teams.is_empty())
                 .collect();
-            Ok::<_, QuayError>((self.complete(name, listed, needed).await?, members))
+            Ok::<_, QuayError>((self.complete_robots(name, listed, needed).await?, members))
         };
         let (robots, prototypes, repositories) = join!(robots, prototypes, repositories);
         let (mut robots, members) = match robots {
             Ok((robots, members)) => (Ok(robots), members),
             Err(error) => (Err(error), vec![]),
         };
-        let matter: Vec<&Robot> =
+        let relevant: Vec<&Robot> =
             robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
         let mut marks = robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).peekable();
         let is_unmarked = marks.peek().is_none();
         let is_marked_by_others = marks.any(|mark| mark.owner(&claim.mark) != Owner::Current);
-        let is_unproven =
+        let is_unlinked =
             is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
         let view = match view {
-            // Only this call shows who adopted it, and who owns it. Version 0 has nothing in the list that tells of it.
-            None if !members.is_empty() || is_marked_by_others || is_unproven => {
+            // Only this request shows adoptions and owners. Version 0 does not add robot accounts to the owner team.
+            None if !members.is_empty() || is_marked_by_others || is_unlinked => {
                 self.view(name).await?
             }
             view => view,
         };
         let repositories = match repositories {
-            Ok((shown, None)) if is_unproven && depth != ReadStrategy::Owner => {
+            Ok((known, None)) if is_unlinked && strategy != ReadStrategy::Owner => {
                 let listed = self.repositories(name).await;
                 listed.map(|listed| {
-                    (listed.items.keys().cloned().chain(shown).collect(), Some(listed))
+                    (listed.items.keys().cloned().chain(known).collect(), Some(listed))
                 })
             }
             repositories => repositories,
         };
-        // A robot account or a default permission of others in it would read and write what is pushed later.
+        // Another owner's robot account or default permission could read and write images that are pushed later.
         let is_empty = robots.as_ref().is_ok_and(Vec::is_empty)
             && prototypes.as_ref().is_ok_and(Vec::is_empty);
         let is_blank = match (&view, &repositories) {
             (Some(view), Ok((_, Some(listed))))
-                if is_unproven && is_empty && listed.items.is_empty() =>
+                if is_unlinked && is_empty && listed.items.is_empty() =>
             {
                 self.is_sole_owner(name, view).await
             }
             _ => false,
         };
-        // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
-        let hides_tokens = matter.iter().any(|robot| robot.token.is_none());
-        let administered = !(hides_tokens && self.diagnosis().await.is_readonly_superuser());
+        // Quay reports a read-only superuser as administrator, but hides tokens (`wire/666`).
+        let has_hidden_tokens = relevant.iter().any(|robot| robot.token.is_none());
+        let administered = !(has_hidden_tokens && self.diagnosis().await.is_readonly_superuser());
         let (repositories, listing) = match repositories {
             Ok((repositories, listing)) => (Ok(repositories), listing),
             Err(error) => (Err(error.into()), None),
         };
-        let is_much_used = listing
+        let is_nearly_full = listing
             .as_ref()
             .and_then(|listing| listing.usage)
             .is_some_and(Quota::is_nearly_used_up);
         let view = match view {
-            // Only this call shows at which part of the quota pushes are refused.
-            None if is_much_used => self.view(name).await.unwrap_or_default(),
+            // Only this request shows the percentage at which pushes are rejected.
+            None if is_nearly_full => self.view(name).await.unwrap_or_default(),
             view => view,
         };
-        let adoption = view.as_ref().and_then(adoption);
+        let adoption = view.as_ref().and_then(adoption_mark);
         for robot in robots.iter_mut().flatten() {
             let is_member = |team: &str| {
                 members.iter().any(|(name, teams)| *name == robot.name && teams.contains(&team))
@@ -281,22 +281,26 @@ impl Quay {
                 .map_err(ReadError::from),
             repositories,
             pushed: listing.map(|listing| listing.items),
-            quota: view.as_ref().and_then(quota),
+            quota: view.as_ref().and_then(nearly_used_quota),
             tags: BTreeMap::new(),
         }))
     }
 
-    /// An organization that exists and is somebody else's. What its lists show would be half the truth.
-    async fn not_administered(&self, name: &str, view: &api_types::Organization) -> Organization {
-        self.diagnose_refusal(name, view).await;
+    /// An organization that the token is not allowed to administer. Its lists would be incomplete, so they are not read.
+    async fn forbidden_organization(
+        &self,
+        name: &str,
+        view: &api_types::Organization,
+    ) -> Organization {
+        self.diagnose_rejection(name, view).await;
         let forbidden = |parts: &str| ReadError {
             call: format!("list {parts} of organization {name}"),
-            reason: "the token may not administer the organization".into(),
+            reason: "the token is not allowed to administer the organization".into(),
             kind: ReadErrorKind::Forbidden,
         };
         Organization {
             administered: false,
-            adopted_by: adoption(view).map(|(_, mark)| mark),
+            adopted_by: adoption_mark(view).map(|(_, mark)| mark),
             is_blank: false,
             robots: Err(forbidden("robot accounts")),
             default_permissions: Err(forbidden("default permissions")),
@@ -307,18 +311,18 @@ impl Quay {
         }
     }
 
-    /// Whether nobody but the token's user is in an organization. Quay says to a superuser with full access that it is a
-    /// member (sample 733e), so the user's own list of organizations has to say so too.
+    /// The token's user is the only member of an organization. Quay reports a superuser with full access as a member
+    /// (`wire/733e`), so the user's list of organizations is compared too.
     pub(super) async fn is_sole_owner(&self, name: &str, view: &api_types::Organization) -> bool {
         let is_alone = view.teams.len() == 1
             && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
-        // Not as diagnosed earlier: the organization may be as new as that.
+        // Read again: the organization might be newer than the diagnosis.
         is_alone && self.whoami().await.is_ok_and(|user| user.organization_names().contains(name))
     }
 
-    /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as
-    /// 3.12 wants it for organizations of others (`VERSIONS.md`).
-    async fn complete(
+    /// Converts robot accounts. Fields that the list does not have are read one by one for the needed ones, as 3.12 requires for
+    /// organizations with other owners (`wire/VERSIONS.md`).
+    async fn complete_robots(
         &self,
         organization: &str,
         listed: Vec<api_types::Robot>,
@@ -332,7 +336,7 @@ impl Quay {
             Some(async move {
                 let is_needed = needed.contains(&name);
                 let token = match token {
-                    None if is_needed => self.shown_token(organization, &name).await?,
+                    None if is_needed => self.readable_token(organization, &name).await?,
                     token => token,
                 };
                 let repositories = match repositories {
@@ -345,7 +349,7 @@ impl Quay {
         try_join_all(robots).await
     }
 
-    async fn shown_token(
+    async fn readable_token(
         &self,
         organization: &str,
         robot: &str,
@@ -364,38 +368,37 @@ impl Quay {
         organization: &str,
         robot: &str,
     ) -> Result<BTreeSet<String>, QuayError> {
-        let what = format!("list the repositories of robot account {organization}+{robot}");
+        let action = format!("list the repositories of robot account {organization}+{robot}");
         let call = self.api(
             Method::GET,
             &["organization", organization, "robots", robot, "permissions"],
-            what,
+            action,
         );
         let found: api_types::RobotPermissions = self.fetch(&call).await?;
         Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
     }
 
     async fn robots(&self, organization: &str) -> Result<Vec<api_types::Robot>, QuayError> {
-        let what = format!("list robot accounts of organization {organization}");
-        let call = self.api(Method::GET, &["organization", organization, "robots"], what);
+        let action = format!("list robot accounts of organization {organization}");
+        let call = self.api(Method::GET, &["organization", organization, "robots"], action);
         let mut found: api_types::Robots =
             self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
-        // Quay makes the list with LIKE, where `_` in the organization's name stands for any character.
+        // Quay filters with LIKE, where `_` in the organization's name matches any character.
         found.robots.retain(|robot| short_name(organization, &robot.name).is_some());
         Ok(found.robots)
     }
 
-    /// A robot account by itself.
     pub(super) async fn robot(
         &self,
         organization: &str,
         robot: &str,
     ) -> Result<api_types::Robot, QuayError> {
-        let what = format!("read robot account {organization}+{robot}");
-        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], what))
+        let action = format!("read robot account {organization}+{robot}");
+        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], action))
             .await
     }
 
-    /// The organization itself as the token sees it; `None` if there is none.
+    /// The organization as the token sees it; `None` if it does not exist.
     pub(super) async fn view(
         &self,
         name: &str,
@@ -416,28 +419,28 @@ impl Quay {
         Ok(own_permissions(organization, self.prototypes(organization).await?))
     }
 
-    /// The default permissions of an organization, whoever they are for.
+    /// All default permissions of an organization.
     async fn prototypes(&self, organization: &str) -> Result<Vec<api_types::Prototype>, QuayError> {
-        let what = format!("list default permissions of organization {organization}");
+        let action = format!("list default permissions of organization {organization}");
         let found: api_types::Prototypes = self
-            .fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what))
+            .fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], action))
             .await?;
         Ok(found.prototypes)
     }
 
     pub(super) async fn repositories(&self, organization: &str) -> Result<Listing, QuayError> {
         let call = || {
-            let what = format!("list repositories of organization {organization}");
-            self.api(Method::GET, &["repository"], what)
+            let action = format!("list repositories of organization {organization}");
+            self.api(Method::GET, &["repository"], action)
                 .query("namespace", organization)
                 .query("last_modified", "true")
         };
-        self.pages(call).await
+        self.fetch_pages(call).await
     }
 
-    /// The names of all organizations, or `None` where that cannot be read: the list is for superusers whose token has
-    /// the scope `super:user` (samples 432-436).
-    pub async fn organizations(&self) -> Option<BTreeSet<String>> {
+    /// The names of all organizations; `None` if they could not be read: the list is for superusers whose token has the scope
+    /// `super:user` (`wire/432` to `wire/436`).
+    pub async fn organization_names(&self) -> Option<BTreeSet<String>> {
         self.all_organizations().await.ok()
     }
 
@@ -449,18 +452,22 @@ impl Quay {
                 "list all organizations".into(),
             )
         };
-        Ok(self.pages(call).await?.items.into_keys().collect())
+        Ok(self.fetch_pages(call).await?.items.into_keys().collect())
     }
 
-    /// The marks in an organization's robot accounts, none twice, or that of who adopted it: whose it is. One call, and
-    /// another one for one that was adopted.
+    /// The ownership marks in an organization's robot accounts without duplicates, or the mark of its adoption. One request,
+    /// and another one after an adoption.
     ///
     /// # Errors
-    /// When it may not be looked into, or is not there: Quay says the same of both (samples 206-208).
-    pub async fn marks(&self, organization: &str) -> Result<Vec<OwnershipMark>, QuayError> {
+    /// The organization is missing or forbidden, which Quay does not distinguish (`wire/206` to `wire/208`).
+    pub async fn ownership_marks(
+        &self,
+        organization: &str,
+    ) -> Result<Vec<OwnershipMark>, QuayError> {
         let robots = self.robots(organization).await?;
         if robots.iter().any(|robot| robot.owner_teams().next().is_some())
-            && let Some((_, adopter)) = self.view(organization).await?.as_ref().and_then(adoption)
+            && let Some((_, adopter)) =
+                self.view(organization).await?.as_ref().and_then(adoption_mark)
         {
             return Ok(vec![adopter]);
         }
@@ -472,24 +479,24 @@ impl Quay {
         Ok(marks)
     }
 
-    /// All of a list that comes in pages (samples 363, 364). A page token that Quay does not understand gives the first
-    /// page again (sample 362), which must not go on for ever.
-    async fn pages(&self, first: impl Fn() -> Call) -> Result<Listing, QuayError> {
+    /// All pages of a list (`wire/363`, `wire/364`). Quay answers an invalid page token with the first page (`wire/362`), which
+    /// must not loop forever.
+    async fn fetch_pages(&self, first: impl Fn() -> Call) -> Result<Listing, QuayError> {
         let mut listing = Listing::default();
         let mut call = first();
         loop {
             let page: api_types::Page = self.fetch(&call).await?;
             let known = listing.items.len();
             for item in page.items {
-                listing.count(item.quota_report);
+                listing.add_usage(item.quota_report);
                 listing.items.insert(item.name, item.last_modified);
             }
             let Some(next) = page.next_page else { return Ok(listing) };
             if listing.items.len() == known {
                 return Err(QuayError::new(
-                    call.what(),
+                    call.action(),
                     ErrorKind::Unexpected,
-                    "Quay gives the same page again and again",
+                    "pagination loop: Quay returned the same page twice",
                 ));
             }
             call = first().query("next_page", &next);
@@ -498,7 +505,7 @@ impl Quay {
 }
 
 impl Listing {
-    fn count(&mut self, report: Option<api_types::QuotaReport>) {
+    fn add_usage(&mut self, report: Option<api_types::QuotaReport>) {
         let Some(api_types::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report
         else {
             return;
@@ -508,8 +515,9 @@ impl Listing {
     }
 }
 
-/// The quota at which pushes are refused, where that is near. Without a limit of that type none is (sample 745c).
-fn quota(view: &api_types::Organization) -> Option<Quota> {
+/// The usage and the limit at which pushes are rejected, if the limit is near. Without a limit of that type pushes are not
+/// rejected (`wire/745c`).
+fn nearly_used_quota(view: &api_types::Organization) -> Option<Quota> {
     let used = view.quota_report?.quota_bytes?;
     let rejects = |quota: &api_types::Quota| {
         let percent = quota
@@ -525,23 +533,23 @@ fn quota(view: &api_types::Organization) -> Option<Quota> {
 }
 
 impl OrganizationLookup {
-    fn proof(&self) -> OwnershipEvidence {
+    fn evidence(&self) -> OwnershipEvidence {
         match (&self.robots, &self.prototypes) {
-            // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
-            // default permissions (samples 520, 524).
+            // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no default
+            // permissions (`wire/520`, `wire/524`).
             (Ok(robots), Some(Err(error)))
                 if robots.is_empty() && error.kind == ErrorKind::NotFound =>
             {
                 OwnershipEvidence::Missing
             }
-            // That list is for administrators only.
+            // Only administrators can read default permissions.
             (_, Some(Ok(_))) => OwnershipEvidence::Administered,
-            _ => OwnershipEvidence::Nothing,
+            _ => OwnershipEvidence::Unknown,
         }
     }
 
-    /// The repositories that any robot account has a right on.
-    fn shown_repositories(&self) -> BTreeSet<String> {
+    /// The repositories with permissions of robot accounts.
+    fn repositories_of_robots(&self) -> BTreeSet<String> {
         self.robots
             .iter()
             .flatten()
@@ -551,13 +559,13 @@ impl OrganizationLookup {
     }
 }
 
-/// The short name of a robot account of this organization.
+/// The part of a robot account's name after the organization.
 fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(organization)?.strip_prefix('+')
 }
 
-/// The team that says who adopted an organization, and its mark.
-fn adoption(view: &api_types::Organization) -> Option<(&'static str, OwnershipMark)> {
+/// The team that records the adoption of an organization, and its mark.
+fn adoption_mark(view: &api_types::Organization) -> Option<(&'static str, OwnershipMark)> {
     OWNER_TEAMS.iter().find_map(|team| {
         Some((*team, OwnershipMark::parse(view.teams.get(*team)?.description.as_deref()?)?))
     })

@@ -1,4 +1,5 @@
-//! The registry: what a login may really do. Nothing is pulled or pushed; the registry's token tells what was granted.
+//! Probes the permissions of credentials in the registry. Nothing is pulled or pushed: the registry's token lists the granted
+//! permissions.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +12,17 @@ use url::{Url, form_urlencoded};
 
 use super::Quay;
 use super::api_types;
-use super::error::{ErrorKind, QuayError, message};
-use super::request::{Call, Credentials, QuayResponse};
-use crate::domain::snapshot::{Grant, Login, ProbeOutcome};
+use super::error::{ErrorKind, QuayError, parse_message};
+use super::request::{Auth, Call, QuayResponse};
+use crate::domain::snapshot::{Grant, ProbeOutcome, RegistryCredentials};
 
-/// The most characters of scopes in one request, as they are sent. Quay's web server refuses request lines of more than 4094
-/// (gunicorn `limit_request_line`); the rest is for the address and the service's name.
+/// Limit for the encoded scopes of one request. Quay's web server rejects request lines longer than 4094 bytes (gunicorn
+/// `limit_request_line`); the difference is for the path and the service's name.
 const MAX_QUERY_BYTES: usize = 3500;
 
 const SCOPE: &str = "scope";
 
-/// Where the registry sends those who want to log in (sample 460).
+/// The token service in a `WWW-Authenticate` header of the registry (`wire/460`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Challenge {
     realm: Url,
@@ -29,110 +30,116 @@ pub(super) struct Challenge {
 }
 
 impl Quay {
-    /// Logs in to the registry and asks for `pull`, and where the flag is set for `push`, on repositories
+    /// Logs in to the registry and requests `pull`, and `push` if the flag is set, on repositories
     /// (`organization/repository`).
     ///
-    /// Asking `push` on a repository that does not exist creates it, if the login may (sample 478): the flag is for
-    /// repositories that are known to exist.
-    pub async fn probe(&self, login: &Login, wanted: &[(String, bool)]) -> ProbeOutcome {
+    /// To request `push` creates a missing repository if the user has the permission (`wire/478`), so the flag is only for
+    /// repositories that exist.
+    pub async fn probe(
+        &self,
+        credentials: &RegistryCredentials,
+        wanted: &[(String, bool)],
+    ) -> ProbeOutcome {
         let mut grants = BTreeMap::new();
-        for scopes in queries(wanted) {
-            match self.log_in(login, &scopes).await {
-                Ok(SignIn::Granted(more)) => grants.extend(more),
-                Ok(SignIn::Refused(reason)) => return ProbeOutcome::Refused(reason),
+        for scopes in scope_batches(wanted) {
+            match self.log_in(credentials, &scopes).await {
+                Ok(LogIn::Granted(more)) => grants.extend(more),
+                Ok(LogIn::Rejected(reason)) => return ProbeOutcome::Rejected(reason),
                 Err(error) => return ProbeOutcome::Unknown(error.into()),
             }
         }
         ProbeOutcome::Granted(grants)
     }
 
-    async fn log_in(&self, login: &Login, scopes: &[String]) -> Result<SignIn, QuayError> {
+    async fn log_in(
+        &self,
+        credentials: &RegistryCredentials,
+        scopes: &[String],
+    ) -> Result<LogIn, QuayError> {
         let Challenge { realm, service } =
             self.0.challenge.get_or_try_init(|| self.challenge()).await?;
-        let what = format!("log in to the registry as {}", login.username);
+        let action = format!("log in to the registry as {}", credentials.username);
         let mut call =
-            Call::new(Method::GET, realm.clone(), Credentials::Login(login.clone()), what)
+            Call::new(Method::GET, realm.clone(), Auth::Basic(credentials.clone()), action)
                 .query("service", service);
         for scope in scopes {
             call = call.query(SCOPE, scope);
         }
         let answer = self.exchange(&call, &self.0.registry).await?;
         match answer.status {
-            StatusCode::OK => {
-                granted(&answer).map(SignIn::Granted).ok_or_else(|| not_a_registry(call.what()))
-            }
+            StatusCode::OK => parse_grants(&answer)
+                .map(LogIn::Granted)
+                .ok_or_else(|| not_a_registry(call.action())),
             StatusCode::UNAUTHORIZED => {
-                let said = message(&answer.body)
-                    .unwrap_or_else(|| "the registry does not accept the login".into());
-                Ok(SignIn::Refused(said))
+                let message = parse_message(&answer.body)
+                    .unwrap_or_else(|| "the registry rejected the credentials".into());
+                Ok(LogIn::Rejected(message))
             }
-            status => Err(QuayError::refused(call.what(), status, &answer.body)),
+            status => Err(QuayError::from_response(call.action(), status, &answer.body)),
         }
     }
 
     async fn challenge(&self) -> Result<Challenge, QuayError> {
-        let url = self.address(&["v2", ""], &[]);
+        let url = self.endpoint(&["v2", ""], &[]);
         let call = Call::new(
             Method::GET,
             url,
-            Credentials::Nobody,
-            "ask the registry where to log in".into(),
+            Auth::Anonymous,
+            "find the registry's token service".into(),
         );
         let answer = self.exchange(&call, &self.0.registry).await?;
         let header = answer.headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
         let challenge = match (answer.status, header.and_then(parse_challenge)) {
             (StatusCode::UNAUTHORIZED, Some(challenge)) => challenge,
-            (StatusCode::UNAUTHORIZED, None) => return Err(not_a_registry(call.what())),
-            (status, _) if status.is_success() => return Err(not_a_registry(call.what())),
-            (status, _) => return Err(QuayError::refused(call.what(), status, &answer.body)),
+            (StatusCode::UNAUTHORIZED, None) => return Err(not_a_registry(call.action())),
+            (status, _) if status.is_success() => return Err(not_a_registry(call.action())),
+            (status, _) => {
+                return Err(QuayError::from_response(call.action(), status, &answer.body));
+            }
         };
         if challenge.realm.scheme() != "https" && !self.0.insecure {
-            let reason = "the registry wants the login sent over http://, unprotected";
-            return Err(QuayError::new(call.what(), ErrorKind::Unexpected, reason));
+            let reason = "the registry's token service uses http://, which would send the credentials unencrypted";
+            return Err(QuayError::new(call.action(), ErrorKind::Unexpected, reason));
         }
         Ok(challenge)
     }
 }
 
-enum SignIn {
+enum LogIn {
     Granted(BTreeMap<String, Grant>),
-    Refused(String),
+    Rejected(String),
 }
 
 fn not_a_registry(call: &str) -> QuayError {
-    QuayError::new(
-        call,
-        ErrorKind::Unexpected,
-        "the address answered something that is not a registry",
-    )
+    QuayError::new(call, ErrorKind::Unexpected, "the response is not from a registry")
 }
 
-/// The scopes to ask for, so many to a request as fit; at least one request, since logging in is a question too.
-fn queries(wanted: &[(String, bool)]) -> Vec<Vec<String>> {
-    let mut queries = vec![Vec::new()];
+/// The scopes of each request, split by [`MAX_QUERY_BYTES`]. There is at least one request, to check the credentials.
+fn scope_batches(wanted: &[(String, bool)]) -> Vec<Vec<String>> {
+    let mut batches = vec![Vec::new()];
     let mut length = 0;
     for (repository, push) in wanted {
         let scope = format!("repository:{repository}:{}", if *push { "pull,push" } else { "pull" });
-        let more = length_sent(&scope);
-        length += more;
+        let added = encoded_length(&scope);
+        length += added;
         if length > MAX_QUERY_BYTES {
-            queries.push(Vec::new());
-            length = more;
+            batches.push(Vec::new());
+            length = added;
         }
-        if let Some(query) = queries.last_mut() {
-            query.push(scope);
+        if let Some(batch) = batches.last_mut() {
+            batch.push(scope);
         }
     }
-    queries
+    batches
 }
 
-/// How long a scope is in a request: `&scope=repository%3Aacme%2Fapp%3Apull%2Cpush`.
-fn length_sent(scope: &str) -> usize {
+/// The length of `&scope=repository%3Aacme%2Fapp%3Apull%2Cpush`.
+fn encoded_length(scope: &str) -> usize {
     let encoded: usize = form_urlencoded::byte_serialize(scope.as_bytes()).map(str::len).sum();
     "&=".len() + SCOPE.len() + encoded
 }
 
-/// Reads `Bearer realm="https://quay/v2/auth",service="quay"`.
+/// Parses `Bearer realm="https://quay/v2/auth",service="quay"`.
 pub(super) fn parse_challenge(header: &str) -> Option<Challenge> {
     let fields = header.strip_prefix("Bearer ")?;
     let field = |name: &str| {
@@ -145,20 +152,20 @@ pub(super) fn parse_challenge(header: &str) -> Option<Challenge> {
     })
 }
 
-/// What the registry's token grants, if there is one in the answer.
-pub(super) fn granted(answer: &QuayResponse) -> Option<BTreeMap<String, Grant>> {
+/// The permissions in the registry's token; `None` if the response has no token.
+pub(super) fn parse_grants(answer: &QuayResponse) -> Option<BTreeMap<String, Grant>> {
     let token: api_types::RegistryToken = serde_json::from_str(&answer.body).ok()?;
-    let may = |access: &api_types::Access, what: &str| {
-        access.actions.iter().any(|action| action == what || action == "*")
+    let allows = |access: &api_types::Access, wanted: &str| {
+        access.actions.iter().any(|action| action == wanted || action == "*")
     };
     let grants = claims(&token.token)?.access.into_iter().map(|access| {
-        let grant = Grant { pull: may(&access, "pull"), push: may(&access, "push") };
+        let grant = Grant { pull: allows(&access, "pull"), push: allows(&access, "push") };
         (access.name, grant)
     });
     Some(grants.collect())
 }
 
-/// The claims of a JWT. Its signature is for the registry to check; we only look at what we were given.
+/// The claims of a JWT. The signature is not verified, for the claims are only displayed.
 fn claims(token: &SecretString) -> Option<api_types::Claims> {
     let payload = token.expose_secret().split('.').nth(1)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
@@ -170,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_read_as_quay_writes_it() {
+    fn parses_the_challenge_of_quay() {
         let challenge = parse_challenge(
             r#"Bearer realm="https://localhost:18443/v2/auth",service="localhost:18443""#,
         )
@@ -194,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_tells_what_was_granted() {
-        let found = granted(&answer(
+    fn parses_the_grants_of_a_token() {
+        let found = parse_grants(&answer(
             r#"{"access":[{"type":"repository","name":"reg/app","actions":["push","pull"]},
                 {"type":"repository","name":"reg/pub","actions":["pull"]},
                 {"type":"repository","name":"reg/none","actions":[]},
@@ -209,11 +216,11 @@ mod tests {
             ("reg/all", grant(true, true)),
         ];
         assert_eq!(found.unwrap(), expected.map(|(name, grant)| (name.to_owned(), grant)).into());
-        assert_eq!(granted(&answer(r#"{"sub":"acme+builder"}"#)).unwrap(), BTreeMap::new());
+        assert_eq!(parse_grants(&answer(r#"{"sub":"acme+builder"}"#)).unwrap(), BTreeMap::new());
     }
 
     #[test]
-    fn what_is_no_token_grants_nothing() {
+    fn invalid_tokens_grant_nothing() {
         for body in
             ["", "{}", r#"{"token":""}"#, r#"{"token":"a.b.c"}"#, r#"{"token":"a"}"#, "<html>"]
         {
@@ -222,24 +229,24 @@ mod tests {
                 headers: Default::default(),
                 body: body.into(),
             };
-            assert_eq!(granted(&answer), None, "{body}");
+            assert_eq!(parse_grants(&answer), None, "{body}");
         }
     }
 
     #[test]
-    fn scopes_are_split_where_a_request_would_get_too_long() {
-        assert_eq!(queries(&[]), [Vec::<String>::new()]);
-        let few = queries(&[("acme/app".into(), true), ("acme/new".into(), false)]);
+    fn splits_scopes_that_exceed_the_request_length() {
+        assert_eq!(scope_batches(&[]), [Vec::<String>::new()]);
+        let few = scope_batches(&[("acme/app".into(), true), ("acme/new".into(), false)]);
         assert_eq!(few, [["repository:acme/app:pull,push", "repository:acme/new:pull"]]);
         let many: Vec<_> =
             (0..100).map(|n| (format!("acme/{n}{}", "x".repeat(200)), true)).collect();
-        let split = queries(&many);
+        let split = scope_batches(&many);
         assert_eq!(split.iter().map(Vec::len).sum::<usize>(), 100);
         let sent = |query: &Vec<String>| {
             let call = Call::new(
                 Method::GET,
                 Url::parse("https://q/v2/auth").unwrap(),
-                Credentials::Nobody,
+                Auth::Anonymous,
                 String::new(),
             );
             let call = query.iter().fold(call, |call, scope| call.query(SCOPE, scope));

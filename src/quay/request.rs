@@ -1,4 +1,4 @@
-//! One call: how it is made, when it is made again, and what an answer is.
+//! Calls to Quay: requests, retries and responses.
 
 use std::time::Duration;
 
@@ -14,63 +14,62 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::connection::{CircuitBreaker, TransportFailure, by_proxy, failure};
+use super::circuit_breaker::CircuitBreaker;
 use super::error::{ErrorKind, QuayError, is_readonly};
-use super::{Quay, bearer};
+use super::transport_error::{TransportError, classify, proxy_note};
+use super::{Quay, bearer_header};
 use crate::backoff;
 use crate::domain::integration::{ConnectionStage, QuayProblem};
-use crate::domain::snapshot::Login;
+use crate::domain::snapshot::RegistryCredentials;
 use crate::request_metrics::{ObservedRequest, Side, quay_kind};
 
-/// The pauses after the first tries of a call. The last try has none.
+/// Delays before the second and the third attempt of a call.
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
-/// More than any list of Quay's holds: a page has at most 100 repositories or tags, and robot accounts with their permissions
-/// take some 200 bytes each.
+/// Larger than any list of Quay: a page has at most 100 repositories or tags, and a robot account with its permissions takes
+/// about 200 bytes.
 const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// A call to Quay.
 pub(super) struct Call {
-    /// What it does, for a person: `create robot account acme+builder`.
-    what: String,
+    /// For messages: `create robot account acme+builder`.
+    action: String,
     method: Method,
     url: Url,
-    credentials: Credentials,
-    /// Headers beside those that every call has.
+    auth: Auth,
+    /// Headers in addition to those of every call.
     headers: HeaderMap,
     body: Option<Body>,
-    repeat: RetryPolicy,
-    /// Its 401 says nothing about the token.
-    shrugs_at_401: bool,
+    retry_policy: RetryPolicy,
+    /// A 401 does not prove that the token is invalid.
+    ignores_unauthorized: bool,
 }
 
-/// What a call brings along.
 enum Body {
     Json(Value),
     Form(Vec<(&'static str, String)>),
 }
 
-/// When a call may be made again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RetryPolicy {
-    /// Making it twice has the effect of making it once.
+    /// The call is idempotent.
     Always,
-    /// Only when it is certain that it was not applied.
-    OnConnectError,
-    /// Quay counts the tries.
+    /// Only if it is certain that the request was not applied.
+    IfNotApplied,
+    /// Quay counts the attempts, as those to sign in.
     Never,
 }
 
-/// Who a call is made as.
-pub(super) enum Credentials {
-    /// The holder of our token.
+/// Authentication of a call.
+pub(super) enum Auth {
+    /// The client's OAuth token.
     Token,
-    /// The user of a registry login.
-    Login(Login),
-    /// Nobody, which is also the cheapest for Quay.
-    Nobody,
+    /// User name and password or token.
+    Basic(RegistryCredentials),
+    /// The cheapest for Quay.
+    Anonymous,
 }
 
-/// An answer, of whatever status.
+/// A response of any status.
 pub(super) struct QuayResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -78,16 +77,16 @@ pub(super) struct QuayResponse {
 }
 
 impl Call {
-    pub(super) fn new(method: Method, url: Url, credentials: Credentials, what: String) -> Self {
+    pub(super) fn new(method: Method, url: Url, auth: Auth, action: String) -> Self {
         Self {
-            what,
+            action,
             method,
             url,
-            credentials,
+            auth,
             headers: HeaderMap::new(),
             body: None,
-            repeat: RetryPolicy::Always,
-            shrugs_at_401: false,
+            retry_policy: RetryPolicy::Always,
+            ignores_unauthorized: false,
         }
     }
 
@@ -111,18 +110,18 @@ impl Call {
         self
     }
 
-    pub(super) fn not_repeatable(mut self) -> Self {
-        self.repeat = RetryPolicy::OnConnectError;
+    pub(super) fn not_idempotent(mut self) -> Self {
+        self.retry_policy = RetryPolicy::IfNotApplied;
         self
     }
 
-    pub(super) fn never_repeated(mut self) -> Self {
-        self.repeat = RetryPolicy::Never;
+    pub(super) fn without_retry(mut self) -> Self {
+        self.retry_policy = RetryPolicy::Never;
         self
     }
 
     pub(super) fn ignore_unauthorized(mut self) -> Self {
-        self.shrugs_at_401 = true;
+        self.ignores_unauthorized = true;
         self
     }
 
@@ -131,55 +130,53 @@ impl Call {
         &self.url
     }
 
-    pub(super) fn what(&self) -> &str {
-        &self.what
+    pub(super) fn action(&self) -> &str {
+        &self.action
     }
 
-    fn is_repeatable(&self) -> bool {
-        self.repeat == RetryPolicy::Always
+    fn is_idempotent(&self) -> bool {
+        self.retry_policy == RetryPolicy::Always
     }
 
-    /// Whether an answer, or the lack of one, is worth another try before the time of the call is over.
-    fn is_worth_repeating(
+    fn is_retryable(
         &self,
-        outcome: &Result<QuayResponse, TransportFailure>,
-        line: &CircuitBreaker,
+        outcome: &Result<QuayResponse, TransportError>,
+        breaker: &CircuitBreaker,
     ) -> bool {
         match outcome {
-            Ok(answer) => self.is_repeatable() && answer.is_of_a_gateway(),
-            Err(TransportFailure::Broken(_)) => self.is_repeatable(),
-            // Nothing was sent. A server that has answered before may be back in a moment.
-            Err(TransportFailure::Unreachable(..)) => line.has_answered(),
+            Ok(answer) => self.is_idempotent() && answer.is_gateway_error(),
+            Err(TransportError::Interrupted(_)) => self.is_idempotent(),
+            // Nothing was sent. A server that has answered before is probably restarting.
+            Err(TransportError::Unreachable(..)) => breaker.has_succeeded(),
             Err(_) => false,
         }
     }
 
-    /// Whether the call may be made again after a pause that an answer asks for.
-    fn may_be_repeated_after(&self, answer: &QuayResponse) -> bool {
-        match self.repeat {
+    fn is_retryable_after_pause(&self, answer: &QuayResponse) -> bool {
+        match self.retry_policy {
             RetryPolicy::Always => true,
-            // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
-            RetryPolicy::OnConnectError => answer.status == StatusCode::TOO_MANY_REQUESTS,
+            // The rate limit is the proxy's, so the rejected request did not reach Quay (`wire/586`).
+            RetryPolicy::IfNotApplied => answer.status == StatusCode::TOO_MANY_REQUESTS,
             RetryPolicy::Never => false,
         }
     }
 }
 
 impl QuayResponse {
-    /// Whether it is of a proxy that got none from Quay (sample 690). Read-only mode is Quay's own word.
-    fn is_of_a_gateway(&self) -> bool {
+    /// A response of a proxy that got none from Quay (`wire/690`). Quay itself answers 503 in read-only mode.
+    fn is_gateway_error(&self) -> bool {
         matches!(self.status.as_u16(), 502..=504) && !is_readonly(&self.body)
     }
 
-    /// Whether it asks for a pause before the next request, and how long that is to be, if it says so.
-    fn is_rate_limited(&self) -> Option<Option<Duration>> {
-        let asked = self.retry_after().map(Duration::from_secs);
-        let asks = self.status == StatusCode::TOO_MANY_REQUESTS
-            || (self.is_of_a_gateway() && asked.is_some());
-        asks.then_some(asked)
+    /// `Some` if it asks for a pause before the next request, with the length if it has one.
+    fn rate_limit_pause(&self) -> Option<Option<Duration>> {
+        let pause = self.retry_after().map(Duration::from_secs);
+        let is_limited = self.status == StatusCode::TOO_MANY_REQUESTS
+            || (self.is_gateway_error() && pause.is_some());
+        is_limited.then_some(pause)
     }
 
-    /// The pause in seconds that it asks for, which is a number or a date (RFC 9110, 10.2.3).
+    /// Seconds until the time in `Retry-After`, which is a number or a date (RFC 9110, 10.2.3).
     pub(super) fn retry_after(&self) -> Option<u64> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         value.parse().ok().or_else(|| {
@@ -190,14 +187,13 @@ impl QuayResponse {
 }
 
 impl Quay {
-    /// A call to the API as the holder of our token; an empty last segment makes the trailing slash that some paths
-    /// need (sample 161).
-    pub(super) fn api(&self, method: Method, path: &[&str], what: String) -> Call {
-        Call::new(method, self.address(&["api", "v1"], path), Credentials::Token, what)
+    /// A call to the API with the client's token. An empty last segment makes the trailing slash that some paths need
+    /// (`wire/161`).
+    pub(super) fn api(&self, method: Method, path: &[&str], action: String) -> Call {
+        Call::new(method, self.endpoint(&["api", "v1"], path), Auth::Token, action)
     }
 
-    /// An address of this Quay.
-    pub(super) fn address(&self, root: &[&str], path: &[&str]) -> Url {
+    pub(super) fn endpoint(&self, root: &[&str], path: &[&str]) -> Url {
         let mut url = self.0.url.as_url().clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(root).extend(path);
@@ -205,101 +201,102 @@ impl Quay {
         url
     }
 
-    /// Makes a call that answers with JSON.
+    /// Makes a call with a JSON response.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, QuayError> {
         let answer = self.send(call).await?;
         serde_json::from_str(&answer.body)
-            .map_err(|_| QuayError::not_quay(&call.what, answer.status))
+            .map_err(|_| QuayError::not_quay(&call.action, answer.status))
     }
 
-    /// Makes a call whose answer holds nothing of interest. It is looked at all the same: a page of somebody else's
-    /// with status 200 is no success.
+    /// Makes a call and discards the response. The body must be JSON nevertheless: the HTML page of a proxy with status 200
+    /// is not a success.
     pub(super) async fn perform(&self, call: &Call) -> Result<(), QuayError> {
         let answer = self.send(call).await?;
-        let is_quays = answer.status == StatusCode::NO_CONTENT
+        let is_from_quay = answer.status == StatusCode::NO_CONTENT
             || serde_json::from_str::<IgnoredAny>(&answer.body).is_ok();
-        if is_quays { Ok(()) } else { Err(QuayError::not_quay(&call.what, answer.status)) }
+        if is_from_quay { Ok(()) } else { Err(QuayError::not_quay(&call.action, answer.status)) }
     }
 
-    /// Makes a call to the API and learns from a refusal.
+    /// Makes a call to the API and records the problem that a rejection shows.
     pub(super) async fn send(&self, call: &Call) -> Result<QuayResponse, QuayError> {
         let answer = self.exchange(call, &self.0.api).await?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let error = QuayError::refused(&call.what, answer.status, &answer.body);
+        let error = QuayError::from_response(&call.action, answer.status, &answer.body);
         match error.kind {
             ErrorKind::Unauthorized
-                if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 =>
+                if matches!(call.auth, Auth::Token) && !call.ignores_unauthorized =>
             {
                 self.record_rejection(&error);
             }
-            ErrorKind::ReadOnly => self.learn(QuayProblem::ReadOnly),
-            ErrorKind::RobotsDisallowed => self.learn(QuayProblem::RobotsDisallowed),
+            ErrorKind::ReadOnly => self.record_problem(QuayProblem::ReadOnly),
+            ErrorKind::RobotsDisallowed => self.record_problem(QuayProblem::RobotsDisallowed),
             _ => {}
         }
         Err(error)
     }
 
-    /// No call with this token makes sense any more.
+    /// Opens the circuit breaker of the API if the token was rejected.
     pub(super) fn record_rejection(&self, error: &QuayError) {
         if error.kind == ErrorKind::Unauthorized {
-            self.0.api.cut(QuayProblem::TokenRefused { reason: error.reason.clone() });
+            self.0.api.open(QuayProblem::TokenRejected { reason: error.reason.clone() });
         }
     }
 
-    /// Makes a call as often as it takes and may; the answer is of any status.
+    /// Makes a call with retries and returns the response of any status.
     ///
-    /// The place is kept over the pauses. The pauses that Quay asks for are no part of the call's time.
+    /// The permit of the throttle is kept during pauses. Pauses that Quay asks for do not count against the timeout.
     pub(super) async fn exchange(
         &self,
         call: &Call,
-        line: &CircuitBreaker,
+        breaker: &CircuitBreaker,
     ) -> Result<QuayResponse, QuayError> {
         let authorization = self.authorization(call)?;
         let throttle = &self.0.throttle;
-        let _place = throttle.enter().await;
-        let (mut left, mut pauses) = (self.0.timeout, RETRY_DELAYS.into_iter());
-        let (outcome, began) = loop {
+        let _permit = throttle.acquire().await;
+        let (mut remaining, mut delays) = (self.0.timeout, RETRY_DELAYS.into_iter());
+        let (outcome, started) = loop {
             throttle.wait().await;
-            // Looked at only now: others may have found out while this one waited.
-            if let Some(trouble) = line.down() {
-                return Err(QuayError::skipped(&call.what, trouble));
+            // Other calls might have opened it during the wait.
+            if let Some(problem) = breaker.problem() {
+                return Err(QuayError::skipped(&call.action, problem));
             }
-            let began = Instant::now();
-            let outcome = self.attempt(call, authorization.clone(), began + left).await;
-            let took = began.elapsed();
-            left = left.saturating_sub(took);
+            let started = Instant::now();
+            let outcome = self.attempt(call, authorization.clone(), started + remaining).await;
+            let duration = started.elapsed();
+            remaining = remaining.saturating_sub(duration);
             match &outcome {
-                Ok(answer) => match answer.is_rate_limited() {
-                    Some(asked)
-                        if call.may_be_repeated_after(answer) && throttle.refused(began, asked) =>
+                Ok(answer) => match answer.rate_limit_pause() {
+                    Some(pause)
+                        if call.is_retryable_after_pause(answer)
+                            && throttle.record_rate_limit(started, pause) =>
                     {
                         continue;
                     }
                     Some(_) => {}
-                    None => throttle.answered(began, took, self.0.timeout),
+                    None => throttle.record_response(started, duration, self.0.timeout),
                 },
-                Err(TransportFailure::Overdue(_)) => throttle.overdue(began),
+                Err(TransportError::Timeout(_)) => throttle.record_timeout(started),
                 Err(_) => {}
             }
-            let is_worth_repeating = call.is_worth_repeating(&outcome, line);
-            let Some(pause) = pauses.next().filter(|_| is_worth_repeating) else {
-                break (outcome, began);
+            let is_retryable = call.is_retryable(&outcome, breaker);
+            let Some(delay) = delays.next().filter(|_| is_retryable) else {
+                break (outcome, started);
             };
-            let pause = pause + backoff::part_of(pause / 2);
-            if backoff::shortened(pause) >= left {
-                break (outcome, began);
+            let delay = delay + backoff::jitter(delay / 2);
+            if backoff::shortened(delay) >= remaining {
+                break (outcome, started);
             }
-            left -= backoff::shortened(pause);
-            backoff::sleep(pause).await;
+            remaining -= backoff::shortened(delay);
+            backoff::sleep(delay).await;
         };
         match outcome {
-            Ok(answer) if answer.is_of_a_gateway() => {
-                let reason = format!("a proxy answered {} in Quay's place", answer.status);
-                if call.is_repeatable() && line.failure_unanswered(&reason, began) {
+            Ok(answer) if answer.is_gateway_error() => {
+                let reason = format!("a proxy returned {}", answer.status);
+                if call.is_idempotent() && breaker.record_failure(&reason, started) {
                     return Err(QuayError::new(
-                        &call.what,
+                        &call.action,
                         ErrorKind::Unreachable(ConnectionStage::Http),
                         reason,
                     ));
@@ -307,46 +304,35 @@ impl Quay {
                 Ok(answer)
             }
             Ok(answer) => {
-                line.answered();
+                breaker.record_success();
                 Ok(answer)
             }
-            Err(TransportFailure::Broken(reason)) => {
-                // A single try proves little: with HTTP/2 all calls under way break together.
-                let is_down = call.is_repeatable() && line.failure_unanswered(&reason, began);
-                let kind = if is_down {
-                    ErrorKind::Unreachable(ConnectionStage::Http)
-                } else {
-                    ErrorKind::Server
-                };
-                Err(QuayError::new(&call.what, kind, reason))
+            Err(TransportError::Interrupted(reason)) => {
+                // A call without retries does not count: with HTTP/2 all calls in flight fail together.
+                let is_open = call.is_idempotent() && breaker.record_failure(&reason, started);
+                Err(QuayError::new(&call.action, no_response(is_open), reason))
             }
-            Err(TransportFailure::Overdue(reason)) => {
-                let is_down = line.failure_unanswered(&reason, began);
-                let kind = if is_down {
-                    ErrorKind::Unreachable(ConnectionStage::Http)
-                } else {
-                    ErrorKind::Server
-                };
-                Err(QuayError::new(&call.what, kind, reason))
+            Err(TransportError::Timeout(reason)) => {
+                let is_open = breaker.record_failure(&reason, started);
+                Err(QuayError::new(&call.action, no_response(is_open), reason))
             }
-            Err(TransportFailure::Untrusted(reason)) => {
-                line.cut(QuayProblem::Untrusted { reason: reason.clone() });
-                Err(QuayError::new(&call.what, ErrorKind::Untrusted, reason))
+            Err(TransportError::Untrusted(reason)) => {
+                breaker.open(QuayProblem::Untrusted { reason: reason.clone() });
+                Err(QuayError::new(&call.action, ErrorKind::Untrusted, reason))
             }
-            Err(TransportFailure::Unreachable(step, reason)) => {
-                line.cut(QuayProblem::Unreachable { step, reason: reason.clone() });
-                Err(QuayError::new(&call.what, ErrorKind::Unreachable(step), reason))
+            Err(TransportError::Unreachable(step, reason)) => {
+                breaker.open(QuayProblem::Unreachable { step, reason: reason.clone() });
+                Err(QuayError::new(&call.action, ErrorKind::Unreachable(step), reason))
             }
         }
     }
 
-    /// Makes a call once.
     async fn attempt(
         &self,
         call: &Call,
         authorization: Option<HeaderValue>,
         deadline: Instant,
-    ) -> Result<QuayResponse, TransportFailure> {
+    ) -> Result<QuayResponse, TransportError> {
         let mut request = self
             .0
             .http
@@ -380,55 +366,53 @@ impl Quay {
         let outcome = match answer.await {
             Ok(Ok(Some(answer))) => Ok(answer),
             Ok(Ok(None)) => {
-                let most = MAX_BODY_BYTES >> 20;
-                Err(TransportFailure::Broken(format!(
-                    "the answer is larger than {most} MiB, and was not read to its end"
-                )))
+                let max = MAX_BODY_BYTES >> 20;
+                Err(TransportError::Interrupted(format!("the response is larger than {max} MiB")))
             }
-            Ok(Err(error)) => Err(failure(&error, &call.url, &self.0.proxies, deadline).await),
+            Ok(Err(error)) => Err(classify(&error, &call.url, &self.0.proxies, deadline).await),
             Err(_) => {
-                let way = by_proxy(&call.url, &self.0.proxies);
-                Err(TransportFailure::Overdue(format!(
-                    "no answer within {:?}{way}",
+                let proxy = proxy_note(&call.url, &self.0.proxies);
+                Err(TransportError::Timeout(format!(
+                    "no response within {:?}{proxy}",
                     self.0.timeout
                 )))
             }
         };
-        // The query is left out: it is long, and it may hold what is nobody's business.
+        // Without the query: it is long and can contain secrets.
         let (status, path) =
             (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());
-        let took = started.elapsed();
-        tracing::debug!(method = %call.method, path, status, elapsed = ?took, "quay");
-        self.0.eye.tell(|| ObservedRequest {
+        let duration = started.elapsed();
+        tracing::debug!(method = %call.method, path, status, elapsed = ?duration, "quay");
+        self.0.observer.notify(|| ObservedRequest {
             side: Side::Quay,
             kind: quay_kind(call.method.as_str(), path),
             status,
-            took,
+            duration,
         });
         outcome
     }
 
     fn authorization(&self, call: &Call) -> Result<Option<HeaderValue>, QuayError> {
         let missing = || {
-            QuayError::new(
-                &call.what,
-                ErrorKind::Skipped,
-                "not asked, since there is no token for Quay",
-            )
+            QuayError::new(&call.action, ErrorKind::Skipped, "skipped: there is no token for Quay")
         };
-        match &call.credentials {
-            Credentials::Nobody => Ok(None),
-            Credentials::Token => {
-                self.0.token.as_ref().and_then(bearer).map(Some).ok_or_else(missing)
+        match &call.auth {
+            Auth::Anonymous => Ok(None),
+            Auth::Token => {
+                self.0.token.as_ref().and_then(bearer_header).map(Some).ok_or_else(missing)
             }
-            Credentials::Login(login) => Ok(basic(login)),
+            Auth::Basic(credentials) => Ok(basic_header(credentials)),
         }
     }
 }
 
-/// A login as it goes into the `Authorization` header.
-fn basic(login: &Login) -> Option<HeaderValue> {
-    let pair = format!("{}:{}", login.username, login.password.expose_secret());
+/// The error kind of a call without a response.
+fn no_response(is_breaker_open: bool) -> ErrorKind {
+    if is_breaker_open { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server }
+}
+
+fn basic_header(credentials: &RegistryCredentials) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", credentials.username, credentials.password.expose_secret());
     let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
     header.set_sensitive(true);
     Some(header)

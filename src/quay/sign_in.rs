@@ -1,4 +1,4 @@
-//! Signing in with user name and password, the way a browser does. Nothing here is tried twice: Quay counts the tries.
+//! Signs in with user name and password, as a browser does. There are no retries, for Quay counts the attempts.
 
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -7,74 +7,76 @@ use serde_json::{Value, json};
 
 use super::Quay;
 use super::api_types;
-use super::error::{ErrorKind, QuayError, message};
-use super::request::{Call, Credentials, QuayResponse};
+use super::error::{ErrorKind, QuayError, parse_message};
+use super::request::{Auth, Call, QuayResponse};
 use super::web_session::WebSession;
 
-/// A user who has signed in. It reaches as far as the user does. There is no sign-out: Quay's ends all sessions of the user,
-/// also those in browsers (sample 846c). A session is over when its cookie is dropped; Quay expires it.
+pub(super) const WRONG_PASSWORD: &str = "wrong user name or password";
+
+/// A session with all permissions of the user. It has no sign-out, for Quay's ends all sessions of the user, including those
+/// in browsers (`wire/846c`). Quay expires a session whose cookie is dropped.
 #[derive(Debug)]
 pub struct Session {
     pub(super) quay: Quay,
     pub(super) user: String,
-    pub(super) visit: WebSession,
+    pub(super) web_session: WebSession,
 }
 
 impl Quay {
-    /// Signs in (samples 010, 014).
+    /// Signs in (`wire/010`, `wire/014`).
     ///
     /// # Errors
-    /// Told apart by their kind: [`ErrorKind::WrongPassword`], [`ErrorKind::Throttled`], [`ErrorKind::DirectLoginOff`] and
+    /// Among others [`ErrorKind::WrongPassword`], [`ErrorKind::Throttled`], [`ErrorKind::DirectLoginOff`] and
     /// [`ErrorKind::PlainHttp`].
     pub async fn sign_in(&self, user: &str, password: &SecretString) -> Result<Session, QuayError> {
-        let mut visit = self.visit().await?;
+        let mut web_session = self.start_web_session().await?;
         let call = self.anonymous(Method::POST, &["signin"], format!("sign in to Quay as {user}"));
-        let call = visit
+        let call = web_session
             .attach_csrf(call)
             .body(json!({"username": user, "password": password.expose_secret()}))
-            .never_repeated();
+            .without_retry();
         let answer = self.exchange(&call, &self.0.api).await?;
         if !answer.status.is_success() {
-            return Err(sign_in_refused(call.what(), user, &answer));
+            return Err(sign_in_error(call.action(), user, &answer));
         }
         if serde_json::from_str::<Value>(&answer.body).is_ok_and(|body| body["success"] == true) {
-            visit.absorb(&answer);
-            Ok(Session { quay: self.clone(), user: user.to_owned(), visit })
+            web_session.update(&answer);
+            Ok(Session { quay: self.clone(), user: user.to_owned(), web_session })
         } else {
-            Err(QuayError::not_quay(call.what(), answer.status))
+            Err(QuayError::not_quay(call.action(), answer.status))
         }
     }
 
-    /// Whether this Quay has no user yet and lets the first one be made (samples 000b, 006, 650). Asks for a user with a
-    /// password that no Quay takes, so that nothing is created.
+    /// Quay has no user, and its API can create the first one (`wire/000b`, `wire/006`, `wire/650`). The request has an invalid
+    /// password, so that nothing is created.
     ///
     /// # Errors
-    /// When the answer tells neither.
-    pub async fn is_empty(&self) -> Result<bool, QuayError> {
+    /// Any other response.
+    pub async fn has_no_users(&self) -> Result<bool, QuayError> {
         // Too short, and white space; Quay looks at the password first (`create_user` of `data/model/user.py`).
         let call = self.initialization(
-            "see whether Quay is empty",
+            "check for existing users",
             "oc-quay",
             &SecretString::from(" "),
             "oc-quay@example.com",
         );
         let answer = self.exchange(&call, &self.0.api).await?;
-        let said = message(&answer.body).unwrap_or_default();
+        let message = parse_message(&answer.body).unwrap_or_default();
         match answer.status.as_u16() {
-            400 if said.starts_with("Failed to initialize user") => Ok(true),
-            // There are users, or they are kept elsewhere.
-            400 if said.starts_with("Cannot initialize user") => Ok(false),
+            400 if message.starts_with("Failed to initialize user") => Ok(true),
+            // There are users, or an external provider has them.
+            400 if message.starts_with("Cannot initialize user") => Ok(false),
             // FEATURE_USER_INITIALIZE is off.
             404 => Ok(false),
-            _ => Err(QuayError::refused(call.what(), answer.status, &answer.body)),
+            _ => Err(QuayError::from_response(call.action(), answer.status, &answer.body)),
         }
     }
 
-    /// Makes the first user of an empty Quay and signs in as it (sample 000f). It is a superuser only if Quay's
-    /// `SUPER_USERS` names it.
+    /// Creates the first user of an empty Quay and signs in as it (`wire/000f`). The user is a superuser only if `SUPER_USERS`
+    /// contains the name.
     ///
     /// # Errors
-    /// When there is a user already, or Quay does not take the user name or the password.
+    /// A user exists, or the user name or password is invalid.
     pub async fn initialize(
         &self,
         user: &str,
@@ -83,110 +85,111 @@ impl Quay {
     ) -> Result<Session, QuayError> {
         let call = self
             .initialization(&format!("create the first user {user}"), user, password, email)
-            .not_repeatable();
-        self.protects_cookies(call.what())?;
+            .not_idempotent();
+        self.require_https(call.action())?;
         match self.send(&call).await {
             Ok(answer) => {
-                let mut visit = WebSession::default();
-                visit.absorb(&answer);
-                Ok(Session { quay: self.clone(), user: user.to_owned(), visit })
+                let mut web_session = WebSession::default();
+                web_session.update(&answer);
+                Ok(Session { quay: self.clone(), user: user.to_owned(), web_session })
             }
-            // If it got through all the same, the password is the right one now.
-            Err(error) if error.kind.is_uncertain() => {
-                self.sign_in(user, password).await.map_err(|_| error)
-            }
-            // An earlier run may have made this very user.
-            Err(error) if error.reason.contains("Cannot initialize user") => {
+            // This request, or an earlier run, might have created the user.
+            Err(error)
+                if error.kind.is_uncertain() || error.reason.contains("Cannot initialize user") =>
+            {
                 self.sign_in(user, password).await.map_err(|_| error)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn initialization(&self, what: &str, user: &str, password: &SecretString, email: &str) -> Call {
+    fn initialization(
+        &self,
+        action: &str,
+        user: &str,
+        password: &SecretString,
+        email: &str,
+    ) -> Call {
         let body = json!({"username": user, "password": password.expose_secret(), "email": email});
-        self.anonymous(Method::POST, &["user", "initialize"], what.into()).body(body)
+        self.anonymous(Method::POST, &["user", "initialize"], action.into()).body(body)
     }
 
-    fn anonymous(&self, method: Method, path: &[&str], what: String) -> Call {
-        Call::new(method, self.address(&["api", "v1"], path), Credentials::Nobody, what)
+    fn anonymous(&self, method: Method, path: &[&str], action: String) -> Call {
+        Call::new(method, self.endpoint(&["api", "v1"], path), Auth::Anonymous, action)
     }
 }
 
 impl Session {
-    /// The user who signed in.
+    /// The user name.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// A call to the API as the user who signed in.
-    pub(super) fn api(&self, method: Method, path: &[&str], what: String) -> Call {
-        self.quay.anonymous(method, path, what)
+    pub(super) fn api(&self, method: Method, path: &[&str], action: String) -> Call {
+        self.quay.anonymous(method, path, action)
     }
 
-    /// Makes a call within the session that answers with JSON.
+    /// Makes a call with a JSON response in the session.
     pub(super) async fn fetch<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, QuayError> {
-        let call = self.visit.attach_csrf(call);
+        let call = self.web_session.attach_csrf(call);
         let answer = self.quay.exchange(&call, &self.quay.0.api).await?;
-        // A refusal too may come with a new cookie and CSRF token, and makes the old ones void.
-        self.visit.absorb(&answer);
+        // An error response can have a new cookie and CSRF token too, which invalidate the previous ones.
+        self.web_session.update(&answer);
         if !answer.status.is_success() {
-            return Err(of_session(QuayError::refused(call.what(), answer.status, &answer.body)));
+            return Err(map_session_error(QuayError::from_response(
+                call.action(),
+                answer.status,
+                &answer.body,
+            )));
         }
         serde_json::from_str(&answer.body)
-            .map_err(|_| QuayError::not_quay(call.what(), answer.status))
+            .map_err(|_| QuayError::not_quay(call.action(), answer.status))
     }
 }
 
-/// What a refusal within a session means: there is no token that it could be about.
-pub(super) fn of_session(error: QuayError) -> QuayError {
+/// Replaces the reason of a 401, which in a session is not about a token.
+pub(super) fn map_session_error(error: QuayError) -> QuayError {
     if error.kind != ErrorKind::Unauthorized {
         return error;
     }
     let status = error.status.map_or_else(String::new, |status| format!(" ({status})"));
-    QuayError {
-        reason: format!("Quay does not accept the session any more{status}; sign in again"),
-        ..error
-    }
+    QuayError { reason: format!("session expired{status}; sign in again"), ..error }
 }
 
-/// Quay's refusal to look at a password after wrong ones, if the answer is that (samples 097-099).
+/// The error of a response to too many wrong passwords (`wire/097` to `wire/099`).
 pub(super) fn throttled(call: &str, answer: &QuayResponse) -> Option<QuayError> {
     if answer.status != StatusCode::TOO_MANY_REQUESTS {
         return None;
     }
     // Quay rounds down.
     let seconds = answer.retry_after()?.max(1);
-    let reason =
-        format!("too many wrong passwords; Quay takes the next try in {seconds} s, not earlier");
+    let reason = format!("too many wrong passwords; try again in {seconds} s");
     let error = QuayError::new(call, ErrorKind::Throttled { seconds }, reason);
     Some(QuayError { status: Some(answer.status.as_u16()), ..error })
 }
 
-fn sign_in_refused(call: &str, user: &str, answer: &QuayResponse) -> QuayError {
-    let body: api_types::SignInRefused = serde_json::from_str(&answer.body).unwrap_or_default();
+fn sign_in_error(call: &str, user: &str, answer: &QuayResponse) -> QuayError {
+    let body: api_types::SignInRejection = serde_json::from_str(&answer.body).unwrap_or_default();
     if let Some(throttled) = throttled(call, answer) {
         return throttled;
     }
     let (kind, reason) = match answer.status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            let reason = "Quay takes no passwords itself here (FEATURE_DIRECT_LOGIN is off); give a token, or sign in in a browser";
+            let reason = "this Quay does not accept passwords (FEATURE_DIRECT_LOGIN is off); use a token, or sign in with a browser";
             (ErrorKind::DirectLoginOff, reason.to_owned())
         }
-        StatusCode::FORBIDDEN if body.invalid_credentials => (
-            ErrorKind::WrongPassword,
-            "Quay does not accept the user name or the password".to_owned(),
-        ),
-        StatusCode::FORBIDDEN if body.needs_email_verification => (
-            ErrorKind::Forbidden,
-            format!("the e-mail address of {user} has to be confirmed first"),
-        ),
-        // Quay has just set the cookie that this is about.
+        StatusCode::FORBIDDEN if body.invalid_credentials => {
+            (ErrorKind::WrongPassword, WRONG_PASSWORD.to_owned())
+        }
+        StatusCode::FORBIDDEN if body.needs_email_verification => {
+            (ErrorKind::Forbidden, format!("the e-mail address of {user} is not confirmed"))
+        }
+        // The previous response set the cookie.
         StatusCode::FORBIDDEN if answer.body.contains("CSRF") => (
             ErrorKind::Unexpected,
-            "Quay did not get its own cookie back; something on the way keeps it".to_owned(),
+            "session cookie was not returned; a proxy might be removing it".to_owned(),
         ),
-        _ => return QuayError::refused(call, answer.status, &answer.body),
+        _ => return QuayError::from_response(call, answer.status, &answer.body),
     };
     QuayError { status: Some(answer.status.as_u16()), ..QuayError::new(call, kind, reason) }
 }
@@ -199,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_to_sign_in_are_told_apart() {
+    fn classifies_sign_in_errors() {
         const CSRF: &str = r#"{"error": "CSRF token was invalid or missing."}"#;
         const WRONG: &str = r#"{"needsEmailVerification": false, "invalidCredentials": true, "message": "Invalid Username or Password"}"#;
         const UNCONFIRMED: &str =
@@ -222,7 +225,7 @@ mod tests {
                 headers,
                 body: body.into(),
             };
-            let error = sign_in_refused("sign in to Quay as alice", "alice", &answer);
+            let error = sign_in_error("sign in to Quay as alice", "alice", &answer);
             assert_eq!((error.kind, error.status), (kind, Some(status)), "{body}");
         }
     }

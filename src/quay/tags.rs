@@ -1,4 +1,4 @@
-//! Tags of repositories, and when repositories were pushed to.
+//! Tags of repositories, and times of their last pushes.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use super::api_types;
 use super::error::{ErrorKind, QuayError};
 use crate::domain::snapshot::{Observed, RepositoryTag};
 
-/// The most tags on a page (Quay `endpoints/api/tag.py`).
+/// Quay's maximum (`endpoints/api/tag.py`).
 const TAGS_PER_PAGE: &str = "100";
 
 impl Quay {
-    /// The tags of a repository that there are now; none if there is no such repository. One call for each hundred.
+    /// The current tags of a repository; `None` if it does not exist. One request for 100 tags.
     ///
     /// # Errors
-    /// When they cannot be read. To those who are no members Quay says the same of a missing repository (sample 333).
+    /// Also for a missing repository if the user is not a member of the organization (`wire/333`).
     pub async fn tags(
         &self,
         organization: &str,
@@ -30,19 +30,19 @@ impl Quay {
         }
     }
 
-    /// When each repository of an organization was last pushed to, in seconds since 1970; none for one without tags.
+    /// The Unix time of the last push to each repository of an organization; `None` without tags.
     ///
     /// # Errors
-    /// When the list cannot be read.
-    pub async fn pushed(&self, organization: &str) -> Observed<BTreeMap<String, Option<i64>>> {
+    /// The list could not be read.
+    pub async fn last_pushes(&self, organization: &str) -> Observed<BTreeMap<String, Option<i64>>> {
         Ok(self.repositories(organization).await?.items)
     }
 
-    /// The repositories of an organization with the number of their tags: what is lost with it.
+    /// The repositories of an organization with the number of their tags.
     ///
     /// # Errors
-    /// When any part of it cannot be read.
-    pub async fn contents(&self, organization: &str) -> Result<Vec<(String, usize)>, QuayError> {
+    /// A list could not be read.
+    pub async fn tag_counts(&self, organization: &str) -> Result<Vec<(String, usize)>, QuayError> {
         let repositories = self.repositories(organization).await?.items.into_keys();
         try_join_all(repositories.map(async |repository| {
             let tags = self.all_tags(organization, &repository).await?;
@@ -73,9 +73,9 @@ impl Quay {
                 .query("page", &page.to_string())
                 .query("onlyActiveTags", "true");
             let found: api_types::Tags = self.fetch(&call).await?;
-            let was_last = !found.has_additional || found.tags.is_empty();
+            let is_last = !found.has_additional || found.tags.is_empty();
             tags.extend(found.tags.into_iter().map(RepositoryTag::from));
-            if was_last {
+            if is_last {
                 break;
             }
         }

@@ -1,15 +1,15 @@
-//! The client against the stand-in, over TLS: what it learns, what it sends, what it does when something fails.
+//! The client with a simulated Quay, over TLS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod certifying;
-mod failing;
-mod inspecting;
-mod issuing;
-mod probing;
-mod reading;
-mod refused;
-mod signing_in;
-mod writing;
+mod certificates;
+mod discovery;
+mod failures;
+mod issue_token;
+mod permissions;
+mod read;
+mod registry;
+mod sign_in;
+mod write;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,13 +31,13 @@ use crate::domain::snapshot::{Observed, Organization, Robot};
 const ORGANIZATION: &str = "prod_app";
 const ROBOTS: [&str; 3] = ["builder", "default", "deployer"];
 const REPOSITORIES: [&str; 3] = ["api", "web", "worker"];
-/// The superuser of the stand-in.
+/// A superuser.
 const ADMIN: &str = "quayadmin";
 
-/// What a fault rule does to the requests it is for.
-type Harm = fn(Fault) -> Fault;
+/// Adds a fault to a rule.
+type AddFault = fn(Fault) -> Fault;
 
-/// A stand-in and a runtime to ask it in.
+/// A simulated Quay, and a runtime for its clients.
 struct Scene {
     sandbox: Sandbox,
     runtime: Runtime,
@@ -53,7 +53,7 @@ impl Scene {
         Self { sandbox: Sandbox::start(options).unwrap(), runtime }
     }
 
-    /// With a linked namespace's organization: three robot accounts with rights on three repositories.
+    /// With the organization of a linked namespace: three robot accounts with permissions on three repositories.
     fn linked() -> Self {
         let scene = Self::new();
         let quay = &scene.sandbox.quay;
@@ -97,7 +97,7 @@ impl Scene {
         self.sandbox.quay_traffic()
     }
 
-    /// How many requests came in since the last time this was asked.
+    /// The number of requests since the last call.
     fn requests(&self) -> usize {
         let count = self.traffic().entries().len();
         self.traffic().clear();
@@ -105,22 +105,22 @@ impl Scene {
     }
 
     /// Reads the organization of the tests.
-    fn read(&self, client: &Quay, depth: ReadStrategy) -> Observed<Option<Organization>> {
-        self.read_for(client, depth, &claim_of(ours()), &REPOSITORIES)
+    fn read(&self, client: &Quay, strategy: ReadStrategy) -> Observed<Option<Organization>> {
+        self.read_for(client, strategy, &claim_of(ours()), &REPOSITORIES)
     }
 
     fn read_for(
         &self,
         client: &Quay,
-        depth: ReadStrategy,
+        strategy: ReadStrategy,
         claim: &Claim,
         wanted: &[&str],
     ) -> Observed<Option<Organization>> {
         let robots = ROBOTS.map(str::to_owned);
-        self.run(client.organization(ORGANIZATION, &names(wanted), &robots, depth, claim))
+        self.run(client.organization(ORGANIZATION, &names(wanted), &robots, strategy, claim))
     }
 
-    /// The token that logs a robot account in now.
+    /// The valid token of a robot account.
     fn current_token(&self, robot: &str) -> String {
         self.sandbox.quay.robot_token(ORGANIZATION, robot).unwrap()
     }
@@ -134,9 +134,9 @@ fn mark_of(cluster: &str, server: &str, uid: &str) -> OwnershipMark {
     OwnershipMark::new(&ClusterIdentity { id: cluster.into(), server: server.into() }, "app", uid)
 }
 
-/// The claim of a namespace that has nothing but its mark to show.
+/// The claim of a namespace without credentials.
 fn claim_of(mark: OwnershipMark) -> Claim {
-    Claim::without_logins(mark)
+    Claim::without_tokens(mark)
 }
 
 fn names(names: &[&str]) -> BTreeSet<String> {
@@ -147,12 +147,12 @@ fn token(robot: &Robot) -> Option<&str> {
     robot.token.as_ref().map(|token| token.expose_secret())
 }
 
-/// Plays the same scene once per case, all at once: they mostly wait for pauses to pass.
-fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, play: impl Fn(T) + Sync) {
-    let play = &play;
+/// Runs the cases in parallel, for they mostly wait for pauses.
+fn in_parallel<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
+    let run = &run;
     std::thread::scope(|scope| {
         for case in cases {
-            scope.spawn(move || play(case));
+            scope.spawn(move || run(case));
         }
     });
 }

@@ -1,8 +1,4 @@
-//! How many requests may be under way at once, and when none may: as many as Quay bears.
-//!
-//! A Quay that refuses requests for being too many (429) says when it takes some again, or is asked less and less often. All
-//! calls wait then, not just the one that was refused. One that is slow has fewer requests to answer at once, so that each is
-//! answered well within its time.
+//! Limits the requests in flight. A slow Quay gets fewer at once; after a 429 all calls wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,79 +8,78 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backoff;
 
-/// The pause after a refusal that does not say how long it is to be: the first one, which doubles, and the longest.
+/// Limits of the pause after a 429 without `Retry-After`.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// So long Quay may refuse everything before calls fail.
+/// Calls fail after so long a time without any success.
 const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Is told in a sentence why nothing happens for a while.
+/// Receives a message when all calls pause.
 pub type WaitNotice = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// The limits of one Quay, which all who ask it share.
+/// The limits of one Quay, shared by all clients of it.
 pub(super) struct Throttle {
     permits: Semaphore,
-    most: usize,
+    max: usize,
     state: Mutex<State>,
-    teller: OnceLock<WaitNotice>,
+    notice: OnceLock<WaitNotice>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// So many requests may be under way.
+    /// Maximum number of requests in flight now.
     limit: usize,
-    /// So many permits there are; more than the limit while requests from before are under way.
+    /// Existing permits; more than the limit while earlier requests are in flight.
     permits: usize,
-    /// When the limit was lowered.
-    narrowed: Instant,
-    /// Answers in a row that came soon.
-    swift: usize,
-    /// Nothing is asked before.
+    /// Time of the last reduction of the limit.
+    reduced_at: Instant,
+    /// Consecutive fast responses.
+    fast: usize,
+    /// Requests wait until then.
     not_before: Instant,
-    /// Since when everything was refused.
-    refused_since: Option<Instant>,
+    /// Start of the time without any success.
+    limited_since: Option<Instant>,
     /// Pauses since then.
     pauses: u32,
 }
 
-/// A place among the requests that are under way.
-pub(super) struct Place<'a> {
+/// Permits one request in flight.
+pub(super) struct Permit<'a> {
     throttle: &'a Throttle,
     permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Throttle {
-    pub(super) fn new(most: usize) -> Self {
-        let (most, now) = (most.max(1), Instant::now());
+    pub(super) fn new(max: usize) -> Self {
+        let (max, now) = (max.max(1), Instant::now());
         let state = State {
-            limit: most,
-            permits: most,
-            narrowed: now,
-            swift: 0,
+            limit: max,
+            permits: max,
+            reduced_at: now,
+            fast: 0,
             not_before: now,
-            refused_since: None,
+            limited_since: None,
             pauses: 0,
         };
         Self {
-            permits: Semaphore::new(most),
-            most,
+            permits: Semaphore::new(max),
+            max,
             state: Mutex::new(state),
-            teller: OnceLock::new(),
+            notice: OnceLock::new(),
         }
     }
 
-    /// Has the pauses told. The first teller stays.
-    pub(super) fn tell(&self, teller: WaitNotice) {
-        let _ = self.teller.set(teller);
+    /// The first notice is kept.
+    pub(super) fn set_wait_notice(&self, notice: WaitNotice) {
+        let _ = self.notice.set(notice);
     }
 
-    /// Waits for a place.
-    pub(super) async fn enter(&self) -> Place<'_> {
-        Place { throttle: self, permit: self.permits.acquire().await.ok() }
+    pub(super) async fn acquire(&self) -> Permit<'_> {
+        Permit { throttle: self, permit: self.permits.acquire().await.ok() }
     }
 
-    /// Waits until Quay takes requests.
+    /// Waits until the end of a pause.
     pub(super) async fn wait(&self) {
         loop {
             let not_before = self.lock().not_before;
@@ -95,16 +90,16 @@ impl Throttle {
         }
     }
 
-    /// A request begun at `began` was answered after `took`, of the time that it had.
-    pub(super) fn answered(&self, began: Instant, took: Duration, time: Duration) {
+    /// Records the response to a request: its start, its duration, and the timeout of the call.
+    pub(super) fn record_response(&self, started: Instant, duration: Duration, timeout: Duration) {
         let mut state = self.lock();
-        (state.refused_since, state.pauses) = (None, 0);
-        if took > time / 2 {
-            state.narrow(began);
-        } else if took < time / 4 {
-            state.swift += 1;
-            if state.swift >= state.limit && state.limit < self.most {
-                (state.swift, state.limit) = (0, state.limit + 1);
+        (state.limited_since, state.pauses) = (None, 0);
+        if duration > timeout / 2 {
+            state.reduce_limit(started);
+        } else if duration < timeout / 4 {
+            state.fast += 1;
+            if state.fast >= state.limit && state.limit < self.max {
+                (state.fast, state.limit) = (0, state.limit + 1);
                 if state.permits < state.limit {
                     state.permits += 1;
                     self.permits.add_permits(1);
@@ -113,22 +108,25 @@ impl Throttle {
         }
     }
 
-    /// A request begun at `began` was not answered in time.
-    pub(super) fn overdue(&self, began: Instant) {
-        self.lock().narrow(began);
+    pub(super) fn record_timeout(&self, started: Instant) {
+        self.lock().reduce_limit(started);
     }
 
-    /// A request begun at `began` was refused, and Quay asked for a pause, or left it to us. Says whether to go on after it.
-    pub(super) fn refused(&self, began: Instant, asked: Option<Duration>) -> bool {
+    /// Records a 429 with the pause of its `Retry-After`. Returns whether to retry after the pause.
+    pub(super) fn record_rate_limit(
+        &self,
+        started: Instant,
+        retry_after: Option<Duration>,
+    ) -> bool {
         let now = Instant::now();
         let (is_new, pause) = {
             let mut state = self.lock();
-            state.narrow(began);
-            let since = *state.refused_since.get_or_insert(now);
+            state.reduce_limit(started);
+            let since = *state.limited_since.get_or_insert(now);
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
-            let pause =
-                asked.unwrap_or_else(|| backoff::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
+            let pause = retry_after
+                .unwrap_or_else(|| backoff::delay(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }
@@ -139,11 +137,9 @@ impl Throttle {
             state.not_before = state.not_before.max(until);
             (is_new, pause)
         };
-        if is_new && let Some(teller) = self.teller.get() {
+        if is_new && let Some(notice) = self.notice.get() {
             let seconds = pause.as_secs_f64().ceil();
-            teller(&format!(
-                "Quay accepts no more requests for now (429 Too Many Requests): waiting {seconds} s"
-            ));
+            notice(&format!("Quay limits requests (429 Too Many Requests): waiting {seconds} s"));
         }
         true
     }
@@ -154,16 +150,16 @@ impl Throttle {
 }
 
 impl State {
-    /// Halves the limit, unless that was done since the request began: those under way together count once.
-    fn narrow(&mut self, began: Instant) {
-        self.swift = 0;
-        if began >= self.narrowed {
-            (self.limit, self.narrowed) = ((self.limit / 2).max(1), Instant::now());
+    /// Halves the limit, but once for all requests that were in flight together.
+    fn reduce_limit(&mut self, started: Instant) {
+        self.fast = 0;
+        if started >= self.reduced_at {
+            (self.limit, self.reduced_at) = ((self.limit / 2).max(1), Instant::now());
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.throttle.lock();
         if state.permits > state.limit
@@ -178,7 +174,7 @@ impl Drop for Place<'_> {
 impl std::fmt::Debug for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Throttle")
-            .field("most", &self.most)
+            .field("max", &self.max)
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
@@ -188,59 +184,59 @@ impl std::fmt::Debug for Throttle {
 mod tests {
     use super::*;
 
-    const TIME: Duration = Duration::from_secs(30);
-    const SOON: Duration = Duration::from_secs(1);
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    const FAST: Duration = Duration::from_secs(1);
 
     #[tokio::test]
-    async fn fewer_are_under_way_when_quay_is_slow_and_more_again() {
+    async fn reduces_the_limit_while_quay_is_slow() {
         let throttle = Throttle::new(8);
-        let mut places = Vec::new();
+        let mut permits = Vec::new();
         for _ in 0..8 {
-            places.push(throttle.enter().await);
+            permits.push(throttle.acquire().await);
         }
-        let began = Instant::now();
+        let started = Instant::now();
         for _ in 0..8 {
-            throttle.overdue(began);
+            throttle.record_timeout(started);
         }
-        assert_eq!(throttle.lock().limit, 4, "those under way together count once");
-        places.clear();
+        assert_eq!(throttle.lock().limit, 4, "requests that were in flight together count once");
+        permits.clear();
         assert_eq!(throttle.permits.available_permits(), 4);
-        throttle.answered(Instant::now(), TIME * 2 / 3, TIME);
+        throttle.record_response(Instant::now(), TIMEOUT * 2 / 3, TIMEOUT);
         assert_eq!(throttle.lock().limit, 2);
         for _ in 0..100 {
-            drop(throttle.enter().await);
-            throttle.answered(Instant::now(), SOON, TIME);
+            drop(throttle.acquire().await);
+            throttle.record_response(Instant::now(), FAST, TIMEOUT);
         }
         assert_eq!((throttle.lock().limit, throttle.permits.available_permits()), (8, 8));
     }
 
     #[test]
-    fn takes_no_pause_that_is_out_of_all_reason() {
+    fn rejects_pauses_longer_than_the_maximum() {
         let throttle = Throttle::new(8);
-        for pause in [MAX_WAIT + SOON, Duration::from_secs(u64::MAX), Duration::MAX] {
-            assert!(!throttle.refused(Instant::now(), Some(pause)), "{pause:?}");
+        for pause in [MAX_WAIT + FAST, Duration::from_secs(u64::MAX), Duration::MAX] {
+            assert!(!throttle.record_rate_limit(Instant::now(), Some(pause)), "{pause:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_refusal_holds_up_all_and_is_told_once() {
+    async fn pauses_all_requests_and_sends_one_notice() {
         let throttle = Throttle::new(8);
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&told);
-        throttle.tell(Arc::new(move |text: &str| {
-            heard.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&notices);
+        throttle.set_wait_notice(Arc::new(move |text: &str| {
+            sink.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())
         }));
-        let began = Instant::now();
+        let started = Instant::now();
         for _ in 0..8 {
-            assert!(throttle.refused(began, Some(Duration::from_millis(300))));
+            assert!(throttle.record_rate_limit(started, Some(Duration::from_millis(300))));
         }
         throttle.wait().await;
-        assert!(began.elapsed() >= Duration::from_millis(300));
-        assert_eq!(told.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
+        assert!(started.elapsed() >= Duration::from_millis(300));
+        assert_eq!(notices.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
         assert_eq!(throttle.lock().limit, 4);
-        throttle.answered(began, SOON, TIME);
+        throttle.record_response(started, FAST, TIMEOUT);
         assert!(
-            !throttle.refused(Instant::now(), Some(Duration::from_secs(3600))),
+            !throttle.record_rate_limit(Instant::now(), Some(Duration::from_secs(3600))),
             "an hour is too long"
         );
     }

@@ -1,4 +1,4 @@
-//! What a token is good for, before anything is built on it.
+//! Checks a token before it is stored.
 
 use std::collections::BTreeSet;
 
@@ -6,46 +6,48 @@ use futures::join;
 
 use super::Quay;
 use super::api_types;
-use super::diagnose::{Diagnosis, lacks, lacks_org_admin, user_troubles};
+use super::diagnose::{Diagnosis, lacks_org_admin, missing_scope, user_problems};
 use super::discovery::Features;
 use super::error::{ErrorKind, QuayError};
 use super::oauth_scope::Scope;
 use crate::domain::integration::QuayProblem;
 
-/// What came out when a token was tried.
+/// The user, the permissions and the visible organizations of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenInfo {
-    /// Whose it is; `None` if it may not say, since it lacks both of user:read and user:admin (sample 111).
+    /// The user name; `None` without the scopes user:read and user:admin (`wire/111`).
     pub user: Option<String>,
-    /// Its user is a superuser; `None` if the answers do not tell: Quay refuses a plain user and a token without the scope
-    /// super:user in the same words (samples 434, 435).
+    /// The user is a superuser; `None` if unknown: Quay rejects other users and tokens without the scope super:user with the
+    /// same message (`wire/434`, `wire/435`).
     pub superuser: Option<bool>,
-    /// What it cannot do of what is needed.
-    pub lacks: Vec<QuayProblem>,
-    /// The organizations that are there: all of them if [`TokenInfo::sees_all`], else the user's own; `None` if neither
-    /// could be read.
+    /// Missing permissions.
+    pub problems: Vec<QuayProblem>,
+    /// All organizations if [`TokenInfo::has_all_organizations`], otherwise those of the user; `None` if unknown.
     pub organizations: Option<BTreeSet<String>>,
-    /// The organizations are all that Quay has.
-    pub sees_all: bool,
+    /// `organizations` has all organizations of the Quay.
+    pub has_all_organizations: bool,
 }
 
 impl Quay {
-    /// Finds out who the token is and what it lacks, in two calls at once, and a third in the rare case that its user
-    /// belongs to organizations and Quay says of none that the token may administer it.
+    /// Finds the user and the missing permissions of the token with two parallel requests. A third one follows if the user is
+    /// a member of organizations, but the token is not listed as administrator of any.
     ///
-    /// `known_scopes` are those of a token that was just issued: what is known is not tried. Whether a token of unknown
-    /// scopes has repo:admin is not tried either, since no call tells without a repository to try it on.
+    /// `known_scopes` are those of a token that was just issued; they are not checked. The scope repo:admin is never checked,
+    /// for this requires a repository.
     ///
     /// # Errors
-    /// When Quay does not accept the token, or does not answer.
-    pub async fn try_token(&self, known_scopes: Option<&[Scope]>) -> Result<TokenInfo, QuayError> {
-        let may_list = known_scopes.is_none_or(|known| known.contains(&Scope::SuperUser));
-        let all = async { if may_list { Some(self.all_organizations().await) } else { None } };
+    /// Quay rejected the token, or is unavailable.
+    pub async fn check_token(
+        &self,
+        known_scopes: Option<&[Scope]>,
+    ) -> Result<TokenInfo, QuayError> {
+        let can_list = known_scopes.is_none_or(|known| known.contains(&Scope::SuperUser));
+        let all = async { if can_list { Some(self.all_organizations().await) } else { None } };
         let (user, all, config) = join!(self.whoami(), all, self.config());
         let user = match (user, &all) {
             (Ok(user), _) => Some(user),
             (Err(error), Some(all))
-                if error.kind == ErrorKind::Unauthorized && is_of_a_good_token(all) =>
+                if error.kind == ErrorKind::Unauthorized && is_valid_token(all) =>
             {
                 None
             }
@@ -56,50 +58,53 @@ impl Quay {
         };
         let all = all.and_then(Result::ok);
         let features = config.map(|config| config.features.clone()).unwrap_or_default();
-        let lacks = self.lacking(user.as_ref(), known_scopes, &features).await;
-        lacks.iter().cloned().for_each(|trouble| self.learn(trouble));
-        let trial = TokenInfo {
+        let problems = self.token_problems(user.as_ref(), known_scopes, &features).await;
+        problems.iter().cloned().for_each(|problem| self.record_problem(problem));
+        let info = TokenInfo {
             user: user.as_ref().map(|user| user.username.clone()),
             superuser: superuser(user.as_ref(), known_scopes, all.is_some()),
-            lacks,
-            sees_all: all.is_some(),
+            problems,
+            has_all_organizations: all.is_some(),
             organizations: all.or_else(|| Some(user.as_ref()?.organization_names())),
         };
-        // The same question is not asked again when something is refused later.
+        // A later diagnosis needs no request.
         let _ = self.0.diagnosis.set(Diagnosis { user });
-        Ok(trial)
+        Ok(info)
     }
 
-    async fn lacking(
+    async fn token_problems(
         &self,
         user: Option<&api_types::User>,
         known: Option<&[Scope]>,
         features: &Features,
     ) -> Vec<QuayProblem> {
-        let mut troubles =
-            user.map_or_else(|| vec![lacks("user:admin")], |user| user_troubles(user, features));
+        let mut problems = user.map_or_else(
+            || vec![missing_scope("user:admin")],
+            |user| user_problems(user, features),
+        );
         match (known, user) {
             (Some(known), _) => {
                 let wanted = [Scope::UserAdmin, Scope::OrgAdmin, Scope::RepoAdmin];
                 let missing = wanted
                     .iter()
                     .filter(|scope| !known.contains(scope))
-                    .map(|scope| lacks(&scope.to_string()));
+                    .map(|scope| missing_scope(&scope.to_string()));
                 let new: Vec<QuayProblem> =
-                    missing.filter(|trouble| !troubles.contains(trouble)).collect();
-                troubles.extend(new);
+                    missing.filter(|problem| !problems.contains(problem)).collect();
+                problems.extend(new);
             }
-            (None, Some(user)) if self.keeps_org_admin_back(user).await => {
-                troubles.push(lacks("org:admin"))
+            (None, Some(user)) if self.is_missing_org_admin(user).await => {
+                problems.push(missing_scope("org:admin"))
             }
             (None, _) => {}
         }
-        troubles
+        problems
     }
 
-    /// Whether the user administers an organization and just the token may not. To user:admin Quay says of each
-    /// organization of the user whether the token may (`org_view` of `endpoints/api/user.py`); else one of them is tried.
-    pub(super) async fn keeps_org_admin_back(&self, user: &api_types::User) -> bool {
+    /// The user is an administrator of an organization, but the token lacks the scope org:admin. With the scope user:admin,
+    /// Quay's list of the user's organizations shows it (`org_view` of `endpoints/api/user.py`); otherwise the first one is
+    /// read.
+    pub(super) async fn is_missing_org_admin(&self, user: &api_types::User) -> bool {
         let Some(first) = user.organizations.first() else { return false };
         if user.organizations.iter().any(|organization| organization.is_org_admin == Some(true)) {
             return false;
@@ -109,21 +114,21 @@ impl Quay {
     }
 }
 
-/// Whether an answer to what needs a superuser is one to a token that is accepted.
-fn is_of_a_good_token(answer: &Result<BTreeSet<String>, QuayError>) -> bool {
+/// The list is for superusers: Quay answers 403 to other valid tokens, and 401 to invalid ones.
+fn is_valid_token(answer: &Result<BTreeSet<String>, QuayError>) -> bool {
     answer.as_ref().map_or_else(|error| error.kind == ErrorKind::Forbidden, |_| true)
 }
 
 fn superuser(
     user: Option<&api_types::User>,
     known: Option<&[Scope]>,
-    sees_all: bool,
+    has_all_organizations: bool,
 ) -> Option<bool> {
     if user.is_some_and(|user| user.global_readonly_super_user == Some(true)) {
-        // It sees everything and may change nothing (samples 666-668).
+        // It reads everything, but cannot change anything (`wire/666` to `wire/668`).
         return Some(false);
     }
-    if sees_all || user.is_some_and(|user| user.super_user == Some(true)) {
+    if has_all_organizations || user.is_some_and(|user| user.super_user == Some(true)) {
         return Some(true);
     }
     known.filter(|known| known.contains(&Scope::SuperUser)).map(|_| false)

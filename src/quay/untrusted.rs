@@ -1,4 +1,4 @@
-//! What reads bytes of Quays and registries, without the connection: see [`crate::untrusted`].
+//! Fuzzing entry points for responses of Quay and of registries: see [`crate::untrusted`].
 
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
@@ -7,7 +7,7 @@ use super::error::QuayError;
 use super::request::QuayResponse;
 use super::{api_types, registry};
 
-/// An answer of Quay, as each of those that it may be.
+/// Parses a response of Quay as each type.
 pub fn quay(bytes: &[u8]) {
     let body = String::from_utf8_lossy(bytes);
     for status in [
@@ -16,7 +16,7 @@ pub fn quay(bytes: &[u8]) {
         StatusCode::FORBIDDEN,
         StatusCode::SERVICE_UNAVAILABLE,
     ] {
-        let _ = QuayError::refused("call", status, &body).to_string();
+        let _ = QuayError::from_response("call", status, &body).to_string();
     }
     read::<api_types::Robots>(&body);
     read::<api_types::RobotPermissions>(&body);
@@ -26,18 +26,18 @@ pub fn quay(bytes: &[u8]) {
     read::<api_types::Tags>(&body);
     read::<api_types::Health>(&body);
     read::<api_types::CsrfToken>(&body);
-    read::<api_types::SignInRefused>(&body);
+    read::<api_types::SignInRejection>(&body);
     read::<api_types::Applications>(&body);
     read::<api_types::IssuedTokenBody>(&body);
     let _ = serde_json::from_str::<api_types::Config>(&body).map(|config| config.is_readonly());
     let _ = serde_json::from_str::<api_types::User>(&body).map(|user| user.organization_names());
 }
 
-/// An answer of a registry: its challenge, and its token.
+/// Parses a response of a registry: challenge and token.
 pub fn registry(bytes: &[u8]) {
     let body = String::from_utf8_lossy(bytes).into_owned();
     let _ = registry::parse_challenge(&body);
-    let _ = registry::granted(&QuayResponse {
+    let _ = registry::parse_grants(&QuayResponse {
         status: StatusCode::OK,
         headers: Default::default(),
         body,

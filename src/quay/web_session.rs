@@ -1,4 +1,4 @@
-//! A visit as a browser makes it: the cookies that Quay sets, and the CSRF token that has to come with every change.
+//! A session as of a browser: the cookies that Quay sets, and the CSRF token that every write requires.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::Quay;
 use super::api_types;
 use super::error::{ErrorKind, QuayError};
-use super::request::{Call, Credentials, QuayResponse};
+use super::request::{Auth, Call, QuayResponse};
 
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const NEXT_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-next-csrf-token");
 
-/// The state of a visit. All of it is secret: it is as good as the password once somebody has signed in.
+/// All of it is secret: after signing in it is as powerful as the password.
 #[derive(Debug, Default)]
 pub(super) struct WebSession {
     cookies: BTreeMap<String, SecretString>,
@@ -22,12 +22,11 @@ pub(super) struct WebSession {
 }
 
 impl WebSession {
-    /// The value of the form field for the CSRF token (sample 048).
+    /// The value of the CSRF token's form field (`wire/048`).
     pub(super) fn csrf(&self) -> String {
         self.csrf.expose_secret().to_owned()
     }
 
-    /// Makes a call part of the visit.
     pub(super) fn attach_csrf(&self, call: Call) -> Call {
         let cookies: Vec<String> = self
             .cookies
@@ -44,12 +43,12 @@ impl WebSession {
         })
     }
 
-    /// Takes over the cookies and the CSRF token of an answer. A new CSRF token makes the old one void (sample 016).
-    pub(super) fn absorb(&mut self, answer: &QuayResponse) {
+    /// Stores the cookies and the CSRF token of a response. A new CSRF token invalidates the previous one (`wire/016`).
+    pub(super) fn update(&mut self, answer: &QuayResponse) {
         for cookie in
             answer.headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok())
         {
-            // There is one host and one short visit: what follows the first `;` does not matter.
+            // One host and a short session: the attributes after the first `;` do not matter.
             let pair = cookie.split(';').next().and_then(|pair| pair.split_once('='));
             if let Some((name, value)) = pair {
                 self.cookies.insert(name.trim().to_owned(), SecretString::from(value.trim()));
@@ -64,28 +63,27 @@ impl WebSession {
 }
 
 impl Quay {
-    /// Begins a visit as nobody (sample 010).
-    pub(super) async fn visit(&self) -> Result<WebSession, QuayError> {
+    /// Starts an anonymous session (`wire/010`).
+    pub(super) async fn start_web_session(&self) -> Result<WebSession, QuayError> {
         let call = Call::new(
             Method::GET,
-            self.address(&["csrf_token"], &[]),
-            Credentials::Nobody,
-            "begin to sign in".into(),
+            self.endpoint(&["csrf_token"], &[]),
+            Auth::Anonymous,
+            "start a session".into(),
         );
-        self.protects_cookies(call.what())?;
+        self.require_https(call.action())?;
         let answer = self.send(&call).await?;
         let body: api_types::CsrfToken = serde_json::from_str(&answer.body)
-            .map_err(|_| QuayError::not_quay(call.what(), answer.status))?;
-        let mut visit = WebSession { csrf: body.csrf_token, ..WebSession::default() };
-        visit.absorb(&answer);
-        Ok(visit)
+            .map_err(|_| QuayError::not_quay(call.action(), answer.status))?;
+        let mut web_session = WebSession { csrf: body.csrf_token, ..WebSession::default() };
+        web_session.update(&answer);
+        Ok(web_session)
     }
 
-    /// Refuses what cannot work: the cookie is marked for https only, whatever the scheme (samples 094, 095).
-    pub(super) fn protects_cookies(&self, call: &str) -> Result<(), QuayError> {
+    /// Fails for http: the cookie is `Secure` with either scheme (`wire/094`, `wire/095`).
+    pub(super) fn require_https(&self, call: &str) -> Result<(), QuayError> {
         if self.0.url.is_plain_http() {
-            let reason = "a password is sent to an address with https:// only, and Quay's cookie works with no other; give a \
-                          token instead";
+            let reason = "signing in requires https://; use a token instead";
             return Err(QuayError::new(call, ErrorKind::PlainHttp, reason));
         }
         Ok(())
@@ -115,32 +113,32 @@ mod tests {
     }
 
     #[test]
-    fn the_last_cookie_of_a_name_and_the_last_csrf_token_are_the_valid_ones() {
-        let mut visit = WebSession::default();
-        visit.absorb(&answer(&[
+    fn keeps_the_latest_cookies_and_csrf_token() {
+        let mut web_session = WebSession::default();
+        web_session.update(&answer(&[
             (SET_COOKIE, "_csrf_token=one; Secure; HttpOnly; Path=/; SameSite=Lax"),
             (SET_COOKIE, "sticky=a=b; Path=/"),
             (NEXT_CSRF_TOKEN, "first"),
         ]));
-        visit.absorb(&answer(&[
+        web_session.update(&answer(&[
             (SET_COOKIE, "_csrf_token=two"),
             (SET_COOKIE, "nonsense"),
             (NEXT_CSRF_TOKEN, "second"),
         ]));
-        visit.absorb(&answer(&[]));
-        let cookies: Vec<_> = visit
+        web_session.update(&answer(&[]));
+        let cookies: Vec<_> = web_session
             .cookies
             .iter()
             .map(|(name, value)| (name.as_str(), value.expose_secret()))
             .collect();
         assert_eq!(cookies, [("_csrf_token", "two"), ("sticky", "a=b")]);
-        assert_eq!(visit.csrf(), "second");
-        let shown = format!("{visit:?}");
+        assert_eq!(web_session.csrf(), "second");
+        let shown = format!("{web_session:?}");
         assert!(!["two", "a=b", "second"].iter().any(|secret| shown.contains(secret)), "{shown}");
     }
 
     #[test]
-    fn headers_of_a_visit_are_marked_as_secret() {
+    fn marks_session_headers_as_sensitive() {
         assert!(secret_header("a=b").unwrap().is_sensitive());
         assert_eq!(secret_header(""), None);
         assert_eq!(secret_header("a\r\nX-Evil: 1"), None);

@@ -1,4 +1,4 @@
-//! Writing. Every operation is idempotent: where Quay's own is not, what the refusal means is looked up.
+//! Writes to Quay. All of them are idempotent: if Quay's operation is not, an error is followed by a read.
 
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
@@ -16,8 +16,7 @@ use crate::domain::ownership::{Claim, OwnershipState};
 use crate::domain::ownership_mark::{OWNER_TEAMS, OwnershipMark};
 use crate::domain::snapshot::{Observed, Organization};
 
-/// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
-/// answer was lost.
+/// Delays before reads of a default permission that another run might be creating, or whose response was lost.
 const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(250),
@@ -25,35 +24,37 @@ const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] = [
     Duration::from_millis(750),
 ];
 
+const NO_ORGANIZATION: &str = "no such organization";
+
 impl Quay {
-    /// Creates an organization. One that exists by now is as good where `claim` covers it: another run was faster, or an
-    /// earlier try had got through.
+    /// Creates an organization. Succeeds if it exists and `claim` covers it: another run, or an earlier attempt, created it.
     ///
     /// # Errors
-    /// Also when the name is taken by an organization that may be of others, by a user, or by one that was just deleted.
+    /// Also if the name is used by an organization with another owner, by a user, or by an organization that was deleted
+    /// moments ago.
     pub async fn create_organization(&self, name: &str, claim: &Claim) -> Result<(), QuayError> {
         let call = self
             .api(Method::POST, &["organization", ""], format!("create organization {name}"))
             .body(json!({"name": name}));
         let Err(mut error) = self.perform(&call).await else {
-            self.created().insert(name.to_owned());
+            self.created_organizations().insert(name.to_owned());
             return Ok(());
         };
         match error.kind {
             ErrorKind::Exists => {
-                match self.rival(name, claim).await? {
-                    Some(rival) if rival.administered => match claim.refusal(&rival, name) {
+                match self.concurrent_organization(name, claim).await? {
+                    Some(concurrent_organization) if concurrent_organization.administered => match claim.reject_reason(&concurrent_organization, name) {
                         None => return Ok(()),
-                        Some(refusal) => error.reason = refusal,
+                        Some(rejection) => error.reason = rejection,
                     },
                     Some(_) => error.reason =
-                        "the name is taken by an organization that this token may not administer"
+                        "the name is used by an organization that this token is not allowed to administer"
                             .into(),
-                    // Sample 196.
+                    // `wire/196`.
                     None if error.reason.contains("not available") => {
-                        error.reason = "an organization of this name was just deleted; Quay frees the name in a minute or so".into();
+                        error.reason = "an organization of this name was just deleted; retry in a few minutes".into();
                     }
-                    None => error.reason = "the name is taken by a user".into(),
+                    None => error.reason = "the name is used by a user".into(),
                 }
             }
             ErrorKind::Forbidden => self.diagnose_creation().await,
@@ -62,25 +63,30 @@ impl Quay {
         Err(error)
     }
 
-    /// An organization that appeared while it was to be created. The run that was faster may be at work in it: its robot
-    /// accounts, which say whose it is, come first, so a look that found none of them is followed by one that does.
-    async fn rival(&self, name: &str, claim: &Claim) -> Result<Option<Organization>, QuayError> {
+    /// Reads an organization that another run created. A second read follows if the first one found no ownership mark: the
+    /// other run creates the robot accounts, which have it, right after the organization.
+    async fn concurrent_organization(
+        &self,
+        name: &str,
+        claim: &Claim,
+    ) -> Result<Option<Organization>, QuayError> {
         let repositories = BTreeSet::new();
-        let look = || self.organization(name, &repositories, &[], ReadStrategy::AssumeNew, claim);
+        let fetch = || self.organization(name, &repositories, &[], ReadStrategy::AssumeNew, claim);
         let read = |found: Observed<_>| {
             found.map_err(|unread| {
                 QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason)
             })
         };
-        let found = read(look().await)?;
-        let is_unproven = |found: &Organization| claim.standing(found) == OwnershipState::Unproven;
-        if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
+        let found = read(fetch().await)?;
+        let is_unproven =
+            |found: &Organization| claim.ownership_of(found) == OwnershipState::Unproven;
+        if found.as_ref().is_some_and(is_unproven) { read(fetch().await) } else { Ok(found) }
     }
 
-    /// Deletes an organization with all its images. Quay has no undo.
+    /// Deletes an organization with all its images. Quay cannot restore it.
     ///
     /// # Errors
-    /// When it is still there and Quay refuses.
+    /// Quay rejected the request, and the organization exists.
     pub async fn delete_organization(&self, name: &str) -> Result<(), QuayError> {
         let call = self.api(
             Method::DELETE,
@@ -88,15 +94,15 @@ impl Quay {
             format!("delete organization {name}"),
         );
         let Err(error) = self.perform(&call).await else { return Ok(()) };
-        // A missing organization is refused like one of others (samples 192, 530).
-        let may_be_gone = matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound);
-        if may_be_gone && self.view(name).await?.is_none() { Ok(()) } else { Err(error) }
+        // Quay rejects a missing organization like one of others (`wire/192`, `wire/530`).
+        let is_maybe_missing = matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound);
+        if is_maybe_missing && self.view(name).await?.is_none() { Ok(()) } else { Err(error) }
     }
 
-    /// Makes the token's user, a superuser, an owner of an organization (sample 45c).
+    /// Makes the token's user, a superuser, an owner of an organization (`wire/45c`).
     ///
     /// # Errors
-    /// Also when there is no such organization: Quay would make one of a user of that name, with everything the user has
+    /// Also if the organization does not exist: Quay would convert a user of that name to an organization
     /// (`take_ownership` of `endpoints/api/superuser_models_pre_oci.py`).
     pub async fn take_ownership(&self, name: &str) -> Result<(), QuayError> {
         let call = self.api(
@@ -105,40 +111,31 @@ impl Quay {
             format!("become an owner of organization {name}"),
         );
         if self.view(name).await?.is_none() {
-            return Err(QuayError::new(
-                call.what(),
-                ErrorKind::NotFound,
-                "there is no such organization",
-            ));
+            return Err(QuayError::new(call.action(), ErrorKind::NotFound, NO_ORGANIZATION));
         }
         let outcome = self.perform(&call).await;
         outcome.map_err(|error| match error.kind {
             ErrorKind::Forbidden => QuayError {
-                reason: "only a superuser of Quay can, with a token that has the scope super:user"
-                    .into(),
+                reason: "this requires a superuser, and a token with the scope super:user".into(),
                 ..error
             },
             _ => error,
         })
     }
 
-    /// Writes into an organization that it and these robot accounts are the namespace's of this mark now.
+    /// Records in an organization that the namespace of this mark owns it and these robot accounts.
     ///
     /// # Errors
-    /// When Quay refuses.
+    /// Also if the teams for the mark exist and are not from oc-quay.
     pub async fn adopt(
         &self,
         organization: &str,
         mark: &str,
         robots: &[String],
     ) -> Result<(), QuayError> {
-        let what = format!("mark organization {organization} as adopted");
+        let action = format!("mark organization {organization} as adopted");
         let Some(view) = self.view(organization).await? else {
-            return Err(QuayError::new(
-                &what,
-                ErrorKind::NotFound,
-                "there is no such organization",
-            ));
+            return Err(QuayError::new(&action, ErrorKind::NotFound, NO_ORGANIZATION));
         };
         let is_marked = |team: &api_types::Team| {
             team.description.as_deref().and_then(OwnershipMark::parse).is_some()
@@ -146,12 +143,12 @@ impl Quay {
         let team = OWNER_TEAMS.into_iter().find(|name| view.teams.get(*name).is_none_or(is_marked));
         let Some(team) = team else {
             let reason = format!(
-                "it has teams {} that oc-quay did not create; rename one",
+                "its teams {} were not created by oc-quay; rename one of them",
                 OWNER_TEAMS.join(" and ")
             );
-            return Err(QuayError::new(&what, ErrorKind::Exists, reason));
+            return Err(QuayError::new(&action, ErrorKind::Exists, reason));
         };
-        let call = self.api(Method::PUT, &["organization", organization, "team", team], what);
+        let call = self.api(Method::PUT, &["organization", organization, "team", team], action);
         self.perform(&call.body(json!({"role": "member", "description": mark}))).await?;
         for robot in robots {
             let member = format!("{organization}+{robot}");
@@ -159,7 +156,7 @@ impl Quay {
             let call =
                 self.api(Method::PUT, &path, format!("add robot account {member} to team {team}"));
             match self.perform(&call).await {
-                // One that is a member already (sample 723c).
+                // It is already a member (`wire/723c`).
                 Err(error) if error.status == Some(400) => {}
                 outcome => outcome?,
             }
@@ -167,11 +164,11 @@ impl Quay {
         Ok(())
     }
 
-    /// Creates a robot account with this mark as its description, which can never be changed, and returns its token.
-    /// One that is there already keeps its description.
+    /// Creates a robot account with this mark as its immutable description, and returns its token. An existing one keeps its
+    /// description.
     ///
     /// # Errors
-    /// When Quay refuses, or does not show the token.
+    /// Quay rejected the request, or hides the token.
     pub async fn create_robot(
         &self,
         organization: &str,
@@ -183,66 +180,64 @@ impl Quay {
             self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
         match self.fetch::<api_types::Robot>(&call.body(json!({"description": mark}))).await {
             Ok(created) => {
-                self.created().remove(organization);
-                token_of(created, call_of(organization, robot))
+                self.created_organizations().remove(organization);
+                require_token(created, organization, robot)
             }
             Err(error) if error.kind == ErrorKind::Exists => {
-                self.created().remove(organization);
-                self.retry_after_race().insert(format!("{organization}+{robot}"));
+                self.created_organizations().remove(organization);
+                self.raced_robots().insert(format!("{organization}+{robot}"));
                 self.robot_token(organization, robot).await
             }
             Err(error) if error.kind == ErrorKind::RobotsDisallowed => {
-                Err(self.withdraw_organization(organization, error).await)
+                Err(self.delete_new_organization(organization, error).await)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes an organization that this client created a moment ago and in which Quay allows no robot accounts, unless
-    /// something was pushed since. No call reports `ROBOTS_DISALLOW` before, and without robot accounts the organization
-    /// is of no use.
-    async fn withdraw_organization(&self, name: &str, mut refusal: QuayError) -> QuayError {
-        if self.created().remove(name) {
+    /// Deletes an organization that this client has just created, for Quay allows no robot accounts, unless it has
+    /// repositories by now. This is not known before: `ROBOTS_DISALLOW` is not in `/config`.
+    async fn delete_new_organization(&self, name: &str, mut error: QuayError) -> QuayError {
+        if self.created_organizations().remove(name) {
             let outcome = match self.repositories(name).await {
-                Ok(found) if !found.items.is_empty() => "is kept, since it has repositories".into(),
+                Ok(found) if !found.items.is_empty() => "is kept: it has repositories".into(),
                 Ok(_) => match self.delete_organization(name).await {
-                    Ok(()) => "is empty and was deleted again".into(),
-                    Err(error) => format!("is empty and was not deleted again: {error}"),
+                    Ok(()) => "was deleted".into(),
+                    Err(error) => format!("is kept: {error}"),
                 },
-                Err(error) => format!("is kept, since its repositories are unknown: {error}"),
+                Err(error) => format!("is kept: {error}"),
             };
-            refusal.reason.push_str(&format!("; organization {name} {outcome}"));
+            error.reason.push_str(&format!("; the new organization {name} {outcome}"));
         }
-        refusal
+        error
     }
 
-    fn created(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.created.lock().unwrap_or_else(PoisonError::into_inner)
+    fn created_organizations(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.created_organizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn retry_after_race(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.retry_after_race.lock().unwrap_or_else(PoisonError::into_inner)
+    fn raced_robots(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.raced_robots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The current token of a robot account.
     ///
     /// # Errors
-    /// When Quay refuses, or does not show the token.
+    /// Quay rejected the request, or hides the token.
     pub async fn robot_token(
         &self,
         organization: &str,
         robot: &str,
     ) -> Result<SecretString, QuayError> {
-        token_of(self.robot(organization, robot).await?, call_of(organization, robot))
+        require_token(self.robot(organization, robot).await?, organization, robot)
     }
 
-    /// Gives a robot account a new token and returns it; the old one no longer logs in.
+    /// Renews the token of a robot account and returns it; the previous one is invalid.
     ///
-    /// Asking twice is harmless, since the last token is the valid one. When all tries leave it open whether the token
-    /// was renewed, the one that is valid now is returned.
+    /// Retries are safe, for the last token is the valid one. If no attempt got a response, the current token is returned.
     ///
     /// # Errors
-    /// When Quay refuses, or does not show the token.
+    /// Quay rejected the request, or hides the token.
     pub async fn rotate_robot(
         &self,
         organization: &str,
@@ -255,16 +250,16 @@ impl Quay {
             format!("renew the token of robot account {organization}+{robot}"),
         );
         match self.fetch::<api_types::Robot>(&call).await {
-            Ok(renewed) => token_of(renewed, call_of(organization, robot)),
+            Ok(renewed) => require_token(renewed, organization, robot),
             Err(error) if error.kind.is_uncertain() => self.robot_token(organization, robot).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes a robot account with its rights and default permissions. One that is gone is as good.
+    /// Deletes a robot account with its permissions and default permissions, if it exists.
     ///
     /// # Errors
-    /// When Quay refuses.
+    /// Quay rejected the request.
     pub async fn delete_robot(&self, organization: &str, robot: &str) -> Result<(), QuayError> {
         let path = ["organization", organization, "robots", robot];
         let call =
@@ -272,12 +267,12 @@ impl Quay {
         ignore_not_found(self.perform(&call).await)
     }
 
-    /// Gives a robot account a role on repositories created later. Each such call makes another default permission
-    /// (sample 252), so after a failure that leaves it open the list decides after a while whether to try again, and
-    /// whoever came second to create the robot account leaves its default permission to the first for as long.
+    /// Gives a robot account a role on repositories that are created later. Each request creates another default permission
+    /// (`wire/252`). So after a lost response the list is read before a second request, and a run that did not create the robot
+    /// account itself waits for the default permission of the run that did.
     ///
     /// # Errors
-    /// When Quay refuses.
+    /// Quay rejected the request.
     pub async fn create_default_permission(
         &self,
         organization: &str,
@@ -285,30 +280,30 @@ impl Quay {
         role: Role,
     ) -> Result<(), QuayError> {
         let create = || {
-            let what =
+            let action =
                 format!("create a default permission of robot account {organization}+{robot}");
             let delegate = json!({"kind": "user", "name": format!("{organization}+{robot}")});
             let call = self
-                .api(Method::POST, &["organization", organization, "prototypes"], what)
-                .not_repeatable();
+                .api(Method::POST, &["organization", organization, "prototypes"], action)
+                .not_idempotent();
             call.body(json!({"role": role.as_str(), "delegate": delegate}))
         };
-        let was_outrun = self.retry_after_race().contains(&format!("{organization}+{robot}"));
-        if was_outrun && self.default_permission_comes(organization, robot, role).await? {
+        let has_raced = self.raced_robots().contains(&format!("{organization}+{robot}"));
+        if has_raced && self.wait_for_default_permission(organization, robot, role).await? {
             return Ok(());
         }
         match self.perform(&create()).await {
             Err(error) if error.kind.is_uncertain() => {}
             outcome => return outcome,
         }
-        if self.default_permission_comes(organization, robot, role).await? {
+        if self.wait_for_default_permission(organization, robot, role).await? {
             return Ok(());
         }
         self.perform(&create()).await
     }
 
-    /// Whether a default permission that is under way, so far as is known, is there within a while.
-    async fn default_permission_comes(
+    /// Returns whether the default permission exists before the last delay ends.
+    async fn wait_for_default_permission(
         &self,
         organization: &str,
         robot: &str,
@@ -338,38 +333,37 @@ impl Quay {
     /// Changes the role of a default permission.
     ///
     /// # Errors
-    /// When Quay refuses.
+    /// Quay rejected the request.
     pub async fn change_default_permission(
         &self,
         organization: &str,
         id: &str,
         role: Role,
     ) -> Result<(), QuayError> {
-        let what = format!("change a default permission of organization {organization}");
-        let call = self.api(Method::PUT, &["organization", organization, "prototypes", id], what);
+        let action = format!("change a default permission of organization {organization}");
+        let call = self.api(Method::PUT, &["organization", organization, "prototypes", id], action);
         self.perform(&call.body(json!({"role": role.as_str()}))).await
     }
 
-    /// Deletes a default permission. One that is gone is as good.
+    /// Deletes a default permission, if it exists.
     ///
     /// # Errors
-    /// When Quay refuses.
+    /// Quay rejected the request.
     pub async fn delete_default_permission(
         &self,
         organization: &str,
         id: &str,
     ) -> Result<(), QuayError> {
-        let what = format!("delete a default permission of organization {organization}");
+        let action = format!("delete a default permission of organization {organization}");
         let call =
-            self.api(Method::DELETE, &["organization", organization, "prototypes", id], what);
+            self.api(Method::DELETE, &["organization", organization, "prototypes", id], action);
         ignore_not_found(self.perform(&call).await)
     }
 
-    /// Creates a private repository; the default permissions of this moment apply to it. One that is there already is
-    /// as good.
+    /// Creates a private repository unless it exists. The current default permissions apply to it.
     ///
     /// # Errors
-    /// When Quay refuses.
+    /// Quay rejected the request.
     pub async fn create_repository(
         &self,
         organization: &str,
@@ -380,7 +374,7 @@ impl Quay {
             &["repository"],
             format!("create repository {organization}/{repository}"),
         );
-        // All four are required (sample 304).
+        // All four are required (`wire/304`).
         let body = json!({"namespace": organization, "repository": repository, "visibility": "private", "description": ""});
         match self.perform(&call.body(body)).await {
             Err(error) if error.kind == ErrorKind::Exists => Ok(()),
@@ -391,8 +385,8 @@ impl Quay {
     /// Gives a robot account a role on one repository.
     ///
     /// # Errors
-    /// When Quay refuses; it answers 500 when the repository is missing (sample 376).
-    pub async fn grant(
+    /// Quay rejected the request, with 500 for a missing repository (`wire/376`).
+    pub async fn set_repository_permission(
         &self,
         organization: &str,
         repository: &str,
@@ -405,20 +399,19 @@ impl Quay {
             .chain(repository.split('/'))
             .chain(["permissions", "user", &account])
             .collect();
-        let what = format!(
+        let action = format!(
             "give robot account {account} {role} on repository {organization}/{repository}"
         );
-        let call = self.api(Method::PUT, &path, what).body(json!({"role": role.as_str()}));
+        let call = self.api(Method::PUT, &path, action).body(json!({"role": role.as_str()}));
         match self.perform(&call).await {
-            // Also the answer to the loser of two that give a robot account its first right at the same time; the loser
-            // succeeds a moment later (sample 634e).
+            // Also the response to one of two concurrent requests for the first permission of a robot account, which succeeds
+            // moments later (`wire/634e`).
             Err(error) if error.status == Some(500) => self.perform(&call).await,
             outcome => outcome,
         }
     }
 }
 
-/// What is to be gone and is gone is fine.
 fn ignore_not_found(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
     match outcome {
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
@@ -426,12 +419,13 @@ fn ignore_not_found(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
     }
 }
 
-fn call_of(organization: &str, robot: &str) -> String {
-    format!("read the token of robot account {organization}+{robot}")
-}
-
-fn token_of(robot: api_types::Robot, call: String) -> Result<SecretString, QuayError> {
-    robot.token().ok_or_else(|| {
-        QuayError::new(&call, ErrorKind::Forbidden, "Quay does not show it to this token's user")
+fn require_token(
+    account: api_types::Robot,
+    organization: &str,
+    robot: &str,
+) -> Result<SecretString, QuayError> {
+    account.token().ok_or_else(|| {
+        let action = format!("read the token of robot account {organization}+{robot}");
+        QuayError::new(&action, ErrorKind::Forbidden, "Quay hides it from the token's user")
     })
 }

@@ -1,13 +1,15 @@
-//! What `builds` has to say: BuildConfigs, where they push, and what became of their last builds.
+//! The report of `builds`.
 
 use serde::Serialize;
 
 use super::text_layout::Style;
 use super::{
-    API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, text,
+    API_VERSION, Format, Invocation, complete_hint, make_printable, serialize, short, text,
 };
 use crate::domain::Role;
-use crate::domain::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
+use crate::domain::builds::{
+    BUILDER, Destination, PushTarget, Strategy, missing_push_secret, operator_rejection,
+};
 use crate::domain::checks::Assessed;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::imports::is_imported;
@@ -22,21 +24,21 @@ pub struct BuildsReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// What this is.
+    /// The kind of report.
     #[cfg_attr(test, schemars(extend("const" = "BuildsReport")))]
     pub kind: &'static str,
-    /// The BuildConfigs, by namespace and name.
+    /// The BuildConfigs, sorted by namespace and name.
     pub build_configs: Vec<BuildConfigReport>,
-    /// The Builds of Shipwright, where the cluster has that.
+    /// The Builds of Shipwright, if installed.
     pub shipwright_builds: Vec<ShipwrightReport>,
-    /// What is wrong with builds.
+    /// The findings on builds.
     pub findings: Vec<Finding>,
-    /// Which BuildConfigs could not be read, and why: there may be more than are listed.
+    /// Read errors; the list of BuildConfigs is incomplete then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
-    /// How many push to Quay, in one line.
+    /// The number that push to Quay, in one line.
     pub summary_line: String,
-    /// The command to go on with, which ends the summary_line too.
+    /// The next command, also at the end of `summaryLine`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -50,25 +52,25 @@ pub struct BuildConfigReport {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// How it builds: `Docker`, `Source`, `Custom`, `JenkinsPipeline`.
+    /// The strategy: `Docker`, `Source`, `Custom`, `JenkinsPipeline`.
     pub strategy: &'static str,
-    /// Where it pushes as it is written: `ImageStreamTag app:latest`.
+    /// The output in its spec: `ImageStreamTag app:latest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// The image in Quay where that belongs, or goes.
+    /// The image in Quay for this output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Who sees to it that it goes there.
+    /// The component that makes it push there.
     pub sent_by: PushedBy,
-    /// The push secret that it names, if that does not exist.
+    /// Its push secret, if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_secret: Option<String>,
-    /// Why the operator's webhook refuses its builds, if it does.
+    /// Why the operator's webhook rejects its builds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
-    /// `builds rewrite` made it push there, and `builds restore` takes that back.
+    pub rejected: Option<String>,
+    /// Its output was changed by `builds rewrite`; `builds restore` reverts that.
     pub rewritten: bool,
-    /// Why it is no business of the integration's.
+    /// Why it is not redirected to Quay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Its last build.
@@ -76,24 +78,24 @@ pub struct BuildConfigReport {
     pub last_build: Option<BuildReport>,
 }
 
-/// Who sends the images of a BuildConfig to Quay.
+/// The component that makes a BuildConfig push to Quay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PushedBy {
-    /// It does so itself.
-    Itself,
+    /// Its own output, for example after `builds rewrite`.
+    Direct,
     /// The operator's webhook.
     Operator,
     /// The webhook of `oc quay run`.
-    Bridge,
-    /// A webhook; whose could not be read.
+    Controller,
+    /// A webhook of an unknown owner.
     Webhook,
-    /// Nobody, although they belong there.
-    Nobody,
-    /// Nobody, and they do not belong there.
+    /// No component, although its images belong in Quay.
+    Missing,
+    /// No component; its images do not belong in Quay.
     None,
-    /// Whether somebody does could not be read.
+    /// The webhooks could not be read.
     Unknown,
 }
 
@@ -104,21 +106,20 @@ pub enum PushedBy {
 pub struct BuildReport {
     /// Its name.
     pub name: String,
-    /// How far it came.
+    /// The phase.
     pub phase: &'static str,
-    /// Why, in one word of OpenShift's.
+    /// OpenShift's reason for the phase.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// The digest of what it pushed.
+    /// The digest of the pushed image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Whether what it pushed to Quay came into the image stream tag, or something newer did; none if it pushed nothing
-    /// there.
+    /// Whether the image, or a newer one, was imported into the image stream tag; none if it did not push to Quay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<bool>,
 }
 
-/// A Build of Shipwright, which pushes where it is written.
+/// A Build of Shipwright.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -127,37 +128,37 @@ pub struct ShipwrightReport {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Where it pushes.
+    /// The image that it pushes.
     pub output: String,
-    /// The image in Quay where that belongs.
+    /// The image in Quay for this output.
     pub image: String,
-    /// The secret with the login for it.
+    /// The secret with credentials for it.
     pub push_secret: String,
     /// It pushes to Quay with a secret.
     pub to_quay: bool,
 }
 
 impl BuildConfigReport {
-    /// What there is to tell of a BuildConfig.
+    /// The row of a BuildConfig.
     pub fn new(subject: &Assessed, config: &BuildConfig) -> Self {
-        let outlook = PushTarget::of(subject, &config.spec);
-        let missing_secret = lacks_secret(subject, config, &outlook).map(printable_line);
-        let (image, sent_by, reason) = match outlook {
-            PushTarget::Quay(image) => (Some(image), PushedBy::Itself, None),
+        let push_target = PushTarget::resolve(subject, &config.spec);
+        let missing_secret = missing_push_secret(subject, config, &push_target).map(printable_line);
+        let (image, sent_by, reason) = match push_target {
+            PushTarget::Quay(image) => (Some(image), PushedBy::Direct, None),
             PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => {
                 (Some(image), PushedBy::Operator, None)
             }
-            PushTarget::Rewritten(BuildWebhookOwner::Bridge, image) => {
-                (Some(image), PushedBy::Bridge, None)
+            PushTarget::Rewritten(BuildWebhookOwner::Controller, image) => {
+                (Some(image), PushedBy::Controller, None)
             }
-            PushTarget::Tried(image) => (Some(image), PushedBy::Webhook, None),
+            PushTarget::DryRun(image) => (Some(image), PushedBy::Webhook, None),
             PushTarget::Internal(image) | PushTarget::Nowhere(image) => {
-                (Some(image), PushedBy::Nobody, None)
+                (Some(image), PushedBy::Missing, None)
             }
             PushTarget::Unknown(image, unread) => {
                 (Some(image), PushedBy::Unknown, Some(unread.to_string()))
             }
-            PushTarget::AsWritten(why) => (None, PushedBy::None, Some(why.to_string())),
+            PushTarget::AsWritten(reason) => (None, PushedBy::None, Some(reason.to_string())),
         };
         let builds = subject
             .snapshot
@@ -178,7 +179,8 @@ impl BuildConfigReport {
             image: image.map(|image| printable_line(&image)),
             sent_by,
             missing_secret,
-            refused: refusal(subject, &config.spec).map(|why| printable_line(&why.to_string())),
+            rejected: operator_rejection(subject, &config.spec)
+                .map(|why| printable_line(&why.to_string())),
             rewritten: config.still_rewritten().is_some(),
             reason: reason.map(|reason| printable_line(&reason)),
             last_build: builds
@@ -187,20 +189,19 @@ impl BuildConfigReport {
         }
     }
 
-    /// Whether its images end up in Quay.
-    fn is_to_quay(&self, webhook_answers: bool) -> bool {
-        let is_sent = match self.sent_by {
-            PushedBy::Itself => true,
-            PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook => webhook_answers,
-            PushedBy::Nobody | PushedBy::None | PushedBy::Unknown => false,
+    fn pushes_to_quay(&self, is_webhook_reachable: bool) -> bool {
+        let is_redirected = match self.sent_by {
+            PushedBy::Direct => true,
+            PushedBy::Operator | PushedBy::Controller | PushedBy::Webhook => is_webhook_reachable,
+            PushedBy::Missing | PushedBy::None | PushedBy::Unknown => false,
         };
-        is_sent && self.missing_secret.is_none() && self.refused.is_none()
+        is_redirected && self.missing_secret.is_none() && self.rejected.is_none()
     }
 }
 
-/// Whether the API server can call the webhook that rewrites builds, as far as was found.
-pub(super) fn webhook_answers(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.code != Code::WebhookOutOfReach)
+/// Whether no finding says that the API server cannot call the build webhook.
+pub(super) fn is_webhook_reachable(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.code != Code::WebhookUnreachable)
 }
 
 fn strategy(strategy: Option<Strategy>) -> &'static str {
@@ -220,15 +221,14 @@ impl BuildReport {
             phase: build.phase.as_str(),
             reason: printable_line(&build.reason),
             digest: build.digest.as_deref().map(printable_line),
-            imported: imported(subject, build),
+            imported: find_import(subject, build),
         }
     }
 }
 
-/// Whether what a build pushed to Quay came into its image stream tag.
-fn imported(subject: &Assessed, build: &Build) -> Option<bool> {
+fn find_import(subject: &Assessed, build: &Build) -> Option<bool> {
     let pushed_to = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage")?;
-    let destination = Destination::of_image(&pushed_to.name, subject.integration)?;
+    let destination = Destination::from_image(&pushed_to.name, subject.integration)?;
     if destination.namespace != subject.snapshot.name {
         return build.imported.then_some(true);
     }
@@ -242,15 +242,15 @@ fn imported(subject: &Assessed, build: &Build) -> Option<bool> {
 }
 
 impl ShipwrightReport {
-    /// What there is to tell of a Build of Shipwright, whose usual service account is `pipeline`.
+    /// The default service account of Shipwright is `pipeline`.
     pub fn new(subject: &Assessed, build: &ShipwrightBuild) -> Self {
-        let may_push = |name: &str| {
+        let can_push = |name: &str| {
             subject.desired.account(name).is_some_and(|account| account.role >= Role::Write)
         };
-        let account = if may_push("pipeline") { "pipeline" } else { BUILDER };
+        let account = if can_push("pipeline") { "pipeline" } else { BUILDER };
         let host = &subject.desired.host;
         let to_quay = build.image.split_once('/').is_some_and(|(registry, _)| registry == host);
-        // The same name in this namespace's organization.
+        // Keep the name, in this namespace's organization.
         let last =
             build.image.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or(&build.name);
         let image = if to_quay {
@@ -272,7 +272,7 @@ impl ShipwrightReport {
 }
 
 impl BuildsReport {
-    /// Puts a report together. `invocation` is how the commands in it begin, `selection` how they named the namespaces.
+    /// `invocation` is the start of its commands, `selection` the command-line selection of the namespaces.
     pub fn new(
         invocation: &Invocation,
         selection: &str,
@@ -281,36 +281,40 @@ impl BuildsReport {
         mut findings: Vec<Finding>,
         unread: Vec<String>,
     ) -> Self {
-        let unread: Vec<_> = unread.iter().map(|why| printable(why)).collect();
+        let unread: Vec<_> = unread.iter().map(|reason| printable(reason)).collect();
         for finding in &mut findings {
             make_printable(finding);
-            address_hint(finding, invocation);
+            complete_hint(finding, invocation);
         }
-        let webhook_answers = webhook_answers(&findings);
-        let to_quay =
-            build_configs.iter().filter(|config| config.is_to_quay(webhook_answers)).count();
-        let mends =
+        let is_webhook_reachable = is_webhook_reachable(&findings);
+        let to_quay = build_configs
+            .iter()
+            .filter(|config| config.pushes_to_quay(is_webhook_reachable))
+            .count();
+        let rewritable =
             [Code::BuildToInternalRegistry, Code::BuildGoesNowhere, Code::RewritingOutdated];
         let next = findings
             .iter()
-            .any(|finding| mends.contains(&finding.code) && finding.object.kind == "BuildConfig")
+            .any(|finding| {
+                rewritable.contains(&finding.code) && finding.object.kind == "BuildConfig"
+            })
             .then(|| format!("{invocation} builds rewrite {selection}"));
         let answer = match build_configs.len() {
-            0 if !unread.is_empty() => "Which BuildConfigs there are is not known".to_owned(),
-            0 => "There are no BuildConfigs".to_owned(),
+            0 if !unread.is_empty() => "The BuildConfigs are unknown".to_owned(),
+            0 => "No BuildConfigs found".to_owned(),
             1 if to_quay == 1 => "The BuildConfig pushes to Quay".into(),
             1 => "The BuildConfig does not push to Quay".into(),
             all => format!("{to_quay} of {all} BuildConfigs push to Quay"),
         };
-        let answer = match webhook_answers {
+        let answer = match is_webhook_reachable {
             true => answer,
             false => {
-                format!("{answer}, and the API server cannot call the webhook that rewrites builds")
+                format!("{answer}, but the API server cannot call the build webhook")
             }
         };
         let answer = match unread.first() {
-            Some(why) if build_configs.is_empty() => format!("{answer}: {why}"),
-            Some(why) => format!("{answer}, of those that could be read: {why}"),
+            Some(reason) if build_configs.is_empty() => format!("{answer}: {reason}"),
+            Some(reason) => format!("{answer}, of those that could be read: {reason}"),
             None => answer,
         };
         let summary_line = match &next {
@@ -330,13 +334,13 @@ impl BuildsReport {
         }
     }
 
-    /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
+    /// The text has colors, which [`crate::ui::Ui`] removes if necessary.
     ///
     /// # Errors
-    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Html | Format::Mirror => text::builds(self, style, false),
+            Format::Text => text::builds(self, style, false),
             Format::Wide => text::builds(self, style, true),
             Format::Short => short::builds(self, style),
             Format::Json => serialize::json(self)?,

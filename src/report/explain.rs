@@ -1,4 +1,4 @@
-//! What `explain` has to say: entries of the table of findings.
+//! The report of `explain`.
 
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::domain::finding::{Code, Severity};
 use super::text_layout::{Style, TextPage, paint, plain};
 use super::{Format, client, serialize};
 
-/// What a finding code means.
+/// A finding code and its explanation.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Explanation {
@@ -16,24 +16,24 @@ pub(super) struct Explanation {
     code: &'static str,
     /// The severity of every finding with it.
     severity: Severity,
-    /// A few words.
+    /// A short title.
     title: &'static str,
-    /// What it means and how it comes about.
+    /// The meaning and the causes.
     meaning: &'static str,
-    /// What to do about it.
+    /// How to resolve it.
     remedy: &'static str,
-    /// A command to copy, if one helps; NAMESPACE stands for the namespace.
+    /// A command; NAMESPACE is a placeholder.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Where the same can be read, relative to the project.
+    /// Path in the repository.
     docs: String,
 }
 
-/// One code explained, or all of them listed.
+/// Explains one code, or lists all.
 ///
 /// # Errors
-/// If a machine-readable format cannot be written, which is a mistake in this program.
-pub fn explanation(
+/// If serialization fails, which is a bug.
+pub fn explain(
     code: Option<Code>,
     program: &str,
     format: Format,
@@ -46,23 +46,23 @@ pub fn explanation(
         .map(|&code| entry(code, program))
         .collect();
     match (format, all.as_slice()) {
-        (Format::Json, [one]) => serialize::json(one),
+        (Format::Json, [entry]) => serialize::json(entry),
         (Format::Json, all) => serialize::json(&all),
-        (Format::Yaml, [one]) => serialize::yaml(one),
+        (Format::Yaml, [entry]) => serialize::yaml(entry),
         (Format::Yaml, all) => serialize::yaml(&all),
-        (Format::Text | Format::Wide, [one]) => Ok(text(one, style)),
+        (Format::Text | Format::Wide, [entry]) => Ok(text(entry, style)),
         (Format::Name, all) => Ok(all.iter().map(|entry| format!("{}\n", entry.code)).collect()),
         (_, all) => Ok(list(all, format, style)),
     }
 }
 
-/// A line for each; where people read it, as wide as their terminal.
+/// One line per code, wrapped only on a terminal.
 fn list(all: &[Explanation], format: Format, style: &Style) -> String {
     let mut page = TextPage::new(style);
     for entry in all {
         let lead = format!("{}  {:<7}  ", entry.code, entry.severity.as_str());
         match format {
-            Format::Text if style.width.is_some() => page.prose(&lead, entry.title, plain),
+            Format::Text if style.width.is_some() => page.paragraph(&lead, entry.title, plain),
             _ => page.line(&format!("{lead}{}", entry.title)),
         }
     }
@@ -92,9 +92,9 @@ fn text(entry: &Explanation, style: &Style) -> String {
         entry.title
     ));
     page.gap();
-    page.prose("", entry.meaning, plain);
+    page.paragraph("", entry.meaning, plain);
     page.gap();
-    page.prose("", entry.remedy, plain);
+    page.paragraph("", entry.remedy, plain);
     if let Some(hint) = &entry.hint {
         page.gap();
         page.line(&format!("  {hint}"));

@@ -1,4 +1,4 @@
-//! Reports to test with, made from the words the real checks use.
+//! Reports for tests.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::fs;
@@ -17,8 +17,7 @@ use super::{
 
 pub(super) const PROGRAM: &str = "oc quay";
 
-/// The program without any flag.
-pub(super) fn plain() -> Invocation {
+pub(super) fn invocation() -> Invocation {
     Invocation::new(PROGRAM, &[], &[])
 }
 
@@ -30,17 +29,14 @@ pub(super) fn strip(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-/// Insists that a text is what a file of the project holds. `UPDATE_DOCS=1` writes it anew; read it before it is committed.
-pub(super) fn assert_written(file: &str, text: &str) {
+/// Compares a text with a file of the project. `UPDATE_DOCS=1` updates the file.
+pub(super) fn assert_file(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, text).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == text,
-        "{file} is stale, UPDATE_DOCS=1 writes it anew; it should hold:\n{text}"
-    );
+    assert!(written == text, "{file} is stale, update it with UPDATE_DOCS=1; expected:\n{text}");
 }
 
 pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
@@ -75,7 +71,7 @@ fn integration() -> IntegrationReport {
 fn integration_checks() -> Vec<Check> {
     vec![
         Check::new("Integration", "QuayIntegration quay", vec![]),
-        Check::new("Quay", "no trouble met", vec![]),
+        Check::new("Quay", "no problems found", vec![]),
     ]
 }
 
@@ -83,7 +79,7 @@ pub(super) fn namespace(name: &str) -> NamespaceReport {
     NamespaceReport::new(name, Some(format!("openshift_{name}")), true, "nothing excludes it")
 }
 
-/// A namespace that is out of scope, with its check.
+/// A namespace out of scope.
 pub(super) fn denied(name: &str) -> (NamespaceReport, Vec<Check>) {
     let namespace =
         NamespaceReport { linked: false, scope: "the denylist names it".into(), ..namespace(name) };
@@ -101,7 +97,7 @@ pub(super) fn finding(code: Code, namespace: &str, name: &str, message: &str) ->
 
 pub(super) fn stale(namespace: &str) -> Finding {
     let message = format!(
-        "Secret builder-quay-openshift holds an old token of robot account openshift_{namespace}+builder"
+        "Secret builder-quay-openshift holds a stale token of robot account openshift_{namespace}+builder"
     );
     finding(Code::SecretTokenStale, namespace, "builder-quay-openshift", &message)
 }
@@ -115,9 +111,9 @@ pub(super) fn missing(namespace: &str) -> Finding {
     )
 }
 
-pub(super) fn rival(namespace: &str) -> Finding {
+pub(super) fn conflicting_secret(namespace: &str) -> Finding {
     let message =
-        "Secret a-robot has a login for quay.example.com too and comes before ours by name";
+        "Secret a-robot also has credentials for quay.example.com and comes first by name";
     finding(Code::RivalSecret, namespace, "a-robot", message)
 }
 
@@ -128,7 +124,7 @@ pub(super) fn unread(namespace: &str) -> Finding {
     finding(Code::CouldNotRead, namespace, "", &message)
 }
 
-/// The checks of a namespace in which `findings` is what is wrong with its secrets.
+/// The checks of a namespace with `findings` on its secrets.
 pub(super) fn checks(findings: Vec<Finding>) -> Vec<Check> {
     let secrets = if findings.is_empty() { "3 of 3 current" } else { "1 of 3 current" };
     vec![
@@ -139,20 +135,18 @@ pub(super) fn checks(findings: Vec<Finding>) -> Vec<Check> {
     ]
 }
 
-/// The status of one namespace.
-pub(super) fn one(findings: Vec<Finding>) -> StatusReport {
-    several("-n myproj", vec![(namespace("myproj"), checks(findings))])
+pub(super) fn one_namespace(findings: Vec<Finding>) -> StatusReport {
+    several_namespaces("-n myproj", vec![(namespace("myproj"), checks(findings))])
 }
 
-/// The status of namespaces.
-pub(super) fn several(
+pub(super) fn several_namespaces(
     selection: &str,
     namespaces: Vec<(NamespaceReport, Vec<Check>)>,
 ) -> StatusReport {
-    StatusReport::new(&plain(), selection, integration(), integration_checks(), namespaces)
+    StatusReport::new(&invocation(), selection, integration(), integration_checks(), namespaces)
 }
 
-/// The status of a namespace while something is wrong with the integration.
+/// The status of a namespace with a finding on the integration.
 pub(super) fn with_integration(finding: Finding) -> StatusReport {
     let checks = vec![Check::new(
         "Token",
@@ -160,7 +154,7 @@ pub(super) fn with_integration(finding: Finding) -> StatusReport {
         vec![finding],
     )];
     StatusReport::new(
-        &plain(),
+        &invocation(),
         "-n myproj",
         integration(),
         checks,
@@ -168,15 +162,15 @@ pub(super) fn with_integration(finding: Finding) -> StatusReport {
     )
 }
 
-/// Thirty namespaces: two with errors, one with a warning, one unknown, 24 fine, two not linked.
-pub(super) fn thirty() -> StatusReport {
+/// Two with errors, one with a warning, one unknown, 24 ok, two not linked.
+pub(super) fn thirty_namespaces() -> StatusReport {
     let mut namespaces = vec![denied("kitchen"), denied("sandbox")];
     for number in 1..=24 {
         let name = format!("app-{number:02}");
         namespaces.push((namespace(&name), checks(vec![])));
     }
     for (name, findings) in [
-        ("billing", vec![rival("billing")]),
+        ("billing", vec![conflicting_secret("billing")]),
         ("shop", vec![missing("shop"), stale("shop")]),
         ("audit", vec![unread("audit")]),
         (
@@ -186,17 +180,17 @@ pub(super) fn thirty() -> StatusReport {
                 stale("carts"),
                 missing("carts"),
                 stale("carts"),
-                rival("carts"),
+                conflicting_secret("carts"),
             ],
         ),
     ] {
         namespaces.push((namespace(name), checks(findings)));
     }
-    several("-A", namespaces)
+    several_namespaces("-A", namespaces)
 }
 
-/// Five hundred namespaces: 60 without their organization, three with other problems, one unknown, 416 fine, 20 not linked.
-pub(super) fn five_hundred() -> StatusReport {
+/// 60 without their organization, three with other problems, one unknown, 416 ok, 20 not linked.
+pub(super) fn five_hundred_namespaces() -> StatusReport {
     let mut namespaces: Vec<_> =
         (1..=20).map(|number| denied(&format!("kitchen-{number:02}"))).collect();
     namespaces
@@ -213,7 +207,10 @@ pub(super) fn five_hundred() -> StatusReport {
             .push((namespace(&name), vec![Check::new("Organization", "not there", vec![missing])]));
     }
     for (name, findings) in [
-        ("payments-and-invoices-of-europe", vec![rival("payments-and-invoices-of-europe")]),
+        (
+            "payments-and-invoices-of-europe",
+            vec![conflicting_secret("payments-and-invoices-of-europe")],
+        ),
         ("shop", vec![missing("shop"), stale("shop")]),
         (
             "carts",
@@ -222,18 +219,18 @@ pub(super) fn five_hundred() -> StatusReport {
                 stale("carts"),
                 missing("carts"),
                 stale("carts"),
-                rival("carts"),
+                conflicting_secret("carts"),
             ],
         ),
         ("audit", vec![unread("audit")]),
     ] {
         namespaces.push((namespace(name), checks(findings)));
     }
-    several("-A", namespaces)
+    several_namespaces("-A", namespaces)
 }
 
-/// The changes that link a namespace, some of them.
-pub(super) fn planned(namespace: &str) -> Vec<ChangeEntry> {
+/// Some changes that link a namespace.
+pub(super) fn planned_changes(namespace: &str) -> Vec<ChangeEntry> {
     let organization = format!("openshift_{namespace}");
     let secret = "builder-quay-openshift".to_owned();
     [
@@ -275,18 +272,18 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeEntry> {
     .collect()
 }
 
-pub(super) fn change(
+pub(super) fn change_report(
     command: &'static str,
     dry_run: bool,
     changes: Vec<ChangeEntry>,
 ) -> ChangeReport {
-    ChangeReport::new(&plain(), endpoints(), command, dry_run, changes, vec![])
+    ChangeReport::new(&invocation(), endpoints(), command, dry_run, changes, vec![])
 }
 
-/// Changes of which one failed, so that another was not tried; and what remains.
-pub(super) fn failed() -> ChangeReport {
+/// One failed and one skipped change, with remaining findings.
+pub(super) fn failed_changes() -> ChangeReport {
     let mut changes = Vec::new();
-    for (place, entry) in planned("myproj").into_iter().enumerate() {
+    for (place, entry) in planned_changes("myproj").into_iter().enumerate() {
         changes.push(match place {
             3 => entry.failed("secrets is forbidden: User \"ann\" cannot create resource \"secrets\" in API group \"\""),
             4 => entry.skipped(),
@@ -294,11 +291,11 @@ pub(super) fn failed() -> ChangeReport {
         });
     }
     ChangeReport::new(
-        &plain(),
+        &invocation(),
         endpoints(),
         "link",
         false,
         changes,
-        vec![missing("myproj"), rival("myproj")],
+        vec![missing("myproj"), conflicting_secret("myproj")],
     )
 }

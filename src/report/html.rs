@@ -1,5 +1,4 @@
-//! A page to look at in a browser: one file that needs no other, with the namespaces to sort and to filter, and with each
-//! finding explained. Nothing runs on it, and nothing is loaded, but what this program put into it.
+//! The HTML report: one self-contained file with a sortable table of namespaces and the explained findings.
 
 use std::fmt::{self, Write as _};
 
@@ -16,7 +15,6 @@ use crate::domain::finding::{Code, Finding, Severity};
 const CSS: &str = include_str!("html/page.css");
 const JS: &str = include_str!("html/page.js");
 
-/// The page of a status that was read at a time.
 pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
     let answer = report
         .summary_line
@@ -25,7 +23,10 @@ pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
         .map_or(report.summary_line.as_str(), |(answer, _)| answer);
     let mut page = String::new();
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-    page += &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n", policy());
+    page += &format!(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n",
+        content_security_policy()
+    );
     page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
     page += &format!(
         "<title>{} - oc quay status</title>\n<style>{CSS}</style>\n</head>\n<body>\n",
@@ -43,9 +44,8 @@ pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
     page
 }
 
-/// Lets the page's own style and script through, by their hashes, and nothing else: neither what a server might smuggle
-/// into a message nor anything from elsewhere.
-fn policy() -> String {
+/// Allows only the page's own style and script, by their hashes, against injection through messages.
+fn content_security_policy() -> String {
     let hash = |text: &str| {
         format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
     };
@@ -53,7 +53,8 @@ fn policy() -> String {
 }
 
 fn heading(report: &StatusReport, answer: &str, read: Timestamp) -> String {
-    let severity = if report.worst() == Severity::Info { Severity::Ok } else { report.worst() };
+    let severity =
+        if report.max_severity() == Severity::Info { Severity::Ok } else { report.max_severity() };
     let mut text = format!("<header>\n<h1 class=\"{}\">{}</h1>\n", severity.as_str(), Text(answer));
     text += &report.next.as_deref().map(command).unwrap_or_default();
     text += &format!(
@@ -70,7 +71,7 @@ fn integration(report: &StatusReport) -> String {
         [("Cluster", cluster), ("Quay", quay), ("Cluster ID", cluster_id), ("Token", token)]
     {
         let value = match setting {
-            None => "<span class=\"quiet\">not known</span>".to_owned(),
+            None => "<span class=\"quiet\">unknown</span>".to_owned(),
             Some(SettingReport { value: None, source }) => Text(source).to_string(),
             Some(SettingReport { value: Some(value), source }) => {
                 format!("{} <span class=\"quiet\">({})</span>", Text(value), Text(source))
@@ -135,7 +136,7 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
     codes.sort();
     codes.dedup();
     let state = namespace.state();
-    // Every other state is called as its severity is.
+    // All other states are named after their severity.
     let class = if state == "not linked" { Severity::Info.as_str() } else { state };
     let organization =
         namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default();
@@ -152,7 +153,7 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
     )
 }
 
-/// The findings by their codes, the worst first: what a code means is said once, however many namespaces have it.
+/// The findings by code, sorted by severity. Each code is explained once.
 fn findings(report: &StatusReport) -> String {
     let mut codes: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
     codes.sort_by_key(|code| (std::cmp::Reverse(code.entry().severity), *code));
@@ -164,12 +165,12 @@ fn findings(report: &StatusReport) -> String {
     let mut text =
         format!("<section>\n<h2>Findings</h2>\n<p class=\"quiet\">{}</p>\n", Text(&summary));
     for code in codes {
-        text += &of_code(code, &report.findings);
+        text += &code_article(code, &report.findings);
     }
     text + "</section>\n"
 }
 
-fn of_code(code: Code, all: &[Finding]) -> String {
+fn code_article(code: Code, all: &[Finding]) -> String {
     let entry = code.entry();
     let mut text = format!(
         "<article id=\"{0}\">\n<h3>{1} {0} {2}</h3>\n",
@@ -210,7 +211,7 @@ fn links(codes: &[Code]) -> String {
     links.join(" ")
 }
 
-/// A text as it stands in HTML, also between quotes.
+/// Escapes text for HTML, also in attributes.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
@@ -229,15 +230,17 @@ impl fmt::Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{assert_written, finding, missing, one, several, thirty};
+    use crate::report::fixtures::{
+        assert_file, finding, missing, one_namespace, several_namespaces, thirty_namespaces,
+    };
 
     fn page(report: &StatusReport) -> String {
         status(report, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
-    fn it_holds_all_that_is_reported() {
-        let report = thirty();
+    fn contains_whole_report() {
+        let report = thirty_namespaces();
         let page = page(&report);
         assert!(page.contains("<h1 class=\"error\">2 of 30 namespaces have errors</h1>\n<pre>oc quay repair -A</pre>"), "{page}");
         assert!(page.contains("Read on 1970-01-01 at 00:00 UTC"), "{page}");
@@ -255,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn it_is_as_it_was_looked_at() {
-        assert_written("src/report/html/thirty.html", &page(&thirty()));
+    fn matches_snapshot() {
+        assert_file("src/report/html/status-30-namespaces.html", &page(&thirty_namespaces()));
     }
 
     #[test]
-    fn one_namespace_is_shown_check_by_check() {
-        let page = page(&one(vec![missing("myproj")]));
+    fn shows_checks_of_one_namespace() {
+        let page = page(&one_namespace(vec![missing("myproj")]));
         let check = "<tr><td><span class=\"severity error\">error</span></td><th scope=\"row\">Secrets</th>\
                      <td>1 of 3 current <a href=\"#OQ301\">OQ301</a></td></tr>";
         assert!(page.contains(check), "{page}");
@@ -273,15 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_code_means_is_said_once() {
-        let page = page(&thirty());
+    fn explains_each_code_once() {
+        let page = page(&thirty_namespaces());
         assert_eq!(page.matches(&Text(Code::SecretMissing.entry().meaning).to_string()).count(), 1);
     }
 
     #[test]
-    fn what_others_say_stays_text() {
-        let smuggled = "</script><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;";
-        let page = page(&one(vec![finding(Code::ImportFailed, "myproj", "s", smuggled)]));
+    fn escapes_messages() {
+        let injected = "</script><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;";
+        let page = page(&one_namespace(vec![finding(Code::ImportFailed, "myproj", "s", injected)]));
         assert_eq!(page.matches("<script").count(), 1);
         assert!(
             !page.contains("<img")
@@ -291,20 +294,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_elsewhere() {
-        let page = page(&thirty());
-        for way in ["src=", "url(", "@import", "<link", "<iframe", "http-equiv=\"refresh"] {
-            assert!(!page.contains(way), "{way}");
+    fn loads_nothing_external() {
+        let page = page(&thirty_namespaces());
+        for source in ["src=", "url(", "@import", "<link", "<iframe", "http-equiv=\"refresh"] {
+            assert!(!page.contains(source), "{source}");
         }
         assert!(page.contains("default-src 'none'; style-src 'sha256-"), "{page}");
         assert!(!JS.contains("</") && !CSS.contains("</"));
     }
 
     #[test]
-    fn a_report_without_namespaces_or_findings_is_a_page_too() {
-        let empty = page(&several("-A", vec![]));
+    fn renders_empty_report() {
+        let empty = page(&several_namespaces("-A", vec![]));
         assert!(
-            empty.contains("No namespaces were found") && !empty.contains("Findings"),
+            empty.contains("No namespaces found") && !empty.contains("<h2>Findings"),
             "{empty}"
         );
     }

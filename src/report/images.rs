@@ -1,14 +1,34 @@
-//! What `images` has to say.
+//! The report of `images`.
 
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
 use super::text_layout::{Style, TextPage};
-use super::{API_VERSION, Format, client, count, serialize};
+use super::{API_VERSION, client, count, serialize};
 use crate::domain::shell_quote::quoted;
 use crate::ui::printable_line;
 
-/// The images of a namespace that are in OpenShift's own registry.
+/// The formats of `images -o`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImagesFormat {
+    /// Text
+    #[default]
+    Text,
+    /// A summary line
+    Short,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// Names of the image stream tags
+    Name,
+    /// Mapping file for `oc image mirror -f`
+    Mirror,
+    /// One `oc image mirror` command per image
+    Commands,
+}
+
+/// The images of a namespace in the internal registry.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -16,51 +36,51 @@ pub struct ImagesReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// What this is.
+    /// The kind of report.
     #[cfg_attr(test, schemars(extend("const" = "ImagesReport")))]
     pub kind: &'static str,
     /// The namespace.
     pub namespace: String,
-    /// The images, by image stream and tag.
+    /// The images, sorted by image stream and tag.
     pub images: Vec<ImageReport>,
-    /// The answer in one line.
+    /// The result in one line.
     pub summary_line: String,
     #[serde(skip)]
     client: String,
 }
 
-/// An image in OpenShift's own registry.
+/// An image in the internal registry.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ImageReport {
     /// The tag of the image stream: `app:latest`.
     pub tag: String,
-    /// Where it is pulled from.
+    /// The source reference, with digest.
     pub image: String,
-    /// Its size in bytes, where it is known.
+    /// The size in bytes, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Where it belongs in Quay.
+    /// The target reference in Quay.
     pub target: String,
 }
 
 impl ImagesReport {
-    /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`.
+    /// `program` is `oc quay` or `kubectl quay`, as it was typed.
     pub fn new(program: &str, namespace: &str, mut images: Vec<ImageReport>) -> Self {
         for image in &mut images {
             for text in [&mut image.tag, &mut image.image, &mut image.target] {
                 *text = printable_line(text);
             }
         }
-        let size = total(&images).map(|size| format!(" ({size})")).unwrap_or_default();
+        let size = total_size(&images).map(|size| format!(" ({size})")).unwrap_or_default();
         let summary_line = match images.len() {
-            0 => format!("No tag of {namespace} has its image in OpenShift's own registry"),
-            1 => format!("1 tag of {namespace} has its image in OpenShift's own registry{size}"),
+            0 => format!("No images of {namespace} are in the internal registry"),
+            1 => format!("1 image of {namespace} is in the internal registry{size}"),
             several => {
                 format!(
-                    "{} of {namespace} have their images in OpenShift's own registry{size}",
-                    count(several, "tag")
+                    "{} of {namespace} are in the internal registry{size}",
+                    count(several, "image")
                 )
             }
         };
@@ -75,23 +95,22 @@ impl ImagesReport {
         }
     }
 
-    /// The report in a format.
-    ///
     /// # Errors
-    /// If a machine-readable format cannot be written, which is a mistake in this program.
-    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
+    /// If serialization fails, which is a bug.
+    pub fn render(&self, format: ImagesFormat, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Json => serialize::json(self)?,
-            Format::Yaml => serialize::yaml(self)?,
-            Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
-            Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
-            Format::Short => format!("{}\n", self.summary_line),
-            Format::Text | Format::Wide | Format::Html => self.table(style),
+            ImagesFormat::Json => serialize::json(self)?,
+            ImagesFormat::Yaml => serialize::yaml(self)?,
+            ImagesFormat::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
+            ImagesFormat::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
+            ImagesFormat::Commands => self.commands(),
+            ImagesFormat::Short => format!("{}\n", self.summary_line),
+            ImagesFormat::Text => self.table(style),
         })
     }
 
-    /// The commands that copy the images, with all platforms that they are for.
-    pub fn commands(&self) -> String {
+    /// With all platforms of the images.
+    fn commands(&self) -> String {
         let client = &self.client;
         self.lines(|image| {
             let (from, to) = (quoted(&image.image), quoted(&image.target));
@@ -103,7 +122,7 @@ impl ImagesReport {
         self.images.iter().map(|image| line(image) + "\n").collect()
     }
 
-    /// A row each; where the window is too narrow for that, the address in Quay stands below.
+    /// One row per image; in a narrow terminal the target is on a second line.
     fn table(&self, style: &Style) -> String {
         let width = self
             .images
@@ -119,7 +138,7 @@ impl ImagesReport {
         let row = |tag: &str, size: &str, target: &str| {
             format!("{tag:<width$}   {size:>10}{between}{target}")
         };
-        let size = |image: &ImageReport| image.size.map_or("unknown".to_owned(), in_words);
+        let size = |image: &ImageReport| image.size.map_or("unknown".to_owned(), format_size);
         let mut page = TextPage::new(style);
         if !self.images.is_empty() {
             row("TAG", "SIZE", "IN QUAY")
@@ -132,15 +151,15 @@ impl ImagesReport {
             }
             page.gap();
         }
-        page.prose("", &self.summary_line, |line| line.bold().to_string());
+        page.paragraph("", &self.summary_line, |line| line.bold().to_string());
         page.finish()
     }
 }
 
-/// The size of all images as people read it, as far as it is known; none where nothing is.
-fn total(images: &[ImageReport]) -> Option<String> {
+/// The sum of the known sizes; none if all are unknown.
+fn total_size(images: &[ImageReport]) -> Option<String> {
     let known: Vec<_> = images.iter().filter_map(|image| image.size).collect();
-    let sum = in_words(known.iter().fold(0, |sum, size| sum.saturating_add(*size)));
+    let sum = format_size(known.iter().fold(0, |sum, size| sum.saturating_add(*size)));
     match known.len() {
         0 => None,
         all if all == images.len() => Some(sum),
@@ -148,8 +167,8 @@ fn total(images: &[ImageReport]) -> Option<String> {
     }
 }
 
-/// Bytes as people read them.
-fn in_words(bytes: u64) -> String {
+/// `1.5 KiB`
+fn format_size(bytes: u64) -> String {
     const KIBI: u64 = 1 << 10;
     let (unit, name) = match bytes {
         0..KIBI => return format!("{bytes} B"),
@@ -176,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sizes_that_are_not_known_are_not_taken_for_nothing() {
+    fn total_size_is_lower_bound_if_sizes_are_unknown() {
         let (one, two) = (Some(1 << 20), Some(2 << 20));
         let table = [
             (&[one, two][..], Some("3.0 MiB")),
@@ -184,17 +203,14 @@ mod tests {
             (&[None, None], None),
         ];
         for (sizes, expected) in table {
-            assert_eq!(total(&images(sizes)).as_deref(), expected, "{sizes:?}");
+            assert_eq!(total_size(&images(sizes)).as_deref(), expected, "{sizes:?}");
         }
         let summary_line = |sizes| ImagesReport::new("oc quay", "shop", images(sizes)).summary_line;
-        assert_eq!(
-            summary_line(&[None]),
-            "1 tag of shop has its image in OpenShift's own registry"
-        );
+        assert_eq!(summary_line(&[None]), "1 image of shop is in the internal registry");
     }
 
     #[test]
-    fn quotes_words_of_commands_and_prints_one_line_for_each_image() {
+    fn quotes_commands_and_prints_one_line_per_image() {
         let image = ImageReport {
             tag: "app:x\n\x1b[2Jimagestreamtag/other:y".into(),
             image: "registry.svc/shop/app@sha256:0\nregistry.svc/evil/app".into(),
@@ -203,7 +219,7 @@ mod tests {
         };
         let report = ImagesReport::new("oc quay", "shop", vec![image]);
         let style = Style { width: None, ascii: false };
-        for format in [Format::Mirror, Format::Name] {
+        for format in [ImagesFormat::Mirror, ImagesFormat::Name] {
             let text = report.render(format, &style).unwrap();
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(!text.contains('\x1b'), "{text:?}");
@@ -215,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_window() {
+    fn lines_fit_the_terminal() {
         let report = ImagesReport::new("oc quay", "shop", images(&[Some(10 << 20), None]));
         for (window, rows) in [(None, 3), (Some(80), 3), (Some(50), 6)] {
             let style = Style { width: window, ascii: false };
@@ -226,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_by_people() {
+    fn formats_sizes() {
         let table = [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -235,7 +251,7 @@ mod tests {
             (7 << 29, "3.5 GiB"),
         ];
         for (bytes, words) in table {
-            assert_eq!(in_words(bytes), words);
+            assert_eq!(format_size(bytes), words);
         }
     }
 }

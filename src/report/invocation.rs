@@ -1,9 +1,9 @@
-//! How the commands begin that are shown to be copied.
+//! The start of commands in output.
 
 use std::fmt;
 
-/// The program as the person typed it, `oc quay` or `kubectl quay`, and the connection flags that were given: a command without
-/// them would work on another cluster or another Quay.
+/// The program as it was typed, `oc quay` or `kubectl quay`, and the connection flags, so that shown commands use the
+/// same cluster and Quay.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     program: String,
@@ -12,31 +12,31 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// `cluster_flags` are those that `oc` has too; both are as a shell takes them.
+    /// `cluster_flags` are also valid for `oc`. Both are quoted for a shell.
     pub fn new(program: &str, cluster_flags: &[String], quay_flags: &[String]) -> Self {
-        let joined = |flags: &[String]| flags.iter().map(|flag| format!(" {flag}")).collect();
+        let join = |flags: &[String]| flags.iter().map(|flag| format!(" {flag}")).collect();
         Self {
             program: program.to_owned(),
-            cluster_flags: joined(cluster_flags),
-            quay_flags: joined(quay_flags),
+            cluster_flags: join(cluster_flags),
+            quay_flags: join(quay_flags),
         }
     }
 
-    /// The beginning for somebody else, who reaches the cluster in another way: without the cluster's flags.
-    pub fn of_others(&self) -> Self {
+    /// Without the cluster's flags, since an administrator has other ones.
+    pub fn for_administrator(&self) -> Self {
         Self { cluster_flags: String::new(), ..self.clone() }
     }
 
-    /// A command that is kept as `oc …` or `oc quay …`, beginning as the person began. Any other text stays as it is.
-    pub fn begin(&self, command: &str) -> String {
-        // `kubectl` has no such command, and these are for administrators, who have their own context.
+    /// Replaces `oc` or `oc quay` at the start of a command. Other texts are returned unchanged.
+    pub fn prefix(&self, command: &str) -> String {
+        // Not available in `kubectl`, and for administrators, who have their own context.
         if command.contains("policy add-") {
             return command.to_owned();
         }
         let Self { program, cluster_flags, quay_flags } = self;
         let client = super::client(program);
         match (command.strip_prefix("oc quay "), command.strip_prefix("oc ")) {
-            // It connects to nothing.
+            // No connection.
             (Some(arguments), _) if arguments.starts_with("explain ") => {
                 format!("{program} {arguments}")
             }
@@ -61,8 +61,8 @@ mod tests {
     fn repeats_connection_flags_in_shown_commands() {
         let flags = ["--context dev".to_owned()];
         let quay_flags = ["--quay-url https://quay.example.com".to_owned()];
-        let begins =
-            |program, command: &str| Invocation::new(program, &flags, &quay_flags).begin(command);
+        let prefix =
+            |program, command: &str| Invocation::new(program, &flags, &quay_flags).prefix(command);
         let table = [
             (
                 "oc quay repair -n shop",
@@ -70,13 +70,13 @@ mod tests {
             ),
             ("oc quay explain OQ101", "kubectl quay explain OQ101"),
             ("oc get secrets -n shop", "kubectl --context dev get secrets -n shop"),
-            ("ask somebody", "ask somebody"),
+            ("another text", "another text"),
         ];
         for (command, expected) in table {
-            assert_eq!(begins("kubectl quay", command), expected);
+            assert_eq!(prefix("kubectl quay", command), expected);
         }
         let plain = Invocation::new("oc quay", &[], &[]);
-        assert_eq!(plain.begin("oc quay repair -n shop"), "oc quay repair -n shop");
-        assert_eq!(plain.begin("oc get secrets"), "oc get secrets");
+        assert_eq!(plain.prefix("oc quay repair -n shop"), "oc quay repair -n shop");
+        assert_eq!(plain.prefix("oc get secrets"), "oc get secrets");
     }
 }

@@ -8,13 +8,13 @@ use crate::domain::snapshot::NamespaceSnapshot;
 
 use super::serialize;
 
-/// Stands where the secret's value goes; the API server refuses it, so it cannot be applied by mistake.
+/// Placeholder of the secret's value. The API server rejects it, so that it cannot be applied by mistake.
 const PLACEHOLDER: &str = "the docker configuration with the robot account's token";
 
-/// The secrets and service accounts that the plans make or change, as they will be, in one YAML stream.
+/// The created and changed secrets and service accounts of the plans as a YAML stream.
 ///
 /// # Errors
-/// If YAML cannot be written, which is a mistake in this program.
+/// If serialization fails, which is a bug.
 pub fn manifests<'a>(
     plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Change])>,
 ) -> anyhow::Result<String> {
@@ -27,7 +27,7 @@ pub fn manifests<'a>(
 /// Objects as one YAML stream.
 ///
 /// # Errors
-/// If YAML cannot be written, which is a mistake in this program.
+/// If serialization fails, which is a bug.
 pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
     let documents: Vec<_> =
         objects.map(|object| serialize::yaml(&object)).collect::<anyhow::Result<_>>()?;
@@ -37,7 +37,7 @@ pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
 /// Objects as one JSON List.
 ///
 /// # Errors
-/// If JSON cannot be written, which is a mistake in this program.
+/// If serialization fails, which is a bug.
 pub fn list(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
     serialize::json(
         &json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() }),

@@ -1,6 +1,4 @@
-//! What a command has to say, as one value, and the formats it is rendered in. A file per format.
-//!
-//! A report is complete when it is made: rendering adds nothing, so every format tells the same.
+//! Reports of commands and their output formats. Rendering adds no information, so that all formats have the same content.
 
 mod builds;
 mod change;
@@ -24,17 +22,17 @@ mod version;
 
 pub use builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport};
 pub use change::{ChangeEntry, ChangeReport, ChangeState};
-pub use explain::explanation;
-pub use images::{ImageReport, ImagesReport};
+pub use explain::explain;
+pub use images::{ImageReport, ImagesFormat, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
 pub use setup::{NamespacePreview, NoteReport, SetupReport, StepReport, StepState};
 pub use status::{
-    CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport,
-    Summary,
+    CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusFormat,
+    StatusReport, Summary,
 };
 pub use text_layout::Style;
-pub use version::VersionReport;
+pub use version::{VersionFormat, VersionReport};
 
 use crate::domain::finding::{Finding, Severity};
 use crate::ui::{printable, printable_line};
@@ -42,29 +40,25 @@ use crate::ui::{printable, printable_line};
 /// The version of the machine-readable formats.
 pub const API_VERSION: &str = "oc-quay/v1";
 
-/// The formats of `-o`.
+/// The common formats of `-o`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text
     #[default]
     Text,
-    /// For people, with everything
+    /// Text without truncation, with details
     Wide,
-    /// Problems and one summary line
+    /// Problems and a summary line
     Short,
     /// JSON
     Json,
     /// YAML
     Yaml,
-    /// The names of the objects concerned
+    /// Names of the affected objects
     Name,
-    /// A page for a browser, of `status` alone
-    Html,
-    /// What `oc image mirror -f` reads; for `images` alone
-    Mirror,
 }
 
-/// Counts of what is wrong, in words: `2 errors, 1 warning, 1 unknown`. Empty if nothing is.
+/// `2 errors, 1 warning, 1 unknown`; empty without problems.
 fn problems(errors: usize, warnings: usize, unknown: usize) -> String {
     let parts = [
         (errors > 0).then(|| count(errors, "error")),
@@ -83,26 +77,26 @@ fn with_severity(findings: &[Finding], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
-/// The client of a program: `oc` of `oc quay`.
+/// `oc` of `oc quay`.
 fn client(program: &str) -> &str {
     program.split(' ').next().unwrap_or(program)
 }
 
-/// Has no word of a finding steer the terminal: a server chose some of them, and whoever may write the object others.
+/// Removes terminal control characters, since servers and users with write access choose parts of findings.
 fn make_printable(finding: &mut Finding) {
     finding.message = printable(&finding.message);
     finding.object.name = printable_line(&finding.object.name);
 }
 
-/// Has the hint begin as the person began, or as whoever is to be asked will. A namespace that the hint asks for is not
-/// named where the finding is about the integration as a whole.
-fn address_hint(finding: &mut Finding, invocation: &Invocation) {
-    finding.explained_by = invocation.begin(&finding.explained_by);
+/// Adds the program and connection flags to the hint, for the user or the administrator who is asked. Findings on the
+/// integration have no namespace to insert.
+fn complete_hint(finding: &mut Finding, invocation: &Invocation) {
+    finding.explained_by = invocation.prefix(&finding.explained_by);
     let Some(hint) = &mut finding.hint else { return };
     *hint = hint.replace(" -n {namespace}", "");
     *hint = match finding.ask {
-        None => invocation.begin(hint),
-        Some(_) => invocation.of_others().begin(hint),
+        None => invocation.prefix(hint),
+        Some(_) => invocation.for_administrator().prefix(hint),
     };
 }
 

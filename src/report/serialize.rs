@@ -1,4 +1,4 @@
-//! Formats for programs: JSON, YAML, names.
+//! Machine-readable formats: JSON, YAML, names.
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -8,16 +8,16 @@ use crate::ui::printable_line;
 
 pub(super) fn json(report: &impl Serialize) -> anyhow::Result<String> {
     let mut text =
-        serde_json::to_string_pretty(report).context("could not write the report as JSON")?;
+        serde_json::to_string_pretty(report).context("failed to serialize the report as JSON")?;
     text.push('\n');
     Ok(text)
 }
 
 pub(super) fn yaml(report: &impl Serialize) -> anyhow::Result<String> {
-    serde_saphyr::to_string(report).context("could not write the report as YAML")
+    serde_saphyr::to_string(report).context("failed to serialize the report as YAML")
 }
 
-/// One `kind/name` per line, each object once, the kind in lower case, as `kubectl -o name` has it.
+/// One `kind/name` per line without duplicates, the kind in lower case, as with `kubectl -o name`.
 pub(super) fn names<'a>(objects: impl Iterator<Item = &'a ObjectRef>) -> String {
     let mut seen = std::collections::BTreeSet::new();
     let mut text = String::new();
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_one_harmless_line_for_each_name() {
+    fn prints_one_printable_line_per_name() {
         let names = ["app:x\nsecret/token", "app:\x1b[2Jx", "app:x"];
         let objects = names.map(|name| ObjectRef::namespaced("ImageStreamTag", "shop", name));
         let expected =

@@ -1,4 +1,4 @@
-//! What `setup` and `teardown` have to say, step by step.
+//! The report of `setup` and `teardown`.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::status::StatusReport;
 use super::text_layout::Style;
 use super::{API_VERSION, Format, count, serialize, short, text};
 
-/// A set-up, planned, checked or done.
+/// A planned, checked or applied setup or teardown.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -18,68 +18,68 @@ pub struct SetupReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// What this is.
+    /// The kind of report.
     #[cfg_attr(test, schemars(extend("const" = "SetupReport")))]
     pub kind: &'static str,
-    /// Nothing failed, and a check found everything done.
+    /// No step failed, and `--check` found nothing to do.
     pub ok: bool,
     /// `setup` or `teardown`.
     pub command: &'static str,
     /// Nothing was written because of `--dry-run` or `--check`.
     pub dry_run: bool,
-    /// The steps, in their order.
+    /// The steps, in order.
     pub steps: Vec<StepReport>,
-    /// What becomes of each namespace.
+    /// The scope of each namespace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<NamespacePreview>,
-    /// The first status after it, where namespaces were linked.
+    /// The status after namespaces were linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusReport>,
-    /// The same set-up as one command that asks nothing, without secrets.
+    /// The equivalent non-interactive command, without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
-    /// What somebody else is to write, where it was asked to be printed.
+    /// Manifests to apply by other means, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests: Option<String>,
     /// The outcome in one line.
     pub summary_line: String,
 }
 
-/// One step.
+/// A step.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
     /// Its name: `cluster`, `quay`, `token`, `operator`, `secret`, `integration`, `userRole`, `nodeTrust`, `proof`.
     pub step: &'static str,
-    /// Its name for people.
+    /// Its title.
     pub title: &'static str,
-    /// What became of it.
+    /// The state.
     pub state: StepState,
-    /// Why it was skipped or failed, or what it needs.
+    /// Why it was skipped or failed, or the missing input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What to do about it.
+    /// How to resolve it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
-    /// What was found.
+    /// Observations.
     pub facts: Vec<NoteReport>,
-    /// What was done, or would be.
+    /// The changes.
     pub changes: Vec<ChangeEntry>,
 }
 
-/// Something that was found.
+/// An observation.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NoteReport {
-    /// How good or bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// One sentence.
+    /// The text.
     pub text: String,
 }
 
-/// A namespace before anything is written.
+/// The scope of a namespace after setup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -88,31 +88,31 @@ pub struct NamespacePreview {
     pub name: String,
     /// It will be linked.
     pub in_scope: bool,
-    /// Why, or why not.
+    /// The reason.
     pub why: String,
 }
 
-/// What became of a step.
+/// The state of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum StepState {
-    /// Done now.
+    /// Applied now.
     Done,
-    /// Was done before.
+    /// Nothing to do.
     AlreadyDone,
-    /// Would be done.
+    /// To be applied.
     Planned,
-    /// Need not be done, or was not wanted.
+    /// Not necessary or not requested.
     Skipped,
-    /// Could not be done, or is not known to be done.
+    /// Failed, or not confirmed.
     Failed,
-    /// Not reached, since one before it failed.
+    /// Not reached, since an earlier step failed.
     NotReached,
 }
 
 impl StepReport {
-    /// The same, not reached.
+    /// Sets [`StepState::NotReached`] and skips its changes.
     pub fn not_reached(mut self) -> Self {
         if !matches!(self.state, StepState::AlreadyDone | StepState::Skipped) {
             self.state = StepState::NotReached;
@@ -121,7 +121,7 @@ impl StepReport {
         self
     }
 
-    /// The same, failed.
+    /// Sets [`StepState::Failed`].
     pub fn failed(mut self, messages: &[String], hints: &[String]) -> Self {
         self.state = StepState::Failed;
         self.reason = Some(printable(&messages.join(": ")));
@@ -129,8 +129,8 @@ impl StepReport {
         self
     }
 
-    /// The same, with the commands that it names as the person began theirs: `oc quay` or `kubectl quay`.
-    pub fn addressed(mut self, program: &str) -> Self {
+    /// Replaces `oc quay` in its texts by the program name as it was typed.
+    pub fn with_program_name(mut self, program: &str) -> Self {
         let texts = self
             .reason
             .iter_mut()
@@ -140,12 +140,11 @@ impl StepReport {
         self
     }
 
-    /// The step by itself, as text to read.
+    /// The text of a single step.
     pub fn render(&self, style: &Style) -> String {
         text::step(self, style)
     }
 
-    /// The worst of what was found.
     pub(super) fn severity(&self) -> Severity {
         let found = self
             .facts
@@ -165,7 +164,7 @@ impl StepReport {
 }
 
 impl SetupReport {
-    /// Puts a report together; the summary_line is made from the steps.
+    /// Derives `summary_line` from the steps.
     pub fn new(
         program: &str,
         command: &'static str,
@@ -173,7 +172,7 @@ impl SetupReport {
         is_check: bool,
         steps: Vec<StepReport>,
     ) -> Self {
-        let steps: Vec<_> = steps.into_iter().map(|step| step.addressed(program)).collect();
+        let steps: Vec<_> = steps.into_iter().map(|step| step.with_program_name(program)).collect();
         let is_open = |step: &&StepReport| match step.state {
             StepState::Failed | StepState::NotReached => true,
             StepState::Planned => is_check,
@@ -196,18 +195,16 @@ impl SetupReport {
         }
     }
 
-    /// What was made, as text to read: for who has seen the steps.
-    pub fn made(&self, style: &Style) -> String {
-        text::made(self, style)
+    /// The changes made, as text, after the steps were shown interactively.
+    pub fn render_changes(&self, style: &Style) -> String {
+        text::setup_changes(self, style)
     }
 
-    /// The report in a format.
-    ///
     /// # Errors
-    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Html | Format::Mirror => text::setup(self, style, false),
+            Format::Text => text::setup(self, style, false),
             Format::Wide => text::setup(self, style, true),
             Format::Short => short::setup(self, style),
             Format::Json => serialize::json(self)?,
@@ -247,11 +244,11 @@ fn summary_line(
             format!("{} planned; nothing was written", count(planned, "change"))
         }
         (_, planned, 0) if planned > 0 => format!("{} planned", count(planned, "change")),
-        ("teardown", _, 0) => "There is nothing to take back".into(),
+        ("teardown", _, 0) => "Nothing to remove".into(),
         ("teardown", _, done) => {
-            format!("The integration is taken back, with {}", count(done, "change"))
+            format!("Integration removed: {}", count(done, "change"))
         }
-        (_, _, 0) => "Everything is set up; nothing was written".into(),
-        (_, _, done) => format!("Set up, with {}", count(done, "change")),
+        (_, _, 0) => "Already set up; nothing was written".into(),
+        (_, _, done) => format!("Setup complete: {}", count(done, "change")),
     }
 }

@@ -1,4 +1,4 @@
-//! Problems, a line each, and one line to sum them up: to paste into a chat, or to search in a log. Lines do not wrap.
+//! `-o short`: one line per problem and a summary line, without wrapping.
 
 use owo_colors::OwoColorize as _;
 
@@ -24,7 +24,7 @@ pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
             change.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
         let error = change.error.as_deref().unwrap_or_default();
         let glyph = style.glyph(Severity::Error);
-        page.line(&one_line(&format!(
+        page.line(&single_line(&format!(
             "{glyph} {} {place}{}: {error}",
             paint(Severity::Error, "failed"),
             change.summary
@@ -46,11 +46,11 @@ pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
     let mut page = TextPage::new(style);
     for step in &report.steps {
         for change in step.changes.iter().filter(|change| change.state == ChangeState::Done) {
-            page.line(&one_line(&format!("{} {}", style.glyph(Severity::Ok), change.summary)));
+            page.line(&single_line(&format!("{} {}", style.glyph(Severity::Ok), change.summary)));
         }
         if step.state == StepState::Failed {
             let reason = step.reason.as_deref().unwrap_or_default();
-            page.line(&one_line(&format!(
+            page.line(&single_line(&format!(
                 "{} {}: {reason}",
                 style.glyph(Severity::Error),
                 step.title
@@ -64,7 +64,7 @@ pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
         .flat_map(|manifests| manifests.lines())
         .for_each(|line| page.line(line));
     if let Some(command_line) = &report.command_line {
-        page.line("The same again, without questions:");
+        page.line("Equivalent non-interactive command:");
         page.line(&format!("  {command_line}"));
         page.gap();
     }
@@ -81,7 +81,7 @@ fn problems(page: &mut TextPage, style: &Style, findings: &[Finding]) {
             .unwrap_or_default();
         let severity = paint(finding.severity, finding.severity.as_str());
         let glyph = style.glyph(finding.severity);
-        page.line(&one_line(&format!(
+        page.line(&single_line(&format!(
             "{glyph} {} {severity} {place}{}",
             finding.code.as_str().bold(),
             finding.message
@@ -89,6 +89,6 @@ fn problems(page: &mut TextPage, style: &Style, findings: &[Finding]) {
     }
 }
 
-fn one_line(text: &str) -> String {
+fn single_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,9 @@
-//! What `status` has to say.
+//! The report of `status`.
 
 use std::cmp::Reverse;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -13,11 +15,47 @@ use crate::ui::{printable, printable_line};
 
 use super::text_layout::Style;
 use super::{
-    API_VERSION, Format, Invocation, address_hint, html, make_printable, serialize, short,
+    API_VERSION, Format, Invocation, complete_hint, html, make_printable, serialize, short,
     summary_line, text, with_severity,
 };
 
-/// The state of the integration and of the namespaces that were asked for.
+/// The formats of `status -o`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFormat {
+    /// A common format.
+    Common(Format),
+    /// An HTML page.
+    Html,
+}
+
+impl Default for StatusFormat {
+    fn default() -> Self {
+        Self::Common(Format::default())
+    }
+}
+
+impl ValueEnum for StatusFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Common(Format::Text),
+            Self::Common(Format::Wide),
+            Self::Common(Format::Short),
+            Self::Common(Format::Json),
+            Self::Common(Format::Yaml),
+            Self::Common(Format::Name),
+            Self::Html,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Common(format) => format.to_possible_value(),
+            Self::Html => Some(PossibleValue::new("html").help("Self-contained HTML page")),
+        }
+    }
+}
+
+/// The state of the integration and of the selected namespaces.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -25,22 +63,22 @@ pub struct StatusReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// What this is.
+    /// The kind of report.
     #[cfg_attr(test, schemars(extend("const" = "StatusReport")))]
     pub kind: &'static str,
-    /// There is no finding of severity error.
+    /// No finding is an error.
     pub ok: bool,
     /// Counts.
     pub summary: Summary,
     /// The integration.
     pub integration: IntegrationReport,
-    /// The namespaces: those with problems first, the worst of them at the top; each group by name.
+    /// The namespaces, sorted by severity and name.
     pub namespaces: Vec<NamespaceReport>,
-    /// Every finding: the integration's first, then in the order of the namespaces and of their checks.
+    /// All findings: those of the integration, then in the order of namespaces and checks.
     pub findings: Vec<Finding>,
-    /// The answer in one line.
+    /// The result in one line.
     pub summary_line: String,
-    /// The command to go on with, which ends the summary_line too.
+    /// The next command, also at the end of `summaryLine`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -50,13 +88,13 @@ pub struct StatusReport {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Namespaces that were looked at.
+    /// Selected namespaces.
     pub namespaces: usize,
-    /// Namespaces that are to be linked.
+    /// Namespaces to be linked.
     pub linked: usize,
-    /// Namespaces that are not.
+    /// Namespaces not to be linked.
     pub out_of_scope: usize,
-    /// Namespaces that are to be linked and have no error, warning or unknown.
+    /// Namespaces to be linked without error, warning or unknown.
     pub ok: usize,
     /// Findings of severity info.
     pub info: usize,
@@ -68,90 +106,89 @@ pub struct Summary {
     pub unknown: usize,
 }
 
-/// The settings in use, where they come from, and the checks of the integration as a whole.
+/// The settings with their sources, and the checks of the integration.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationReport {
-    /// The API server as `host:port`, and the context that names it.
+    /// The API server as `host:port`, and its context.
     pub cluster: Option<SettingReport>,
-    /// The address of the Quay.
+    /// The URL of Quay.
     pub quay: Option<SettingReport>,
     /// The cluster ID.
     pub cluster_id: Option<SettingReport>,
     /// The token, without its value.
     pub token: Option<SettingReport>,
-    /// The person has no token and is not allowed to read the stored one: what takes a token is for administrators.
+    /// The user has no Quay token and is not allowed to read the stored one.
     #[serde(skip)]
     pub(super) is_for_administrators: bool,
     /// The checks.
     pub checks: Vec<CheckReport>,
 }
 
-/// Which cluster and which Quay a report is about.
+/// The cluster and the Quay of a report.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    /// The API server as `host:port`, and the context that names it.
+    /// The API server as `host:port`, and its context.
     pub(super) cluster: Option<SettingReport>,
-    /// The address of the Quay.
+    /// The URL of Quay.
     pub(super) quay: Option<SettingReport>,
 }
 
-/// A setting and where it comes from.
+/// A setting and its source.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SettingReport {
-    /// The value; none if it is secret, or an address that cannot be used (which may hide a password).
+    /// The value; none if it is secret, or an invalid URL (which might contain a password).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// A flag, an environment variable, or an object in the cluster.
     pub source: String,
 }
 
-/// A namespace and what its checks say.
+/// A namespace and its checks.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceReport {
     /// Its name.
     pub name: String,
-    /// Its organization in Quay, where one can be named.
+    /// Its organization in Quay, if its name is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-    /// It is to be linked: in scope, there, and not being deleted.
+    /// It is to be linked: in scope, existing, and not being deleted.
     pub linked: bool,
-    /// Why it is to be linked, or why not.
+    /// The reason for `linked`.
     pub scope: String,
-    /// The worst severity among its checks.
+    /// The highest severity of its checks.
     pub severity: Severity,
-    /// Tags whose image was not looked for in Quay.
+    /// Tags whose image was not compared with Quay.
     #[serde(skip)]
     pub(super) uncompared_tags: usize,
-    /// Its checks, in the order they were made. Left out where several namespaces were asked for and nothing is wrong
-    /// in this one: thousands of healthy namespaces must not fill the memory, or the page.
+    /// Its checks, in order. Empty for a healthy namespace among several, to limit memory and output.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckReport>,
 }
 
-/// One check.
+/// A check.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReport {
-    /// What was checked.
+    /// The subject of the check.
     pub title: &'static str,
-    /// How it is.
+    /// The highest severity of its findings.
     pub severity: Severity,
-    /// The state in a few words.
+    /// The observed state.
     pub fact: String,
-    /// The codes of its findings. The findings themselves stand in the report's `findings`, in the same order.
+    /// The codes of its findings, in the order of the report's `findings`.
     pub findings: Vec<Code>,
 }
 
 impl StatusReport {
-    /// Puts a report together. `invocation` is how the commands in it begin; `selection` is how the person named the
-    /// namespaces, as a command line: `-n shop`, `-A`, `-l team=web`, `shop web`.
+    /// `invocation` is the start of its commands; `selection` the command-line selection of the namespaces: `-n shop`, `-A`,
+    /// `-l team=web`, `shop web`.
     pub fn new(
         invocation: &Invocation,
         selection: &str,
@@ -162,8 +199,10 @@ impl StatusReport {
         let mut findings;
         (integration.checks, findings) = split(integration_checks);
 
-        let mut judged: Vec<_> =
-            namespaces.into_iter().map(|(namespace, checks)| namespace.judge(checks)).collect();
+        let mut judged: Vec<_> = namespaces
+            .into_iter()
+            .map(|(namespace, checks)| namespace.with_checks(checks))
+            .collect();
         if judged.len() > 1 {
             for (namespace, _) in
                 judged.iter_mut().filter(|(namespace, _)| !namespace.has_problems())
@@ -186,14 +225,14 @@ impl StatusReport {
             {
                 finding.ask = Some(Administrator::Cluster);
             }
-            address_hint(finding, invocation);
+            complete_hint(finding, invocation);
         }
 
         let mut report = Self {
             api_version: API_VERSION,
             kind: "StatusReport",
             ok: with_severity(&findings, Severity::Error) == 0,
-            summary: Summary::of(&namespaces, &findings),
+            summary: Summary::new(&namespaces, &findings),
             integration,
             namespaces,
             findings,
@@ -204,8 +243,8 @@ impl StatusReport {
         report
     }
 
-    /// The worst severity among all checks; what `--fail-on` is compared with.
-    pub fn worst(&self) -> Severity {
+    /// The highest severity of all checks, for `--fail-on`.
+    pub fn max_severity(&self) -> Severity {
         let checks = self.integration.checks.iter().map(|check| check.severity);
         checks
             .chain(self.namespaces.iter().map(|namespace| namespace.severity))
@@ -213,7 +252,7 @@ impl StatusReport {
             .unwrap_or(Severity::Ok)
     }
 
-    /// Whether nothing could be read of any namespace: then there is no answer to what was asked.
+    /// Whether all checks of all namespaces are unknown.
     pub fn is_unreadable(&self) -> bool {
         let is_unread = |namespace: &NamespaceReport| {
             !namespace.checks.is_empty()
@@ -222,7 +261,7 @@ impl StatusReport {
         self.summary.error == 0 && self.unchecked() > 0 && self.namespaces.iter().all(is_unread)
     }
 
-    /// How many things could not be checked: the findings that say so, and the checks that something else stood in the way of.
+    /// The number of unknown findings, and of checks that were skipped because of others.
     pub(super) fn unchecked(&self) -> usize {
         let checks = self
             .namespaces
@@ -236,13 +275,13 @@ impl StatusReport {
         self.summary.unknown + skipped.count()
     }
 
-    /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
+    /// The text has colors, which [`crate::ui::Ui`] removes if necessary.
     ///
     /// # Errors
-    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Mirror => text::status(self, style, false),
+            Format::Text => text::status(self, style, false),
             Format::Wide => text::status(self, style, true),
             Format::Short => short::status(self, style),
             Format::Json => serialize::json(self)?,
@@ -252,24 +291,26 @@ impl StatusReport {
                     self.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
                 serialize::names(problems.map(|finding| &finding.object))
             }
-            Format::Html => html::status(self, Timestamp::now()),
         })
     }
 
-    /// The findings of the integration as a whole.
+    /// A self-contained HTML page.
+    pub fn render_html(&self) -> String {
+        html::status(self, Timestamp::now())
+    }
+
     pub(super) fn integration_findings(&self) -> &[Finding] {
         let end = self.findings.iter().take_while(|finding| finding.namespace.is_none()).count();
         self.findings.get(..end).unwrap_or_default()
     }
 
-    /// The findings of the namespaces.
     pub(super) fn namespace_findings(&self) -> &[Finding] {
         self.findings.get(self.integration_findings().len()..).unwrap_or_default()
     }
 }
 
 impl Summary {
-    fn of(namespaces: &[NamespaceReport], findings: &[Finding]) -> Self {
+    fn new(namespaces: &[NamespaceReport], findings: &[Finding]) -> Self {
         let linked = namespaces.iter().filter(|namespace| namespace.linked).count();
         Self {
             namespaces: namespaces.len(),
@@ -297,7 +338,7 @@ impl SettingReport {
 }
 
 impl Endpoints {
-    /// The API server of a cluster with the context that names it, if one does, and the Quay of an integration.
+    /// `context` is empty in a pod.
     pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
         let from = if context.is_empty() {
             "the pod's".to_owned()
@@ -316,8 +357,7 @@ impl Endpoints {
 }
 
 impl IntegrationReport {
-    /// The settings of an integration in a cluster: its API server, and the context that names it, if one does.
-    /// [`StatusReport::new`] adds the checks.
+    /// `context` is empty in a pod. [`StatusReport::new`] adds the checks.
     pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
         let Endpoints { cluster, quay } = Endpoints::new(snapshot, server, context);
         Self {
@@ -333,7 +373,6 @@ impl IntegrationReport {
         }
     }
 
-    /// The registry's host.
     pub(super) fn host(&self) -> Option<String> {
         let (url, _) = QuayUrl::parse(self.quay.as_ref()?.value.as_ref()?).ok()?;
         Some(url.host())
@@ -341,7 +380,7 @@ impl IntegrationReport {
 }
 
 impl NamespaceReport {
-    /// A namespace, before its checks are looked at: [`StatusReport::new`] does that.
+    /// [`StatusReport::new`] adds the checks.
     pub fn new(
         name: impl Into<String>,
         organization: Option<String>,
@@ -360,7 +399,7 @@ impl NamespaceReport {
         }
     }
 
-    fn judge(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
+    fn with_checks(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
         let findings;
         self.uncompared_tags = checks.iter().map(|check| check.uncompared_tags).sum();
         (self.checks, findings) = split(checks);
@@ -371,22 +410,21 @@ impl NamespaceReport {
         (self, findings)
     }
 
-    /// Whether something is wrong in it, or could not be checked.
+    /// Includes failed checks.
     pub(super) fn has_problems(&self) -> bool {
         self.severity > Severity::Info
     }
 
-    /// Whether the registry was asked.
+    /// Whether `--probe` tested the credentials.
     pub(super) fn is_probed(&self) -> bool {
         self.checks.iter().any(|check| check.title == REGISTRY)
     }
 
-    /// Whether the registry was asked and accepts every login.
-    pub(super) fn has_working_logins(&self) -> bool {
+    /// Whether `--probe` found that the registry accepts all credentials.
+    pub(super) fn has_accepted_credentials(&self) -> bool {
         self.checks.iter().any(|check| check.title == REGISTRY && check.severity == Severity::Ok)
     }
 
-    /// How it is, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match self.severity {
             severity @ (Severity::Error | Severity::Warning | Severity::Unknown) => {
@@ -402,7 +440,7 @@ impl NamespaceReport {
     }
 }
 
-/// Whether a command takes a token, or rights in the whole cluster.
+/// Whether a command needs a Quay token or cluster-wide permissions.
 fn is_for_administrators(hint: &str) -> bool {
     let commands = [
         "quay repair",
@@ -418,7 +456,7 @@ fn is_for_administrators(hint: &str) -> bool {
         .any(|command| hint.strip_prefix("oc ").is_some_and(|rest| rest.starts_with(command)))
 }
 
-/// Checks as they are reported, and their findings. What a server chose of the words is made printable here, once.
+/// Separates checks and findings, and makes text from servers printable.
 fn split(checks: Vec<Check>) -> (Vec<CheckReport>, Vec<Finding>) {
     let mut findings = Vec::new();
     let reports = checks

@@ -1,4 +1,4 @@
-//! The last line of a report: it answers the question the person came with, or names the next command.
+//! The last line of a report: the result and the next command.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use super::change::{ChangeReport, ChangeState};
 use super::status::{NamespaceReport, StatusReport};
 use super::{Invocation, count, problems, with_severity};
 
-/// What stands between the answer and the next command.
+/// Separates the result and the next command.
 pub(super) const HINT_PREFIX: &str = ". Run: ";
 
-/// What stands there where somebody else has to run the command.
+/// As [`HINT_PREFIX`], for a command of an administrator.
 pub(super) const ASK_PREFIX: &str = ". Ask a cluster administrator to run: ";
 
-/// A command that helps, and who runs it.
+/// A command, and the administrator who runs it.
 type NextCommand = (String, Option<Administrator>);
 
-/// The summary_line on a status, and the next command where there is one.
+/// The summary line and the next command.
 pub(super) fn status(
     report: &StatusReport,
     invocation: &Invocation,
@@ -29,11 +29,11 @@ pub(super) fn status(
             (integration(report), next)
         }
         _ if report.is_unreadable() => (unreadable(report), report.findings.iter().find_map(hint)),
-        [] => ("No namespaces were found".to_owned(), None),
+        [] => ("No namespaces found".to_owned(), None),
         [one] => single(report, one, next),
         _ => several(report, next),
     };
-    let next = next.or_else(|| probe(report, invocation, selection));
+    let next = next.or_else(|| suggest_probe(report, invocation, selection));
     match next {
         Some((command, None)) => (format!("{answer}{HINT_PREFIX}{command}"), Some(command)),
         Some((command, Some(Administrator::Cluster))) => {
@@ -71,20 +71,24 @@ fn single(
             format!("{name} is not linked: {}", namespace.scope),
             report.namespace_findings().first().and_then(hint),
         )
-    } else if unchecked > 0 && namespace.has_working_logins() {
+    } else if unchecked > 0 && namespace.has_accepted_credentials() {
         (
-            format!("{} accepts the logins of {name}, but {}", host(report), left_open(unchecked)),
+            format!(
+                "{} accepts the credentials of {name}, but {}",
+                host(report),
+                describe_unchecked(unchecked)
+            ),
             None,
         )
     } else if unchecked > 0 {
-        (format!("Nothing wrong was found, but {}", left_open(unchecked)), None)
+        (format!("No problems found, but {}", describe_unchecked(unchecked)), None)
     } else {
-        (pods_in(name, report), next.filter(|_| summary.warning > 0))
+        (describe_pods(name, report), next.filter(|_| summary.warning > 0))
     }
 }
 
-/// What pods can do, as far as that was checked: without its image in Quay, a tag that follows it cannot be pulled.
-fn pods_in(namespaces: &str, report: &StatusReport) -> String {
+/// States whether pods can pull, as far as checked: a tag whose image was deleted in Quay cannot be pulled.
+fn describe_pods(namespaces: &str, report: &StatusReport) -> String {
     let host = host(report);
     let gone = report.findings.iter().filter(|finding| finding.code == Code::TagGone).count();
     let uncompared = report.namespaces.iter().map(|namespace| namespace.uncompared_tags).sum();
@@ -117,32 +121,39 @@ fn several(report: &StatusReport, next: Option<NextCommand>) -> (String, Option<
         (format!("{errors} of {total} namespaces {have} errors"), next)
     } else if report.unchecked() > 0 {
         let what = match unknown {
-            0 => left_open(report.unchecked()),
+            0 => describe_unchecked(report.unchecked()),
             some => format!("{some} of {total} namespaces could not be checked in full"),
         };
-        (format!("No errors were found, but {what}"), None)
+        (format!("No errors found, but {what}"), None)
     } else if linked == 0 {
         (format!("None of {total} namespaces is linked"), None)
     } else {
-        (pods_in(&count(linked, "namespace"), report), next.filter(|_| report.summary.warning > 0))
+        (
+            describe_pods(&count(linked, "namespace"), report),
+            next.filter(|_| report.summary.warning > 0),
+        )
     }
 }
 
-fn left_open(unchecked: usize) -> String {
+fn describe_unchecked(unchecked: usize) -> String {
     match unchecked {
         1 => "1 thing could not be checked".to_owned(),
         several => format!("{several} things could not be checked"),
     }
 }
 
-/// What is left to the person who has no token: to ask the registry. It also looks for the images of one namespace.
-fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
+/// Suggests `--probe` to users without a Quay token, and for tags that were not compared.
+fn suggest_probe(
+    report: &StatusReport,
+    invocation: &Invocation,
+    selection: &str,
+) -> Option<NextCommand> {
     let lacks_token = report.integration.is_for_administrators;
     let is_uncompared =
         matches!(report.namespaces.as_slice(), [one] if one.linked && one.uncompared_tags > 0);
-    let can_tell =
+    let is_useful =
         report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
-    ((lacks_token || is_uncompared) && can_tell)
+    ((lacks_token || is_uncompared) && is_useful)
         .then(|| (format!("{invocation} status {selection} --probe"), None))
 }
 
@@ -154,14 +165,14 @@ fn host(report: &StatusReport) -> String {
     report.integration.host().unwrap_or_else(|| "Quay".to_owned())
 }
 
-/// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
+/// `repair` if it applies; otherwise the hint of the first finding with the highest severity.
 fn next_command(
     report: &StatusReport,
     invocation: &Invocation,
     selection: &str,
 ) -> Option<NextCommand> {
     let ask = report.integration.is_for_administrators.then_some(Administrator::Cluster);
-    let invocation = if ask.is_some() { &invocation.of_others() } else { invocation };
+    let invocation = if ask.is_some() { &invocation.for_administrator() } else { invocation };
     let blocking = report.findings.iter().filter(|finding| finding.code.blocks_repair());
     let blocked: BTreeSet<_> = blocking.map(|finding| &finding.namespace).collect();
     let repairable = |finding: &Finding| {
@@ -176,19 +187,18 @@ fn next_command(
     if integration_works && report.findings.iter().any(repairable) {
         return Some((format!("{invocation} repair {selection}"), ask));
     }
-    let worst = report
+    let max_severity = report
         .findings
         .iter()
         .map(|finding| finding.severity)
         .max()
         .filter(|&severity| severity >= Severity::Warning)?;
-    let first = report.findings.iter().find(|finding| finding.severity == worst)?;
+    let first = report.findings.iter().find(|finding| finding.severity == max_severity)?;
     hint(first).or_else(|| {
-        Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None))
+        Some((invocation.prefix(&format!("oc quay explain {}", first.code.as_str())), None))
     })
 }
 
-/// The summary_line on changes.
 pub(super) fn change(report: &ChangeReport) -> String {
     let (failed, skipped) = (report.count(ChangeState::Failed), report.count(ChangeState::Skipped));
     let changes = count(report.changes.len(), "change");
@@ -196,14 +206,14 @@ pub(super) fn change(report: &ChangeReport) -> String {
         .findings
         .iter()
         .find(|finding| finding.namespace.is_none() && finding.code.stops_changes());
-    // Running it again would not help by itself, nor an import.
+    // Neither a blocked command nor an import is fixed by running it again.
     let again = match obstacle {
         Some(obstacle) => format!(": {}", obstacle.message),
         None if report.command == "import" => String::new(),
         None => ". Run the command again to finish".to_owned(),
     };
     if failed > 0 {
-        let skipped = if skipped > 0 { format!(", {skipped} not tried") } else { String::new() };
+        let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
         return format!("{failed} of {changes} failed{skipped}{again}");
     }
     if skipped > 0 {
@@ -219,7 +229,7 @@ pub(super) fn change(report: &ChangeReport) -> String {
                 if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
             format!("{changes} planned{nothing_written}")
         }
-        _ => format!("{}: {changes}", done(report)),
+        _ => format!("{}: {changes}", describe_done(report)),
     };
     let remaining = problems(
         with_severity(&report.findings, Severity::Error),
@@ -233,14 +243,14 @@ pub(super) fn change(report: &ChangeReport) -> String {
     }
 }
 
-fn done(report: &ChangeReport) -> String {
+fn describe_done(report: &ChangeReport) -> String {
     let mut namespaces: Vec<_> =
         report.changes.iter().filter_map(|change| change.namespace.as_deref()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     let what = match namespaces.as_slice() {
         [] => "the integration".to_owned(),
-        [one] => (*one).to_owned(),
+        [namespace] => (*namespace).to_owned(),
         several => format!("{} namespaces", several.len()),
     };
     let did = match report.command {
@@ -264,38 +274,38 @@ mod tests {
     };
 
     #[test]
-    fn one_namespace() {
-        let summary_line = |findings| one(findings).summary_line;
+    fn summarizes_one_namespace() {
+        let summary_line = |findings| one_namespace(findings).summary_line;
         assert_eq!(summary_line(vec![]), "Pods in myproj can pull from quay.example.com");
         assert_eq!(
-            summary_line(vec![missing("myproj"), stale("myproj"), rival("myproj")]),
+            summary_line(vec![missing("myproj"), stale("myproj"), conflicting_secret("myproj")]),
             "2 errors, 1 warning. Run: oc quay repair -n myproj"
         );
         assert_eq!(
-            summary_line(vec![rival("myproj")]),
+            summary_line(vec![conflicting_secret("myproj")]),
             "Pods in myproj can pull from quay.example.com, with 1 warning. \
              Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson"
         );
         assert_eq!(
             summary_line(vec![unread("myproj")]),
-            "Nothing wrong was found, but 1 thing could not be checked"
+            "No problems found, but 1 thing could not be checked"
         );
         assert_eq!(
             summary_line(vec![unread("myproj"), unread("myproj")]),
-            "Nothing wrong was found, but 2 things could not be checked"
+            "No problems found, but 2 things could not be checked"
         );
         assert_eq!(
             summary_line(vec![unread("myproj"), missing("myproj")]),
             "1 error, 1 unknown. Run: oc quay repair -n myproj"
         );
         assert!(
-            summary_line(vec![unread("myproj"), rival("myproj")])
+            summary_line(vec![unread("myproj"), conflicting_secret("myproj")])
                 .starts_with("1 warning, 1 unknown. Run: oc get secrets")
         );
     }
 
     #[test]
-    fn claims_no_pull_of_images_that_are_gone_or_were_not_compared() {
+    fn does_not_claim_pull_of_deleted_or_uncompared_images() {
         let gone = || {
             finding(
                 Code::TagGone,
@@ -307,7 +317,7 @@ mod tests {
         let summary_line = |uncompared_tags, findings| {
             let check =
                 Check { uncompared_tags, ..Check::new("Imports", "2 tags follow Quay", findings) };
-            several("-n myproj", vec![(namespace("myproj"), vec![check])]).summary_line
+            several_namespaces("-n myproj", vec![(namespace("myproj"), vec![check])]).summary_line
         };
         let look = "Run: oc describe imagestreams -n myproj";
         let probe = "Run: oc quay status -n myproj --probe";
@@ -329,7 +339,7 @@ mod tests {
             ),
             (
                 1,
-                vec![gone(), gone(), rival("myproj")],
+                vec![gone(), gone(), conflicting_secret("myproj")],
                 format!(
                     "Pods in myproj can log in to quay.example.com, which does not have 2 tags that image streams follow, with \
                      1 warning; 1 tag that follows it was not compared. {look}"
@@ -342,22 +352,25 @@ mod tests {
     }
 
     #[test]
-    fn what_repair_does_not_mend_leads_elsewhere() {
+    fn names_other_command_if_repair_does_not_help() {
         let adopt = finding(Code::OrganizationOfAnotherCluster, "myproj", "o", "m");
         assert_eq!(
-            one(vec![adopt.clone()]).summary_line,
+            one_namespace(vec![adopt.clone()]).summary_line,
             "1 error. Run: oc quay repair --adopt -n myproj"
         );
         assert_eq!(
-            one(vec![adopt, missing("myproj")]).summary_line,
+            one_namespace(vec![adopt, missing("myproj")]).summary_line,
             "2 errors. Run: oc quay repair --adopt -n myproj"
         );
         let disallowed = finding(Code::RobotsDisallowed, "myproj", "o", "m");
-        assert_eq!(one(vec![disallowed]).summary_line, "1 error. Run: oc quay explain OQ212");
+        assert_eq!(
+            one_namespace(vec![disallowed]).summary_line,
+            "1 error. Run: oc quay explain OQ212"
+        );
     }
 
     #[test]
-    fn a_broken_integration_goes_before_the_namespaces() {
+    fn reports_integration_errors_first() {
         let none =
             Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
         assert_eq!(
@@ -373,16 +386,16 @@ mod tests {
     }
 
     #[test]
-    fn repair_is_not_named_while_it_cannot_work() {
-        let refused = Finding::new(
-            Code::TokenRefused,
+    fn does_not_name_repair_while_it_cannot_work() {
+        let rejected = Finding::new(
+            Code::TokenRejected,
             ObjectRef::cluster("Quay", "q"),
-            "Quay refuses the token",
+            "Quay rejects the token",
         );
-        let check = Check::new("Token", "OC_QUAY_TOKEN", vec![refused]);
+        let check = Check::new("Token", "OC_QUAY_TOKEN", vec![rejected]);
         let namespaces = [(namespace("myproj"), checks(vec![missing("myproj")]))];
         let report = StatusReport::new(
-            &plain(),
+            &invocation(),
             "-n myproj",
             IntegrationReport::default(),
             vec![check],
@@ -392,8 +405,9 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_that_is_not_linked_says_why() {
-        let summary_line = |namespace| several("-n myproj", vec![namespace]).summary_line;
+    fn states_why_namespace_is_not_linked() {
+        let summary_line =
+            |namespace| several_namespaces("-n myproj", vec![namespace]).summary_line;
         assert_eq!(
             summary_line(denied("myproj")),
             "myproj is not linked: the denylist names it. Run: oc quay link -n myproj"
@@ -403,15 +417,18 @@ mod tests {
     }
 
     #[test]
-    fn several_namespaces() {
-        assert_eq!(thirty().summary_line, "2 of 30 namespaces have errors. Run: oc quay repair -A");
+    fn summarizes_several_namespaces() {
+        assert_eq!(
+            thirty_namespaces().summary_line,
+            "2 of 30 namespaces have errors. Run: oc quay repair -A"
+        );
         let summary_line = |all: [Vec<Finding>; 3]| {
             let names = ["a", "b", "c"];
             let namespaces = names
                 .into_iter()
                 .zip(all)
                 .map(|(name, findings)| (namespace(name), checks(findings)));
-            several("a b c", namespaces.collect()).summary_line
+            several_namespaces("a b c", namespaces.collect()).summary_line
         };
         assert_eq!(
             summary_line([vec![], vec![], vec![]]),
@@ -422,26 +439,27 @@ mod tests {
             "1 of 3 namespaces has errors. Run: oc quay repair a b c"
         );
         assert!(
-            summary_line([vec![], vec![rival("b")], vec![]])
+            summary_line([vec![], vec![conflicting_secret("b")], vec![]])
                 .starts_with("Pods in 3 namespaces can pull from quay.example.com, with 1 warning. Run: oc get secrets -n b")
         );
         assert_eq!(
-            summary_line([vec![rival("a")], vec![unread("b")], vec![]]),
-            "No errors were found, but 1 of 3 namespaces could not be checked in full"
+            summary_line([vec![conflicting_secret("a")], vec![unread("b")], vec![]]),
+            "No errors found, but 1 of 3 namespaces could not be checked in full"
         );
         assert_eq!(
-            several("-A", vec![denied("a"), denied("b")]).summary_line,
+            several_namespaces("-A", vec![denied("a"), denied("b")]).summary_line,
             "None of 2 namespaces is linked"
         );
         assert_eq!(
-            several("-A", vec![denied("a"), (namespace("b"), checks(vec![]))]).summary_line,
+            several_namespaces("-A", vec![denied("a"), (namespace("b"), checks(vec![]))])
+                .summary_line,
             "Pods in 1 namespace can pull from quay.example.com"
         );
-        assert_eq!(several("-A", vec![]).summary_line, "No namespaces were found");
+        assert_eq!(several_namespaces("-A", vec![]).summary_line, "No namespaces found");
     }
 
     #[test]
-    fn nothing_found_is_not_nothing_there() {
+    fn unreadable_is_not_empty() {
         let unread = Finding::new(
             Code::CouldNotRead,
             ObjectRef::cluster("QuayIntegration", ""),
@@ -449,56 +467,73 @@ mod tests {
         );
         let check = Check::new("Integration", "could not be read", vec![unread]);
         let report =
-            StatusReport::new(&plain(), "-A", IntegrationReport::default(), vec![check], []);
+            StatusReport::new(&invocation(), "-A", IntegrationReport::default(), vec![check], []);
         assert_eq!(report.summary_line, "Nothing could be checked. Run: oc quay status");
     }
 
     #[test]
-    fn changes() {
-        let done =
-            |namespace| planned(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>();
-        assert_eq!(change("repair", false, vec![]).summary_line, "Nothing to do");
-        assert_eq!(change("link", false, planned("myproj")).summary_line, "6 changes planned");
+    fn summarizes_changes() {
+        let done = |namespace| {
+            planned_changes(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>()
+        };
+        assert_eq!(change_report("repair", false, vec![]).summary_line, "Nothing to do");
         assert_eq!(
-            change("link", true, planned("myproj")).summary_line,
+            change_report("link", false, planned_changes("myproj")).summary_line,
+            "6 changes planned"
+        );
+        assert_eq!(
+            change_report("link", true, planned_changes("myproj")).summary_line,
             "6 changes planned. Nothing was written (--dry-run)"
         );
-        assert_eq!(change("link", false, done("myproj")).summary_line, "Linked myproj: 6 changes");
         assert_eq!(
-            change("unlink", false, done("myproj")).summary_line,
+            change_report("link", false, done("myproj")).summary_line,
+            "Linked myproj: 6 changes"
+        );
+        assert_eq!(
+            change_report("unlink", false, done("myproj")).summary_line,
             "Unlinked myproj: 6 changes"
         );
         assert_eq!(
-            change("repair", false, done("myproj").drain(..1).collect()).summary_line,
+            change_report("repair", false, done("myproj").drain(..1).collect()).summary_line,
             "Repaired myproj: 1 change"
         );
         let both = done("myproj").into_iter().chain(done("shop")).collect();
-        assert_eq!(change("repair", false, both).summary_line, "Repaired 2 namespaces: 12 changes");
         assert_eq!(
-            failed().summary_line,
-            "1 of 6 changes failed, 1 not tried. Run the command again to finish"
+            change_report("repair", false, both).summary_line,
+            "Repaired 2 namespaces: 12 changes"
+        );
+        assert_eq!(
+            failed_changes().summary_line,
+            "1 of 6 changes failed, 1 skipped. Run the command again to finish"
         );
         let mut stopped = done("myproj");
-        stopped.push(planned("myproj").remove(0).skipped());
+        stopped.push(planned_changes("myproj").remove(0).skipped());
         assert_eq!(
-            change("link", false, stopped).summary_line,
+            change_report("link", false, stopped).summary_line,
             "6 of 7 changes done. Run the command again to finish"
         );
     }
 
     #[test]
-    fn what_remains_is_counted() {
+    fn counts_remaining_findings() {
         let with = |changes, findings| {
-            ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings)
+            ChangeReport::new(
+                &invocation(),
+                Endpoints::default(),
+                "repair",
+                false,
+                changes,
+                findings,
+            )
         };
         let report = with(vec![], vec![missing("a")]);
         assert_eq!(
             (report.summary_line.as_str(), report.ok),
             ("Nothing to do. 1 error remains", false)
         );
-        let done = planned("a").into_iter().map(ChangeEntry::done).collect();
-        let report = with(done, vec![missing("a"), unread("a"), rival("a")]);
+        let done = planned_changes("a").into_iter().map(ChangeEntry::done).collect();
+        let report = with(done, vec![missing("a"), unread("a"), conflicting_secret("a")]);
         assert_eq!(report.summary_line, "Repaired a: 6 changes. 1 error, 1 unknown remain");
-        assert!(with(vec![], vec![rival("a")]).ok);
+        assert!(with(vec![], vec![conflicting_secret("a")]).ok);
     }
 }

@@ -1,11 +1,12 @@
-//! What somebody with the role `admin` in one namespace writes, as the terminal and the shell of somebody else get it.
+//! Property tests: content from a namespace's admins cannot control another user's terminal or shell.
 
+use clap::ValueEnum as _;
 use proptest::prelude::*;
 
-use super::fixtures::{plain, style};
+use super::fixtures::{invocation, style};
 use super::{
     BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport,
-    ImagesReport, IntegrationReport, NamespaceReport, StatusReport,
+    ImagesFormat, ImagesReport, IntegrationReport, NamespaceReport, StatusReport,
 };
 use crate::domain::builds::Destination;
 use crate::domain::checks::{self, Assessed};
@@ -15,24 +16,17 @@ use crate::domain::proptests::{NAMESPACE, integration, options, tenants_namespac
 use crate::domain::shell_quote::split;
 use crate::ui::printable_line;
 
-const FORMATS: [Format; 7] = [
-    Format::Text,
-    Format::Wide,
-    Format::Short,
-    Format::Json,
-    Format::Yaml,
-    Format::Name,
-    Format::Html,
-];
+const FORMATS: [Format; 6] =
+    [Format::Text, Format::Wide, Format::Short, Format::Json, Format::Yaml, Format::Name];
 
-/// Everything that is printed about a namespace: texts in every format, and the commands in them.
+/// All output about a namespace: texts in every format, and the commands in them.
 struct Printed {
     texts: Vec<String>,
     commands: Vec<String>,
 }
 
 impl Printed {
-    fn of(subject: &Assessed, options: Options) -> anyhow::Result<Self> {
+    fn new(subject: &Assessed, options: Options) -> anyhow::Result<Self> {
         let selection = format!("-n {NAMESPACE}");
         let rewrites = plan::rewrite_builds(subject, &[]).plan;
         let unlink =
@@ -45,7 +39,7 @@ impl Printed {
         let reports = plans.map(|(command, plan)| {
             let entry = |change| ChangeEntry::new(Some(NAMESPACE), change);
             ChangeReport::new(
-                &plain(),
+                &invocation(),
                 Endpoints::default(),
                 command,
                 true,
@@ -58,7 +52,7 @@ impl Printed {
             NamespaceReport::new(NAMESPACE, organization, true, subject.scope().to_string());
         let namespaces = [(namespace, checks::namespace(subject))];
         let status = StatusReport::new(
-            &plain(),
+            &invocation(),
             &selection,
             IntegrationReport::default(),
             vec![],
@@ -67,7 +61,7 @@ impl Printed {
         let configs = subject.snapshot.build_configs.iter().flatten();
         let configs = configs.map(|config| BuildConfigReport::new(subject, config)).collect();
         let builds = BuildsReport::new(
-            &plain(),
+            &invocation(),
             &selection,
             configs,
             vec![],
@@ -87,6 +81,7 @@ impl Printed {
                 }
             }
         }
+        texts.push(status.render_html());
         let hint = |finding: &Finding| finding.hint.clone();
         let mut commands: Vec<_> =
             status.findings.iter().chain(&builds.findings).filter_map(hint).collect();
@@ -96,11 +91,11 @@ impl Printed {
     }
 }
 
-/// The first character that steers the terminal, or reorders what it shows, beside line breaks and our colors.
-fn steers(text: &str) -> Option<char> {
+/// The first character that controls the terminal or reorders text, except line breaks and colors.
+fn find_control_character(text: &str) -> Option<char> {
     let mut rest = text;
-    while let Some(place) = rest.find(|c: char| (c.is_control() && c != '\n') || is_bidi(c)) {
-        let behind = &rest[place..];
+    while let Some(index) = rest.find(|c: char| (c.is_control() && c != '\n') || is_bidi(c)) {
+        let behind = &rest[index..];
         let color = behind
             .strip_prefix("\u{1b}[")
             .map(|code| code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
@@ -120,10 +115,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn tenants_words_steer_no_terminal_and_no_shell(snapshot in tenants_namespace(), options in options()) {
-        let printed = with_subject(&snapshot, |subject| Printed::of(subject, options)).unwrap();
+    fn tenant_content_controls_no_terminal_or_shell(snapshot in tenants_namespace(), options in options()) {
+        let printed = with_subject(&snapshot, |subject| Printed::new(subject, options)).unwrap();
         for text in &printed.texts {
-            prop_assert_eq!(steers(text), None, "{:?}", text);
+            prop_assert_eq!(find_control_character(text), None, "{:?}", text);
         }
         for command in &printed.commands {
             let words = split(command);
@@ -136,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn tenants_images_are_single_words_of_a_command(snapshot in tenants_namespace()) {
+    fn tenant_images_are_single_shell_words(snapshot in tenants_namespace()) {
         let integration = integration();
         let tags = snapshot.image_streams.iter().flatten().flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)));
         let images: Vec<_> = tags.filter_map(|(stream, tag)| {
@@ -145,13 +140,13 @@ proptest! {
             Some(ImageReport { tag: to.name(), image, size: None, target: to.image(&integration) })
         }).collect();
         let report = ImagesReport::new("oc quay", NAMESPACE, images.clone());
-        let mirrored = report.render(Format::Mirror, &style(80)).unwrap();
+        let mirrored = report.render(ImagesFormat::Mirror, &style(80)).unwrap();
         prop_assert_eq!(mirrored.lines().count(), images.len(), "{}", mirrored);
-        for format in FORMATS.into_iter().chain([Format::Mirror]) {
-            let text = report.render(format, &style(80)).unwrap();
-            prop_assert_eq!(steers(&text), None, "{:?}", text);
+        for format in ImagesFormat::value_variants() {
+            let text = report.render(*format, &style(80)).unwrap();
+            prop_assert_eq!(find_control_character(&text), None, "{:?}", text);
         }
-        let commands = report.commands();
+        let commands = report.render(ImagesFormat::Commands, &style(80)).unwrap();
         prop_assert_eq!(commands.lines().count(), images.len(), "{}", commands);
         for (line, image) in commands.lines().zip(&images) {
             let words = split(line);

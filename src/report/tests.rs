@@ -15,11 +15,11 @@ fn json(report: &StatusReport) -> Value {
 }
 
 #[test]
-fn hints_begin_as_the_person_began() {
+fn hints_use_typed_program_and_flags() {
     let hint = |code, program| {
         let mut finding =
             Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop");
-        address_hint(&mut finding, &Invocation::new(program, &[], &[]));
+        complete_hint(&mut finding, &Invocation::new(program, &[], &[]));
         finding.hint
     };
     assert_eq!(
@@ -35,8 +35,8 @@ fn hints_begin_as_the_person_began() {
 }
 
 #[test]
-fn kubectl_is_named_throughout() {
-    let findings = vec![missing("myproj"), rival("myproj")];
+fn names_kubectl_everywhere() {
+    let findings = vec![missing("myproj"), conflicting_secret("myproj")];
     let namespaces = [(namespace("myproj"), checks(findings.clone()))];
     let report = StatusReport::new(
         &Invocation::new("kubectl quay", &[], &[]),
@@ -63,15 +63,15 @@ fn kubectl_is_named_throughout() {
 }
 
 #[test]
-fn problems_are_counted_in_words() {
+fn counts_problems() {
     assert_eq!(problems(2, 1, 0), "2 errors, 1 warning");
     assert_eq!(problems(1, 0, 3), "1 error, 3 unknown");
     assert_eq!(problems(0, 0, 0), "");
 }
 
 #[test]
-fn the_summary_counts_findings_and_namespaces() {
-    let summary = thirty().summary;
+fn summary_counts_findings_and_namespaces() {
+    let summary = thirty_namespaces().summary;
     let expected = Summary {
         namespaces: 30,
         linked: 28,
@@ -86,8 +86,8 @@ fn the_summary_counts_findings_and_namespaces() {
 }
 
 #[test]
-fn namespaces_and_their_findings_come_worst_first() {
-    let report = thirty();
+fn sorts_namespaces_and_findings_by_severity() {
+    let report = thirty_namespaces();
     let names: Vec<_> = report.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
     assert_eq!(names[..5], ["carts", "shop", "billing", "audit", "app-01"]);
     assert_eq!(names[28..], ["kitchen", "sandbox"]);
@@ -103,34 +103,37 @@ fn namespaces_and_their_findings_come_worst_first() {
 }
 
 #[test]
-fn of_many_namespaces_only_those_with_problems_keep_their_checks() {
+fn keeps_checks_only_of_namespaces_with_problems() {
     let kept = |report: &StatusReport| {
         report.namespaces.iter().filter(|namespace| !namespace.checks.is_empty()).count()
     };
-    assert_eq!(kept(&thirty()), 4);
-    assert_eq!(kept(&one(vec![])), 1);
-    assert_eq!(kept(&several("-n kitchen", vec![denied("kitchen")])), 1);
+    assert_eq!(kept(&thirty_namespaces()), 4);
+    assert_eq!(kept(&one_namespace(vec![])), 1);
+    assert_eq!(kept(&several_namespaces("-n kitchen", vec![denied("kitchen")])), 1);
 }
 
 #[test]
-fn the_worst_level_is_that_of_any_check() {
-    assert_eq!(one(vec![]).worst(), Severity::Ok);
-    assert_eq!(one(vec![rival("myproj")]).worst(), Severity::Warning);
-    let refused =
-        Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
-    assert_eq!(with_integration(refused).worst(), Severity::Error);
+fn max_severity_is_that_of_any_check() {
+    assert_eq!(one_namespace(vec![]).max_severity(), Severity::Ok);
+    assert_eq!(one_namespace(vec![conflicting_secret("myproj")]).max_severity(), Severity::Warning);
+    let rejected = Finding::new(
+        Code::TokenRejected,
+        ObjectRef::cluster("Quay", "q"),
+        "Quay rejects the token",
+    );
+    assert_eq!(with_integration(rejected).max_severity(), Severity::Error);
 }
 
 #[test]
-fn a_finding_belongs_to_the_namespace_it_was_found_in() {
+fn finding_has_its_namespace() {
     let finding = Finding::new(Code::SecretMissing, ObjectRef::cluster("Secret", "s"), "m");
-    let report = one(vec![finding]);
+    let report = one_namespace(vec![finding]);
     assert_eq!(report.findings[0].namespace.as_deref(), Some("myproj"));
     assert_eq!(report.findings[0].hint.as_deref(), Some("oc quay repair -n myproj"));
 }
 
 #[test]
-fn an_address_that_hides_a_password_is_not_shown() {
+fn does_not_show_url_with_password() {
     let report = IntegrationReport::new(
         &snapshot("https://ann:hunter2@quay.example.com"),
         "api.example.com:6443",
@@ -143,8 +146,8 @@ fn an_address_that_hides_a_password_is_not_shown() {
 }
 
 #[test]
-fn what_a_server_says_cannot_steer_the_terminal() {
-    let report = one(vec![finding(
+fn removes_control_characters_of_servers() {
+    let report = one_namespace(vec![finding(
         Code::ImportFailed,
         "myproj",
         "s",
@@ -160,17 +163,17 @@ fn what_a_server_says_cannot_steer_the_terminal() {
 }
 
 #[test]
-fn short_is_a_line_for_each_problem_and_the_verdict() {
-    let text = strip(&thirty().render(Format::Short, &style(60)).unwrap());
+fn short_has_line_per_problem_and_summary() {
+    let text = strip(&thirty_namespaces().render(Format::Short, &style(60)).unwrap());
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 9 + 1);
     assert_eq!(lines[0], "× OQ301 error carts: Secret default-quay-openshift does not exist");
     assert_eq!(lines[9], "2 of 30 namespaces have errors. Run: oc quay repair -A");
     assert_eq!(
-        strip(&one(vec![]).render(Format::Short, &style(60)).unwrap()),
+        strip(&one_namespace(vec![]).render(Format::Short, &style(60)).unwrap()),
         "Pods in myproj can pull from quay.example.com\n"
     );
-    let text = strip(&failed().render(Format::Short, &style(60)).unwrap());
+    let text = strip(&failed_changes().render(Format::Short, &style(60)).unwrap());
     assert!(
         text.starts_with(
             "× failed myproj: create secret builder-quay-openshift: secrets is forbidden: "
@@ -181,30 +184,35 @@ fn short_is_a_line_for_each_problem_and_the_verdict() {
 }
 
 #[test]
-fn names_are_those_of_objects_with_problems_once_each() {
+fn name_lists_objects_with_problems_once() {
     let names = |report: StatusReport| report.render(Format::Name, &style(80)).unwrap();
     assert_eq!(
-        names(one(vec![stale("myproj"), missing("myproj"), missing("myproj"), unread("myproj")])),
+        names(one_namespace(vec![
+            stale("myproj"),
+            missing("myproj"),
+            missing("myproj"),
+            unread("myproj")
+        ])),
         "secret/builder-quay-openshift\nsecret/default-quay-openshift\n"
     );
-    assert_eq!(names(one(vec![])), "");
+    assert_eq!(names(one_namespace(vec![])), "");
     let resource =
         Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
     assert_eq!(names(with_integration(resource)), "quayintegration\n");
 }
 
 #[test]
-fn names_of_changes_leave_out_what_was_not_done() {
+fn name_skips_changes_that_were_not_made() {
     assert_eq!(
-        failed().render(Format::Name, &style(80)).unwrap(),
+        failed_changes().render(Format::Name, &style(80)).unwrap(),
         "organization/openshift_myproj\nrobotaccount/openshift_myproj+builder\ndefaultpermission/openshift_myproj+builder\n\
          secret/old-quay-openshift\n"
     );
 }
 
 #[test]
-fn machine_output_says_what_it_is() {
-    let status = json(&one(vec![missing("myproj")]));
+fn json_has_version_and_kind() {
+    let status = json(&one_namespace(vec![missing("myproj")]));
     assert_eq!(
         (&status["apiVersion"], &status["kind"]),
         (&"oc-quay/v1".into(), &"StatusReport".into())
@@ -219,7 +227,7 @@ fn machine_output_says_what_it_is() {
     );
     assert_eq!(status["next"], "oc quay repair -n myproj");
 
-    let empty = change("repair", false, vec![]).render(Format::Json, &style(80)).unwrap();
+    let empty = change_report("repair", false, vec![]).render(Format::Json, &style(80)).unwrap();
     let empty: Value = serde_json::from_str(&empty).unwrap();
     assert_eq!(
         (&empty["kind"], &empty["changes"]),
@@ -232,29 +240,31 @@ fn machine_output_says_what_it_is() {
 }
 
 #[test]
-fn yaml_is_the_same_as_json() {
-    let awkward = "- a: 'b'  two spaces,\nanother line # no comment, \"quotes\", √ and a word that is quite far to the right";
+fn yaml_equals_json() {
+    let awkward = "- a: 'b'  two spaces,\nanother line # no comment, \"quotes\", √ and words that go on quite far to the right";
     let odd = vec![
         finding(Code::ImportFailed, "no", "0x1", awkward),
         finding(Code::SecretMissing, "no", "1e3", "on"),
     ];
-    for report in
-        [thirty(), one(odd.clone()), several("-n no", vec![(namespace("no"), checks(odd))])]
-    {
+    for report in [
+        thirty_namespaces(),
+        one_namespace(odd.clone()),
+        several_namespaces("-n no", vec![(namespace("no"), checks(odd))]),
+    ] {
         let yaml: Value =
             serde_saphyr::from_str(&report.render(Format::Yaml, &style(80)).unwrap()).unwrap();
         assert_eq!(yaml, json(&report));
     }
-    let failed = failed();
+    let failed = failed_changes();
     let text = failed.render(Format::Yaml, &style(80)).unwrap();
     let yaml: Value = serde_saphyr::from_str(&text).unwrap();
     assert_eq!(yaml, serde_json::to_value(&failed).unwrap());
 }
 
-/// Every word of the human text that is not part of its form is in the JSON.
+/// Except the words of the layout.
 #[test]
-fn json_holds_all_that_the_text_says() {
-    let form = "Quay Cluster ID Token -> √ × ‼ ? i + ~ - . > see Run: Remaining in failed: (not tried) undone by: NAMESPACE \
+fn json_contains_content_of_text() {
+    let form = "Quay Cluster ID Token -> √ × ‼ ? i + ~ - . > see Run: Remaining in failed: (skipped) inverse: NAMESPACE \
                 STATE ORGANIZATION SCOPE FINDINGS not linked namespaces: with errors, warnings, unknown, ok, explain 24 1";
     let form: HashSet<_> = form.split_whitespace().collect();
     let missing_words = |text: String, value: Value| {
@@ -268,16 +278,16 @@ fn json_holds_all_that_the_text_says() {
             .collect::<Vec<_>>()
     };
     let reports = [
-        one(vec![]),
-        one(vec![stale("myproj"), rival("myproj")]),
-        one(vec![unread("myproj")]),
-        thirty(),
+        one_namespace(vec![]),
+        one_namespace(vec![stale("myproj"), conflicting_secret("myproj")]),
+        one_namespace(vec![unread("myproj")]),
+        thirty_namespaces(),
     ];
     for report in reports {
         let text = report.render(Format::Wide, &style(80)).unwrap();
         assert_eq!(missing_words(text, json(&report)), Vec::<String>::new());
     }
-    for report in [failed(), change("link", true, planned("myproj"))] {
+    for report in [failed_changes(), change_report("link", true, planned_changes("myproj"))] {
         let text = report.render(Format::Wide, &style(80)).unwrap();
         assert_eq!(
             missing_words(text, serde_json::to_value(&report).unwrap()),
@@ -287,43 +297,48 @@ fn json_holds_all_that_the_text_says() {
 }
 
 #[test]
-fn five_thousand_healthy_namespaces_make_a_short_page() {
+fn five_thousand_healthy_namespaces_are_short() {
     let namespaces =
         (0..5000).map(|number| (namespace(&format!("app-{number}")), checks(vec![]))).collect();
-    let text = several("-A", namespaces).render(Format::Text, &style(80)).unwrap();
+    let text = several_namespaces("-A", namespaces).render(Format::Text, &style(80)).unwrap();
     assert!(text.lines().count() < 35, "{text}");
     assert!(text.contains("Pods in 5000 namespaces can pull from quay.example.com"));
 }
 
 #[test]
-fn a_namespace_that_was_not_checked_is_not_called_fine() {
+fn unchecked_namespace_is_not_ok() {
     let skipped = || Check {
         severity: Severity::Unknown,
         ..Check::new("Secrets", "not checked: Quay was not asked", vec![])
     };
     let read = Check::new("Service accounts", "3 of 3 service accounts linked", vec![]);
-    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), read])]);
+    let report =
+        several_namespaces("-n myproj", vec![(namespace("myproj"), vec![skipped(), read])]);
     assert_eq!((report.summary.ok, report.is_unreadable()), (0, false));
-    assert_eq!(report.summary_line, "Nothing wrong was found, but 1 thing could not be checked");
+    assert_eq!(report.summary_line, "No problems found, but 1 thing could not be checked");
 
-    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), skipped()])]);
+    let report =
+        several_namespaces("-n myproj", vec![(namespace("myproj"), vec![skipped(), skipped()])]);
     assert!(report.is_unreadable());
     assert_eq!(report.summary_line, "Nothing could be checked in myproj");
-    assert_eq!(report.worst(), Severity::Unknown);
+    assert_eq!(report.max_severity(), Severity::Unknown);
     let healthy = (namespace("b"), checks(vec![]));
-    assert!(!several("a b", vec![(namespace("a"), vec![skipped()]), healthy]).is_unreadable());
+    assert!(
+        !several_namespaces("a b", vec![(namespace("a"), vec![skipped()]), healthy])
+            .is_unreadable()
+    );
 }
 
 #[test]
-fn claims_what_the_registry_says_where_quay_was_not_asked() {
+fn summarizes_probe_without_quay_token() {
     let skipped = Check {
         severity: Severity::Unknown,
         ..Check::new("Organization", "not checked: ask Quay", vec![])
     };
-    let asked = Check::new(crate::domain::checks::REGISTRY, "3 of 3 logins accepted", vec![]);
-    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped, asked])]);
+    let asked = Check::new(crate::domain::checks::REGISTRY, "3 of 3 credentials accepted", vec![]);
+    let report = several_namespaces("-n myproj", vec![(namespace("myproj"), vec![skipped, asked])]);
     assert_eq!(
         report.summary_line,
-        "quay.example.com accepts the logins of myproj, but 1 thing could not be checked"
+        "quay.example.com accepts the credentials of myproj, but 1 thing could not be checked"
     );
 }

@@ -1,37 +1,34 @@
-//! What human text is made of: glyphs, colors, and lines that wrap.
+//! Layout of text output: glyphs, colors, wrapping.
 
 use owo_colors::OwoColorize as _;
 
 use crate::domain::finding::Severity;
 
-/// How wide prose is where nobody says how wide the page is.
 const DEFAULT_WIDTH: usize = 80;
 
-/// Prose is not squeezed into less than this: it would be columns of single words.
 const MIN_WIDTH: usize = 24;
 
-/// What human text depends on besides the report.
+/// The properties of the terminal that text output depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// The columns of the terminal. None where there is no terminal: tables are then as wide as they need to be.
+    /// The columns of the terminal; none without a terminal, where tables are not limited.
     pub width: Option<usize>,
-    /// Glyphs in ASCII.
+    /// Use ASCII glyphs.
     pub ascii: bool,
 }
 
 impl Style {
-    /// How many columns a mark in front of a line has. In ASCII, `ok` has two, so that it is not the `+` of what is created.
+    /// The columns of a glyph. ASCII needs two, for `ok`: `+` marks created objects.
     pub(super) fn mark_width(&self) -> usize {
         if self.ascii { 2 } else { 1 }
     }
 
-    /// A mark in front of a line, as wide as all are.
+    /// Pads a glyph to [`Self::mark_width`].
     pub(super) fn mark(&self, mark: &str) -> String {
-        let rest = self.mark_width().saturating_sub(columns(mark));
-        format!("{mark}{:rest$}", "")
+        let padding = self.mark_width().saturating_sub(columns(mark));
+        format!("{mark}{:padding$}", "")
     }
 
-    /// The glyph of a severity, in its color.
     pub(super) fn glyph(&self, severity: Severity) -> String {
         let glyph = match (severity, self.ascii) {
             (Severity::Ok, false) => "√",
@@ -47,7 +44,6 @@ impl Style {
     }
 }
 
-/// A text in the color of a severity.
 pub(super) fn paint(severity: Severity, text: &str) -> String {
     match severity {
         Severity::Ok => text.green().to_string(),
@@ -58,12 +54,11 @@ pub(super) fn paint(severity: Severity, text: &str) -> String {
     }
 }
 
-/// A text without its colors, as it takes up columns.
+/// The displayed width, without escape sequences.
 pub(super) fn columns(text: &str) -> usize {
     anstream::adapter::strip_str(text).to_string().chars().count()
 }
 
-/// Lines of text, one below the other.
 pub(super) struct TextPage {
     text: String,
     width: usize,
@@ -74,27 +69,27 @@ impl TextPage {
         Self { text: String::new(), width: style.width.unwrap_or(DEFAULT_WIDTH) }
     }
 
-    /// A line as it is, however long.
+    /// Adds a line without wrapping.
     pub(super) fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
 
-    /// An empty line, unless there is one already or nothing above it.
+    /// Adds an empty line, unless the page is empty or ends with one.
     pub(super) fn gap(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
     }
 
-    /// Prose behind a lead. What does not fit goes on below the prose, not below the lead; a word that is too long for a
-    /// line, such as an address, stays whole.
-    pub(super) fn prose(&mut self, lead: &str, prose: &str, paint: impl Fn(&str) -> String) {
+    /// Adds a paragraph after a lead. Continuation lines are indented by the width of the lead; long words such as URLs are
+    /// not broken.
+    pub(super) fn paragraph(&mut self, lead: &str, text: &str, paint: impl Fn(&str) -> String) {
         let indent = columns(lead);
         let width = self.width.saturating_sub(indent).max(MIN_WIDTH);
-        for (place, line) in wrap(prose, width).iter().enumerate() {
+        for (index, line) in wrap(text, width).iter().enumerate() {
             let line = paint(line);
-            if place == 0 {
+            if index == 0 {
                 self.line(&format!("{lead}{line}"));
             } else {
                 self.line(&format!("{:indent$}{line}", ""));
@@ -102,7 +97,6 @@ impl TextPage {
         }
     }
 
-    /// Whether a line would fit.
     pub(super) fn fits(&self, line: &str) -> bool {
         columns(line) <= self.width
     }
@@ -112,7 +106,7 @@ impl TextPage {
     }
 }
 
-/// Text without paint, for [`TextPage::prose`].
+/// No color, for [`TextPage::paragraph`].
 pub(super) fn plain(text: &str) -> String {
     text.to_owned()
 }
@@ -141,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn prose_hangs_below_itself() {
+    fn paragraph_has_hanging_indent() {
         let mut page = page(40);
-        page.prose("  × Secrets  ", "one two three four five six seven eight", plain);
+        page.paragraph("  × Secrets  ", "one two three four five six seven eight", plain);
         assert_eq!(
             page.finish(),
             "  × Secrets  one two three four five six\n             seven eight\n"
@@ -151,26 +145,28 @@ mod tests {
     }
 
     #[test]
-    fn colors_take_no_columns() {
+    fn colors_have_no_width() {
         let (mut colored, mut bare) = (page(30), page(30));
-        colored.prose(&paint(Severity::Error, "OQ301 "), "a secret that is not there", |line| {
-            paint(Severity::Error, line)
-        });
-        bare.prose("OQ301 ", "a secret that is not there", plain);
+        colored.paragraph(
+            &paint(Severity::Error, "OQ301 "),
+            "a secret that is not there",
+            |line| paint(Severity::Error, line),
+        );
+        bare.paragraph("OQ301 ", "a secret that is not there", plain);
         assert_eq!(anstream::adapter::strip_str(&colored.finish()).to_string(), bare.finish());
     }
 
     #[test]
-    fn a_long_word_stays_whole_and_empty_prose_keeps_its_lead() {
+    fn keeps_long_word_and_lead_of_empty_paragraph() {
         let address = "https://quay.example.com/organization/openshift_myproj";
         assert_eq!(wrap(&format!("see {address} there"), 20), ["see", address, "there"]);
         let mut page = page(80);
-        page.prose("lead ", "", plain);
+        page.paragraph("lead ", "", plain);
         assert_eq!(page.finish(), "lead\n");
     }
 
     #[test]
-    fn gaps_do_not_add_up() {
+    fn gaps_do_not_accumulate() {
         let mut page = page(80);
         page.gap();
         page.line("a");
@@ -181,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn glyphs_are_as_wide_as_each_other_and_the_fallback_is_ascii() {
+    fn glyphs_have_same_width_and_ascii_fallback() {
         for ascii in [false, true] {
             let style = Style { width: None, ascii };
             let marks = [
@@ -196,7 +192,7 @@ mod tests {
             for mark in &shown {
                 assert_eq!(columns(mark), style.mark_width());
                 assert!(!ascii || mark.is_ascii());
-                assert!(!["+", "~", "-"].contains(&mark.trim()), "{mark} is the mark of a change");
+                assert!(!["+", "~", "-"].contains(&mark.trim()), "{mark} is the glyph of a change");
             }
         }
     }

@@ -1,11 +1,23 @@
-//! What `version` has to say.
+//! The report of `version`.
 
 use serde::Serialize;
 
-use super::{API_VERSION, Format, serialize};
+use super::{API_VERSION, serialize};
 use crate::ui::printable_line;
 
-/// The versions on all sides.
+/// The formats of `version -o`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum VersionFormat {
+    /// Text
+    #[default]
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// Versions of the plugin, the cluster and Quay.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -13,39 +25,32 @@ pub struct VersionReport {
     /// The version of this format.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     api_version: &'static str,
-    /// What this is.
+    /// The kind of report.
     #[cfg_attr(test, schemars(extend("const" = "VersionReport")))]
     kind: &'static str,
-    /// This plugin's.
+    /// The plugin's version.
     pub client: &'static str,
-    /// The cluster's; none if it was not asked.
+    /// The cluster's version; none with `--client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Quay's; none if it was not asked.
+    /// Quay's version; none with `--client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quay: Option<String>,
 }
 
 impl VersionReport {
-    /// This plugin's version alone.
+    /// Without cluster and Quay.
     pub fn new(client: &'static str) -> Self {
         Self { api_version: API_VERSION, kind: "VersionReport", client, cluster: None, quay: None }
     }
 
-    /// The report in a format; all that are for people are the same.
-    ///
     /// # Errors
-    /// If a machine-readable format cannot be written, which is a mistake in this program.
-    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+    /// If serialization fails, which is a bug.
+    pub fn render(&self, format: VersionFormat) -> anyhow::Result<String> {
         match format {
-            Format::Json => serialize::json(self),
-            Format::Yaml => serialize::yaml(self),
-            Format::Text
-            | Format::Wide
-            | Format::Short
-            | Format::Name
-            | Format::Html
-            | Format::Mirror => {
+            VersionFormat::Json => serialize::json(self),
+            VersionFormat::Yaml => serialize::yaml(self),
+            VersionFormat::Text => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
                     text.extend(

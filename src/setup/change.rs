@@ -1,4 +1,4 @@
-//! What the set-up and its teardown do, as values.
+//! Changes of setup and teardown, as values.
 
 use serde_json::Value;
 
@@ -9,107 +9,87 @@ use crate::domain::integration::SecretKey;
 use crate::domain::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::domain::snapshot::Namespace;
 
-/// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SetupChange {
-    /// Has Quay issue a token.
     IssueToken(String),
-    /// Writes an object of the cluster that holds no secret.
+    /// Writes an object that contains no credentials.
     Object(ObjectChange),
-    /// Puts the token into its Secret, with Quay's certificate authority beside it. What it holds is known only when it is
-    /// written.
+    /// Writes the token and Quay's certificate authority to the Secret. Its content is determined
+    /// when it is written.
     WriteSecret {
-        /// Where.
         key: SecretKey,
-        /// The version of the Secret that is there; none if there is none.
+        /// `resourceVersion` of the existing Secret.
         version: Option<String>,
-        /// What is put there: the token, the certificate authority, or both.
+        /// For the summary: the token, the certificate authority, or both.
         what: &'static str,
     },
-    /// Takes a finalizer off a namespace, and no other.
+    /// Removes one finalizer from a namespace.
     ReleaseNamespace {
-        /// The namespace.
         name: String,
-        /// Whose finalizer it is.
-        holder: FinalizerOwner,
+        owner: FinalizerOwner,
     },
-    /// Writes nothing: somebody else is at work, and the step is done when they are.
+    /// Writes nothing: the step is done when another controller has finished.
     Wait(String),
-    /// Writes nothing, and lasts until something has come or gone that the next changes need.
+    /// Writes nothing: blocks the changes after it until a condition holds.
     Await(WaitCondition),
 }
 
-/// Who may hold a namespace with a finalizer.
+/// The controllers that add finalizers to namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinalizerOwner {
-    /// The operator.
     Operator,
-    /// Our own bridge.
-    Bridge,
+    /// Ours, in the cluster.
+    Controller,
 }
 
 impl FinalizerOwner {
-    /// All of them.
-    pub const ALL: [FinalizerOwner; 2] = [FinalizerOwner::Operator, FinalizerOwner::Bridge];
+    pub const ALL: [FinalizerOwner; 2] = [FinalizerOwner::Operator, FinalizerOwner::Controller];
 
-    /// Its finalizer.
     pub fn finalizer(self) -> &'static str {
         match self {
             FinalizerOwner::Operator => OPERATOR_FINALIZER,
-            FinalizerOwner::Bridge => FINALIZER,
+            FinalizerOwner::Controller => FINALIZER,
         }
     }
 
-    /// The namespaces that it holds.
-    pub fn held(self, namespaces: &[(String, Namespace)]) -> impl Iterator<Item = SetupChange> {
+    /// Changes that remove this finalizer from all namespaces that have it.
+    pub fn releases(self, namespaces: &[(String, Namespace)]) -> impl Iterator<Item = SetupChange> {
         let holds = move |namespace: &Namespace| {
             namespace.finalizers.iter().any(|found| found == self.finalizer())
         };
         let held = namespaces.iter().filter(move |(_, namespace)| holds(namespace));
-        held.map(move |(name, _)| SetupChange::ReleaseNamespace {
-            name: name.clone(),
-            holder: self,
-        })
+        held.map(move |(name, _)| SetupChange::ReleaseNamespace { name: name.clone(), owner: self })
     }
 }
 
-/// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitCondition {
-    /// The built-in bridge runs.
-    Bridge,
-    /// The operator does not run any more.
+    /// All pods of the in-cluster controller are ready.
+    Controller,
+    /// The operator has stopped.
     OperatorGone,
 }
 
-/// A write to an object of the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectChange {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its namespace, for an object in one.
     pub namespace: Option<String>,
-    /// Its name.
     pub name: String,
-    /// What happens to it.
     pub write: ObjectWrite,
-    /// One sentence, without a full stop.
+    /// A sentence without a full stop.
     pub summary: String,
 }
 
-/// What happens to an object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ObjectWrite {
-    /// It is created.
     Create(Value),
-    /// A merge patch, guarded by the object's version or uid.
+    /// A merge patch with the expected `resourceVersion` or `uid`.
     Merge(Value),
-    /// It is deleted; if a version is given, only that one.
+    /// Deletes only the given `resourceVersion`, if there is one.
     Delete(Option<String>),
 }
 
 impl SetupChange {
-    /// The object that is changed.
     pub fn object(&self) -> ObjectRef {
         match self {
             SetupChange::IssueToken(_) => ObjectRef::cluster("OAuthToken", ""),
@@ -125,11 +105,10 @@ impl SetupChange {
             SetupChange::Wait(_) | SetupChange::Await(WaitCondition::OperatorGone) => {
                 ObjectRef::cluster("Operator", "")
             }
-            SetupChange::Await(WaitCondition::Bridge) => ObjectRef::cluster("Bridge", ""),
+            SetupChange::Await(WaitCondition::Controller) => ObjectRef::cluster("Controller", ""),
         }
     }
 
-    /// What happens to [`SetupChange::object`].
     pub fn verb(&self) -> Verb {
         match self {
             SetupChange::IssueToken(_) | SetupChange::WriteSecret { version: None, .. } => {
@@ -147,7 +126,7 @@ impl SetupChange {
         }
     }
 
-    /// One sentence for a person, without a full stop.
+    /// A sentence without a full stop.
     pub fn summary(&self) -> String {
         match self {
             SetupChange::IssueToken(what) | SetupChange::Wait(what) => what.clone(),
@@ -156,18 +135,20 @@ impl SetupChange {
                 format!("create secret {} in namespace {} with {what}", key.name, key.namespace)
             }
             SetupChange::WriteSecret { key, what, .. } => {
-                format!("put {what} into secret {} in namespace {}", key.name, key.namespace)
+                format!("write {what} to secret {} in namespace {}", key.name, key.namespace)
             }
-            SetupChange::Await(WaitCondition::Bridge) => "wait until the bridge runs".into(),
+            SetupChange::Await(WaitCondition::Controller) => {
+                "wait until the controller is running".into()
+            }
             SetupChange::Await(WaitCondition::OperatorGone) => {
-                "wait until the operator is gone".into()
+                "wait until the operator has stopped".into()
             }
-            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => {
+            SetupChange::ReleaseNamespace { name, owner: FinalizerOwner::Operator } => {
                 format!("remove the operator's finalizer from namespace {name}")
             }
-            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => {
+            SetupChange::ReleaseNamespace { name, owner: FinalizerOwner::Controller } => {
                 format!(
-                    "remove the bridge's finalizer from namespace {name}; its organization stays"
+                    "remove the controller's finalizer from namespace {name}; its organization is kept"
                 )
             }
         }

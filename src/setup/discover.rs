@@ -1,4 +1,4 @@
-//! Looking: what is, on both sides. What does not depend on each other is asked at the same time.
+//! Reading of the state of the cluster and of Quay, concurrently where possible.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::controller_manifests::InstalledController;
 use super::steps::user_role::FoundUserRole;
-use super::{ControllerKind, Login, SetupOptions, SetupSession, steps};
+use super::{ControllerKind, SetupOptions, SetupSession, SignInOptions, steps};
 use crate::cluster::{
     Cluster, Credentials, NodeTrust, Operator, Package, Platform, ResourceAttributes,
 };
@@ -16,60 +16,51 @@ use crate::domain::integration::{QuayIntegration, SecretKey};
 use crate::domain::ownership_mark::OwnershipMark;
 use crate::domain::snapshot::{Namespace, Observed, ReadError, ReadErrorKind};
 use crate::quay::{
-    Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, certificates_only,
-    presented_chain,
+    CaBundle, Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, presented_chain,
 };
 
-/// What was found.
 #[derive(Debug)]
 pub struct Discovery {
-    /// The cluster and who asks.
+    /// Version and user of the cluster.
     pub platform: Observed<Platform>,
-    /// Rights that will be needed and are not there.
+    /// Required permissions that the user lacks.
     pub lacking: Observed<Vec<ResourceAttributes>>,
-    /// The QuayIntegrations.
     pub integrations: Observed<Vec<QuayIntegration>>,
-    /// The Secret with the token.
     pub credentials: Observed<Credentials>,
-    /// The operator.
     pub operator: Observed<Operator>,
-    /// Where the operator can be had.
+    /// Catalog entries of the operator.
     pub packages: Observed<Vec<Package>>,
-    /// The built-in bridge.
-    pub bridge: Observed<InstalledController>,
-    /// The role of projects' users.
+    pub controller: Observed<InstalledController>,
     pub(super) user_role: Observed<FoundUserRole>,
-    /// What nodes trust.
     pub trust: Observed<NodeTrust>,
-    /// The namespaces.
     pub namespaces: Observed<Vec<(String, Namespace)>>,
-    /// Why no connection can even be tried.
+    /// Invalid connection options, such as an unusable certificate authority.
     pub unusable: Option<String>,
-    /// What Quay tells everybody; none while it is not known which.
+    /// Public information of Quay; none without an address.
     pub quay: Option<Inspection>,
-    /// The certificates that Quay presents, where they are not trusted.
+    /// Certificates that Quay presents, if they are not trusted.
     pub chain: Vec<Certificate>,
-    /// The stored token, tried; none if there is none, or Quay cannot be asked.
+    /// Result of checking the stored token, if there is one and Quay is available.
     pub stored: Option<Result<TokenInfo, QuayError>>,
-    /// The token that was given or issued, tried.
+    /// Result of checking the given or issued token.
     pub given: Option<Result<TokenInfo, QuayError>>,
-    /// Marks in organizations that this cluster ID would use.
+    /// Ownership marks of organizations that the cluster ID would use.
     pub marks: BTreeMap<String, Vec<OwnershipMark>>,
 }
 
 impl Default for Discovery {
     fn default() -> Self {
         Self {
-            platform: Err(not_asked()),
-            lacking: Err(not_asked()),
-            integrations: Err(not_asked()),
-            credentials: Err(not_asked()),
-            operator: Err(not_asked()),
-            packages: Err(not_asked()),
-            bridge: Err(not_asked()),
-            user_role: Err(not_asked()),
-            trust: Err(not_asked()),
-            namespaces: Err(not_asked()),
+            platform: Err(not_read()),
+            lacking: Err(not_read()),
+            integrations: Err(not_read()),
+            credentials: Err(not_read()),
+            operator: Err(not_read()),
+            packages: Err(not_read()),
+            controller: Err(not_read()),
+            user_role: Err(not_read()),
+            trust: Err(not_read()),
+            namespaces: Err(not_read()),
             unusable: None,
             quay: None,
             chain: vec![],
@@ -80,18 +71,14 @@ impl Default for Discovery {
     }
 }
 
-fn not_asked() -> ReadError {
-    ReadError {
-        call: "look".into(),
-        reason: "it was not looked at yet".into(),
-        kind: ReadErrorKind::Skipped,
-    }
+fn not_read() -> ReadError {
+    ReadError { call: "read".into(), reason: "not read yet".into(), kind: ReadErrorKind::Skipped }
 }
 
 impl SetupSession {
-    /// Looks at everything that can be looked at by now. A Quay that was named is asked while the cluster is read.
+    /// Reads everything that is known without questions; Quay and the cluster concurrently.
     pub async fn discover_all(&mut self) {
-        let named = self.answers.url.is_some() && self.connect().is_ok();
+        let named = self.options.url.is_some() && self.connect().is_ok();
         let quay = self.quay.clone().filter(|_| named);
         let token = self.token.clone();
         let ask_quay = OptionFuture::from(quay.as_ref().map(|quay| ask_quay(quay, token.as_ref())));
@@ -100,7 +87,7 @@ impl SetupSession {
             Some((inspection, given)) if !is_untrusted(&inspection) => {
                 (self.found.quay, self.found.given) = (Some(inspection), given);
             }
-            // The certificate authority may be the one that is stored.
+            // Quay might be trusted with the stored certificate authority.
             _ => self.discover_quay().await,
         }
         self.discover_token().await;
@@ -111,12 +98,12 @@ impl SetupSession {
         let cluster = &self.cluster;
         let operator = async {
             let platform = cluster.platform().await;
-            let (operator, packages, bridge) = join!(
+            let (operator, packages, controller) = join!(
                 operator_on(cluster, &platform),
                 packages_on(cluster, &platform),
-                controller_on(cluster, &platform, &self.answers),
+                controller_on(cluster, &platform, &self.options),
             );
-            (platform, operator, packages, bridge)
+            (platform, operator, packages, controller)
         };
         let integrations = async {
             let integrations = cluster.integrations().await;
@@ -124,11 +111,11 @@ impl SetupSession {
                 .as_ref()
                 .ok()
                 .and_then(|found| found.first().filter(|_| found.len() == 1));
-            let credentials = stored_credentials(cluster, &self.answers.secret(existing)).await;
+            let credentials = stored_credentials(cluster, &self.options.secret(existing)).await;
             (integrations, credentials)
         };
         let (
-            (platform, operator, packages, bridge),
+            (platform, operator, packages, controller),
             (integrations, credentials),
             user_role,
             trust,
@@ -136,7 +123,7 @@ impl SetupSession {
         ) = join!(
             operator,
             integrations,
-            steps::user_role::find(cluster),
+            steps::user_role::discover(cluster),
             cluster.node_trust(steps::node_trust::CONFIG_MAP),
             cluster.namespaces(None)
         );
@@ -144,7 +131,7 @@ impl SetupSession {
             platform,
             operator,
             packages,
-            bridge,
+            controller,
             integrations,
             credentials,
             user_role,
@@ -152,7 +139,8 @@ impl SetupSession {
             namespaces,
             ..std::mem::take(&mut self.found)
         };
-        self.found.lacking = self.cluster.lacking(&steps::cluster::rights(self)).await;
+        self.found.lacking =
+            self.cluster.missing_permissions(&steps::cluster::required_permissions(self)).await;
     }
 
     pub(super) async fn discover_quay(&mut self) {
@@ -172,27 +160,27 @@ impl SetupSession {
         (self.found.quay, self.found.given) = (Some(inspection), given);
     }
 
-    /// Tries the token that is to be used, unless that was done.
+    /// Checks the token to use, unless that was done.
     pub(super) async fn discover_token(&mut self) {
-        if self.found.quay.as_ref().is_none_or(|quay| quay.about.is_err()) {
+        if self.found.quay.as_ref().is_none_or(|quay| quay.server_info.is_err()) {
             return;
         }
         let Some(quay) = self.quay.clone() else { return };
         if let Some(token) = self.token.clone() {
             if self.found.given.is_none() {
-                self.found.given = Some(try_token(&quay, &token).await);
+                self.found.given = Some(check_token(&quay, &token).await);
             }
-            // Whose token is stored is told before it is replaced.
+            // The owner of the stored token is reported before it is replaced.
             let is_other = !self.token_is_stored();
             if let Some(stored) =
                 self.usable_token().filter(|_| is_other && self.found.stored.is_none()).cloned()
             {
-                self.found.stored = Some(try_token(&quay, &stored).await);
+                self.found.stored = Some(check_token(&quay, &stored).await);
             }
         } else if let Some(stored) =
             self.usable_token().filter(|_| self.found.stored.is_none()).cloned()
         {
-            self.found.stored = Some(try_token(&quay, &stored).await);
+            self.found.stored = Some(check_token(&quay, &stored).await);
         }
     }
 
@@ -208,10 +196,11 @@ impl SetupSession {
     }
 
     pub(super) async fn discover_controller(&mut self) {
-        self.found.bridge = controller_on(&self.cluster, &self.found.platform, &self.answers).await;
+        self.found.controller =
+            controller_on(&self.cluster, &self.found.platform, &self.options).await;
     }
 
-    pub(super) async fn find_secret(&mut self) {
+    pub(super) async fn discover_secret(&mut self) {
         self.found.credentials = stored_credentials(&self.cluster, &self.secret()).await;
     }
 
@@ -221,25 +210,25 @@ impl SetupSession {
         (self.found.integrations, self.found.namespaces) = (integrations, namespaces);
     }
 
-    pub(super) async fn find_user_role(&mut self) {
-        self.found.user_role = steps::user_role::find(&self.cluster).await;
+    pub(super) async fn discover_user_role(&mut self) {
+        self.found.user_role = steps::user_role::discover(&self.cluster).await;
     }
 
     pub(super) async fn discover_node_trust(&mut self) {
         self.found.trust = self.cluster.node_trust(steps::node_trust::CONFIG_MAP).await;
     }
 
-    /// Looks whose the organizations are that the cluster ID would make this cluster's. Each costs Quay a call, so a few
-    /// of them have to do, and only a new cluster ID is worth it.
+    /// Reads the ownership marks of a few organizations of a new cluster ID. Each costs a call to
+    /// Quay.
     pub(super) async fn discover_marks(&mut self) {
-        let candidates = steps::integration::worth_a_look(self);
+        let candidates = steps::integration::ownership_check_candidates(self);
         let Some(quay) = self.quay.as_ref() else { return };
         let token = self.token.as_ref().or(self.usable_token()).cloned();
         let Ok(quay) = quay.with_token(token) else { return };
         let asked = candidates.into_iter().filter(|name| !self.found.marks.contains_key(name)).map(
             |organization| {
                 let quay = &quay;
-                async move { (quay.marks(&organization).await, organization) }
+                async move { (quay.ownership_marks(&organization).await, organization) }
             },
         );
         for (marks, organization) in futures::future::join_all(asked).await {
@@ -249,19 +238,19 @@ impl SetupSession {
         }
     }
 
-    /// Forgets what a person answered to a step, so that it is asked again.
-    pub fn forget(&mut self, step: super::SetupStep) {
+    /// Resets the answers to a step, so that its questions are asked again.
+    pub fn reset(&mut self, step: super::SetupStep) {
         match step {
             super::SetupStep::Quay => {
-                // What was accepted for one address is not accepted for another.
-                (self.answers.url, self.doubts_url) = (None, true);
-                (self.answers.ca, self.answers.insecure) = self.trust_given.clone();
+                // Trust in one address does not apply to another.
+                (self.options.url, self.must_ask_url) = (None, true);
+                (self.options.ca, self.options.insecure) = self.initial_tls.clone();
             }
             super::SetupStep::Token => {
-                (self.answers.token, self.token, self.found.given) = (None, None, None);
-                self.answers.login = Login::default();
+                (self.options.token, self.token, self.found.given) = (None, None, None);
+                self.options.sign_in = SignInOptions::default();
                 self.found.stored.take_if(|stored| stored.is_err());
-                // The client remembers that nobody answered.
+                // A new client does not remember that Quay was unavailable.
                 let _ = self.connect();
             }
             _ => {}
@@ -269,13 +258,12 @@ impl SetupSession {
     }
 }
 
-/// The operator, which nobody can look for who does not know which APIs the cluster serves.
-/// What the Secret with the token holds. Of a file that a person put there, only the certificates get any further: nodes'
-/// trust is a ConfigMap, which many may read.
+/// Reads the Secret. Of a user's PEM file only the certificates are used, since many users can read
+/// the ConfigMap with the nodes' trust.
 async fn stored_credentials(cluster: &Cluster, key: &SecretKey) -> Observed<Credentials> {
     let mut credentials = cluster.credentials(key).await?;
-    if let Some((ca, _)) = credentials.ca.as_deref().and_then(certificates_only) {
-        credentials.ca = Some(ca);
+    if let Some(bundle) = credentials.ca.as_deref().and_then(CaBundle::parse) {
+        credentials.ca = Some(bundle.pem);
     }
     Ok(credentials)
 }
@@ -284,23 +272,21 @@ async fn operator_on(cluster: &Cluster, platform: &Observed<Platform>) -> Observ
     cluster.operator(&platform.as_ref().map_err(ReadError::clone)?.groups).await
 }
 
-/// Where the operator can be had, which takes the same.
 async fn packages_on(cluster: &Cluster, platform: &Observed<Platform>) -> Observed<Vec<Package>> {
     cluster.packages(&platform.as_ref().map_err(ReadError::clone)?.groups).await
 }
 
-/// Our own bridge, and whether the cluster can watch over it.
 async fn controller_on(
     cluster: &Cluster,
     platform: &Observed<Platform>,
-    answers: &SetupOptions,
+    options: &SetupOptions,
 ) -> Observed<InstalledController> {
     let groups = &platform.as_ref().map_err(ReadError::clone)?.groups;
-    InstalledController::find(
+    InstalledController::discover(
         cluster,
         groups,
-        answers.controller == Some(ControllerKind::InCluster),
-        answers.controller_image.as_deref(),
+        options.controller == Some(ControllerKind::InCluster),
+        options.controller_image.as_deref(),
     )
     .await
 }
@@ -309,12 +295,12 @@ async fn ask_quay(
     quay: &Quay,
     token: Option<&SecretString>,
 ) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {
-    join!(quay.inspect(), OptionFuture::from(token.map(|token| try_token(quay, token))))
+    join!(quay.inspect(), OptionFuture::from(token.map(|token| check_token(quay, token))))
 }
 
-async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayError> {
+async fn check_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayError> {
     match quay.with_token(Some(token.clone())) {
-        Ok(quay) => quay.try_token(None).await,
+        Ok(quay) => quay.check_token(None).await,
         Err(error) => {
             let (call, reason) = ("use the token".to_owned(), error.to_string());
             Err(QuayError { call, reason, status: None, kind: ErrorKind::Unauthorized })
@@ -323,5 +309,5 @@ async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayE
 }
 
 pub(super) fn is_untrusted(inspection: &Inspection) -> bool {
-    inspection.about.as_ref().is_err_and(|error| error.kind == ErrorKind::Untrusted)
+    inspection.server_info.as_ref().is_err_and(|error| error.kind == ErrorKind::Untrusted)
 }

@@ -1,4 +1,4 @@
-//! The permissions that somebody lacks, as roles that an administrator applies: no more than these, by name.
+//! Missing permissions as roles that an administrator can apply.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ObjectKind, ResourceAttributes};
 
-/// The roles and their bindings. The documentation names the roles for a set-up so, and `oc auth reconcile` adds to those that
-/// are there.
+/// Name of the roles and their bindings, as in `docs/security.md`; `oc auth reconcile` extends
+/// existing ones.
 const NAME: &str = "oc-quay-setup";
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
-/// The command that grants a user what is lacking, with the objects that it reads: a ClusterRole for what is in no namespace or
-/// in all of them, a Role for each other namespace, and a binding for each.
+/// The command that grants the missing permissions: a ClusterRole for cluster-wide ones, a Role for
+/// each namespace, and a binding for each.
 pub(super) fn command(lacking: &[ResourceAttributes], user: &str) -> String {
     let objects = objects(lacking, user).into_iter();
     let documents: Vec<_> = objects
@@ -22,7 +22,7 @@ pub(super) fn command(lacking: &[ResourceAttributes], user: &str) -> String {
     format!("oc auth reconcile -f - <<'EOF'\n{}EOF", documents.join("---\n"))
 }
 
-/// A field in YAML, whose values are written as JSON; a list has a line for each item.
+/// A YAML field with its values as JSON, and one line for each item of a list.
 fn line(key: &str, value: &Value) -> String {
     match value.as_array() {
         Some(items) => format!(
@@ -35,10 +35,10 @@ fn line(key: &str, value: &Value) -> String {
 
 fn objects(lacking: &[ResourceAttributes], user: &str) -> Vec<Vec<(&'static str, Value)>> {
     let mut by_namespace: BTreeMap<Option<&str>, Vec<&ResourceAttributes>> = BTreeMap::new();
-    for right in lacking {
-        by_namespace.entry(right.namespace.as_deref()).or_default().push(right);
+    for permission in lacking {
+        by_namespace.entry(permission.namespace.as_deref()).or_default().push(permission);
     }
-    let granted = by_namespace.into_iter().flat_map(|(namespace, rights)| {
+    let granted = by_namespace.into_iter().flat_map(|(namespace, permissions)| {
         let (role, binding) = match namespace {
             None => (ObjectKind::ClusterRole, ObjectKind::ClusterRoleBinding),
             Some(_) => (ObjectKind::Role, ObjectKind::RoleBinding),
@@ -58,21 +58,22 @@ fn objects(lacking: &[ResourceAttributes], user: &str) -> Vec<Vec<(&'static str,
         let role_ref = json!({ "apiGroup": RBAC_GROUP, "kind": role.as_str(), "name": NAME });
         let subject = json!({ "apiGroup": RBAC_GROUP, "kind": "User", "name": user });
         [
-            object(role, vec![("rules", json!(rules(&rights)))]),
+            object(role, vec![("rules", json!(rules(&permissions)))]),
             object(binding, vec![("roleRef", role_ref), ("subjects", json!([subject]))]),
         ]
     });
     granted.collect()
 }
 
-/// A rule for each kind of objects, or for each object.
-fn rules(rights: &[&ResourceAttributes]) -> Vec<Value> {
+/// Groups the permissions by resource and object name.
+fn rules(permissions: &[&ResourceAttributes]) -> Vec<Value> {
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), Vec<&str>> = BTreeMap::new();
-    for right in rights {
-        let of_object =
-            verbs.entry((right.group, right.resource, right.name.as_deref())).or_default();
-        if !of_object.contains(&right.verb) {
-            of_object.push(right.verb);
+    for permission in permissions {
+        let of_object = verbs
+            .entry((permission.group, permission.resource, permission.name.as_deref()))
+            .or_default();
+        if !of_object.contains(&permission.verb) {
+            of_object.push(permission.verb);
         }
     }
     let rule = |((group, resource, name), verbs): ((&str, &str, Option<&str>), Vec<&str>)| {
@@ -90,8 +91,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grants_what_is_lacking_and_no_more() {
-        let right = |verb, group, resource, namespace: Option<&str>, name: Option<&str>| {
+    fn grants_only_missing_permissions() {
+        let permission = |verb, group, resource, namespace: Option<&str>, name: Option<&str>| {
             ResourceAttributes {
                 verb,
                 group,
@@ -102,10 +103,10 @@ mod tests {
         };
         let secrets = Some("openshift-operators");
         let lacking = [
-            right("list", "quay.redhat.com", "quayintegrations", None, None),
-            right("get", "", "secrets", secrets, Some("quay-integration")),
-            right("create", "quay.redhat.com", "quayintegrations", None, None),
-            right("create", "", "secrets", secrets, None),
+            permission("list", "quay.redhat.com", "quayintegrations", None, None),
+            permission("get", "", "secrets", secrets, Some("quay-integration")),
+            permission("create", "quay.redhat.com", "quayintegrations", None, None),
+            permission("create", "", "secrets", secrets, None),
         ];
         let expected = r#"oc auth reconcile -f - <<'EOF'
 apiVersion: "rbac.authorization.k8s.io/v1"

@@ -1,4 +1,4 @@
-//! The objects of a set-up, for a Git repository. The token is never in them.
+//! Manifests of the integration for a Git repository, without the token.
 
 use serde_json::{Value, json};
 
@@ -9,12 +9,13 @@ use crate::domain::integration::SecretKey;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::ui::printable_line;
 
-/// Stands where the token goes.
+/// Value of the token in the Secret's manifest.
 const PLACEHOLDER: &str = "the OAuth token for Quay";
 
-/// The objects of the set-up, those that are there already too: a repository holds all of them. Left out are the operator
-/// where somebody has installed it, and the Secret unless it is known to be missing: see [`left_out`]. `external` is store and key of an ExternalSecret (External Secrets Operator,
-/// `external-secrets.io/v1`) that takes the Secret's place.
+/// All manifests, including those of existing objects. An operator that others installed is left
+/// out, and so is the Secret unless it is known to be missing: see [`left_out_comment`]. `external`
+/// is the store and key of an ExternalSecret (External Secrets Operator, `external-secrets.io/v1`)
+/// that replaces the Secret.
 pub fn manifests(setup: &SetupSession, external: Option<&(String, String)>) -> Vec<Value> {
     let key = setup.secret();
     let secret = match external {
@@ -25,15 +26,18 @@ pub fn manifests(setup: &SetupSession, external: Option<&(String, String)>) -> V
     objects.extend(secret);
     objects.extend(integration::manifest(setup));
     objects.extend(user_role::manifests(setup));
-    if matches!(setup.answers.node_trust, Some(NodeTrust::Apply | NodeTrust::Print)) {
+    if matches!(setup.options.node_trust, Some(NodeTrust::Apply | NodeTrust::Print)) {
         objects.extend(node_trust::manifests(setup));
     }
     objects
 }
 
-/// The comment, in YAML, that the Secret with the token is left out: applying one with a placeholder would overwrite the
-/// token. None if it is there, or `external` takes its place.
-pub fn left_out(setup: &SetupSession, external: Option<&(String, String)>) -> Option<String> {
+/// A YAML comment about the omitted Secret: applying one with a placeholder would overwrite the
+/// token.
+pub fn left_out_comment(
+    setup: &SetupSession,
+    external: Option<&(String, String)>,
+) -> Option<String> {
     if external.is_some() || is_missing(setup) {
         return None;
     }
@@ -49,12 +53,10 @@ pub fn left_out(setup: &SetupSession, external: Option<&(String, String)>) -> Op
     Some(format!("# {}\n", printable_line(&comment)))
 }
 
-/// Whether the Secret with the token is known to be missing.
 fn is_missing(setup: &SetupSession) -> bool {
     setup.found.credentials.as_ref().is_ok_and(|credentials| !credentials.exists())
 }
 
-/// What has to be written for nodes to trust Quay.
 pub fn trust_manifests(setup: &SetupSession) -> Vec<Value> {
     node_trust::manifests(setup)
 }

@@ -1,7 +1,8 @@
-//! Setting the integration up: a list of steps, each with what it finds, what it plans, what it does, and another look.
+//! Setup of the integration as a list of steps; each discovers, plans, applies and verifies.
 //!
-//! A step never prints and never decides how it is driven: the wizard, the script, `--check`, `--dry-run` and `teardown`
-//! (`commands/setup`) go through the same list. What a step plans is a function of [`SetupOptions`] and [`Discovery`] alone.
+//! A step neither prints nor depends on how it is driven: the wizard, `--yes`, `--check`,
+//! `--dry-run` and `teardown` (`commands/setup`) use the same list. A plan is a function of
+//! [`SetupOptions`] and [`Discovery`] alone.
 
 mod change;
 pub mod controller_manifests;
@@ -22,14 +23,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use change::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, WaitCondition};
 pub use discover::Discovery;
-pub use manifests::{left_out, manifests, trust_manifests};
+pub use manifests::{left_out_comment, manifests, trust_manifests};
 pub use options::{
-    Application, Approval, CLUSTER_ID, ControllerKind, Login, NodeTrust, SetupOptions,
+    Application, Approval, CLUSTER_ID, ControllerKind, NodeTrust, SetupOptions, SignInOptions,
     TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes, TokenSource,
 };
 pub use plan::{Blocker, MissingInput, Note, StepPlan};
-pub use steps::cluster::ask_for;
-pub use steps::integration::{names, preview};
+pub use steps::cluster::permission_request;
+pub use steps::integration::{preview, split_names};
 
 use crate::cluster::{Cluster, ObjectKind};
 use crate::domain::integration::{QuayIntegration, SecretKey};
@@ -38,31 +39,24 @@ use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay, TokenInfo, WaitNotice};
 use crate::ui::Ui;
 
-/// The steps, in their order. A token is stored as soon as it is there: the operator may take minutes, and a run that is
-/// stopped meanwhile shall not have another one issued. Linking the first namespaces comes after them and is the command
-/// `link`'s work.
+/// The steps in their order. A token is stored before the operator is installed, because the
+/// installation may take minutes and an interrupted run must not issue a second token. Linking
+/// namespaces is a step of the command, not of this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetupStep {
-    /// Which cluster, as whom, and what is there already.
     Cluster,
-    /// Which Quay, and whether it can be reached.
+    /// The address of Quay, and the connection to it.
     Quay,
-    /// The token.
     Token,
-    /// The Secret with the token.
     Secret,
-    /// The Quay Bridge Operator.
     Operator,
-    /// The QuayIntegration.
     Integration,
-    /// Whether users of projects see which Quay it is.
+    /// The role that lets users of projects list the QuayIntegration.
     UserRole,
-    /// Whether nodes trust Quay.
     NodeTrust,
 }
 
 impl SetupStep {
-    /// All of them.
     pub const ALL: [SetupStep; 8] = [
         SetupStep::Cluster,
         SetupStep::Quay,
@@ -74,7 +68,6 @@ impl SetupStep {
         SetupStep::NodeTrust,
     ];
 
-    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             SetupStep::Cluster => "cluster",
@@ -88,7 +81,6 @@ impl SetupStep {
         }
     }
 
-    /// Its name for people.
     pub fn title(self) -> &'static str {
         match self {
             SetupStep::Cluster => "Cluster",
@@ -103,78 +95,72 @@ impl SetupStep {
     }
 }
 
-/// How Quay is asked.
+/// Limits of the connection to Quay.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
-    /// The most requests in flight.
+    /// Maximum requests in flight.
     pub concurrency: usize,
-    /// The most time one call may take.
+    /// Timeout of one call.
     pub timeout: Duration,
 }
 
-/// A set-up under way.
 pub struct SetupSession {
-    /// The cluster.
     pub cluster: Cluster,
-    /// What is wanted.
-    pub answers: SetupOptions,
-    /// What is.
+    pub options: SetupOptions,
     pub found: Discovery,
-    /// A person answers questions.
-    pub is_asked: bool,
+    pub is_interactive: bool,
     connection: Connection,
-    /// Is told why nothing happens while Quay wants a pause.
-    teller: WaitNotice,
-    /// What was said of trusting Quay before anybody was asked: its certificate authority, and not to verify it.
-    trust_given: (Option<Vec<u8>>, bool),
-    /// The Quay, once it is known which.
+    /// Called while requests wait for a pause that Quay requested.
+    on_wait: WaitNotice,
+    /// Certificate authority and `insecure` from flags, restored when the address changes.
+    initial_tls: (Option<Vec<u8>>, bool),
+    /// The client, once the address is known.
     quay: Option<Quay>,
-    /// The token that was given or issued.
+    /// The given or issued token.
     token: Option<SecretString>,
-    /// What was made in Quay on the way to the token.
-    made: Vec<String>,
-    /// The user name that was given with a password that Quay does not take: only these two are asked for again.
-    refused_user: Option<String>,
-    /// The address that is known did not work: it is asked for, whatever the QuayIntegration says.
-    doubts_url: bool,
+    /// Objects created in Quay while a token was issued.
+    created: Vec<String>,
+    /// User name whose password Quay rejected: only these two are asked again.
+    rejected_user: Option<String>,
+    /// The known address failed: it is asked again, even if the QuayIntegration has one.
+    must_ask_url: bool,
 }
 
 impl SetupSession {
-    /// A set-up that has not looked at anything yet.
     pub fn new(
         cluster: Cluster,
-        answers: SetupOptions,
+        options: SetupOptions,
         connection: Connection,
-        teller: WaitNotice,
+        on_wait: WaitNotice,
     ) -> Self {
-        let token = match &answers.token {
+        let token = match &options.token {
             Some(TokenSource::Given(token)) => Some(token.clone()),
             _ => None,
         };
-        let trust_given = (answers.ca.clone(), answers.insecure);
+        let initial_tls = (options.ca.clone(), options.insecure);
         Self {
             cluster,
-            answers,
+            options,
             found: Discovery::default(),
-            is_asked: false,
+            is_interactive: false,
             connection,
-            teller,
-            trust_given,
+            on_wait,
+            initial_tls,
             quay: None,
             token,
-            made: vec![],
-            refused_user: None,
-            doubts_url: false,
+            created: vec![],
+            rejected_user: None,
+            must_ask_url: false,
         }
     }
 
-    /// Looks again at what a step is about.
-    pub async fn find(&mut self, step: SetupStep) {
+    /// Reads the state that a step depends on again.
+    pub async fn refresh(&mut self, step: SetupStep) {
         match step {
             SetupStep::Cluster => self.discover_cluster().await,
             SetupStep::Quay => {
                 self.discover_quay().await;
-                // The cluster's image policy may allow the Quay by now.
+                // The cluster's image policy might allow Quay by now.
                 self.discover_node_trust().await;
             }
             SetupStep::Token => self.discover_token().await,
@@ -183,17 +169,17 @@ impl SetupSession {
                 self.discover_packages().await;
                 self.discover_controller().await;
             }
-            SetupStep::Secret => self.find_secret().await,
+            SetupStep::Secret => self.discover_secret().await,
             SetupStep::Integration => self.discover_integration().await,
-            SetupStep::UserRole => self.find_user_role().await,
+            SetupStep::UserRole => self.discover_user_role().await,
             SetupStep::NodeTrust => self.discover_node_trust().await,
         }
     }
 
-    /// Asks what a step has to know and nobody has said yet. Takes no answer that is not good.
+    /// Asks for the missing options of a step.
     ///
     /// # Errors
-    /// [`crate::error::Cancelled`] when the person leaves.
+    /// [`crate::error::Cancelled`] when the user cancels.
     pub async fn ask(&mut self, step: SetupStep, ui: &Ui) -> Result<(), Error> {
         match step {
             SetupStep::Cluster => Ok(()),
@@ -207,7 +193,6 @@ impl SetupSession {
         }
     }
 
-    /// What a step found and what it would do.
     pub fn plan(&self, step: SetupStep) -> StepPlan {
         match step {
             SetupStep::Cluster => steps::cluster::plan(self),
@@ -221,22 +206,22 @@ impl SetupSession {
         }
     }
 
-    /// Makes a change of a plan.
+    /// Applies one change of a plan.
     ///
     /// # Errors
-    /// What was refused, in the words of the server.
+    /// The server's reason for rejecting it.
     pub async fn apply(&mut self, ui: &Ui, change: &SetupChange) -> Result<(), Error> {
         let cluster = &self.cluster;
         let done = match change {
             SetupChange::IssueToken(_) => return steps::token::issue(self, ui).await,
             SetupChange::Await(awaited) => {
-                return steps::controller::wait(self, ui, *awaited).await;
+                return steps::controller::wait_for(self, ui, *awaited).await;
             }
             SetupChange::Object(ObjectChange { kind, namespace, name, write, .. }) => {
                 let namespace = namespace.as_deref();
                 match write {
                     ObjectWrite::Create(object) if *kind == ObjectKind::QuayIntegration => {
-                        steps::integration::refuse_second(cluster).await?;
+                        steps::integration::ensure_single(cluster).await?;
                         cluster.create_object(*kind, namespace, object).await
                     }
                     ObjectWrite::Create(object) => {
@@ -257,92 +242,91 @@ impl SetupSession {
                     .write_credentials(key, token, self.ca().map(Vec::as_slice), version.as_deref())
                     .await
             }
-            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => {
-                cluster.release_namespace(name).await
+            SetupChange::ReleaseNamespace { name, owner: FinalizerOwner::Operator } => {
+                cluster.remove_operator_finalizer(name).await
             }
-            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => {
-                cluster.guard_namespace(name, false).await
+            SetupChange::ReleaseNamespace { name, owner: FinalizerOwner::Controller } => {
+                cluster.set_finalizer(name, false).await
             }
             SetupChange::Wait(_) => Ok(()),
         };
         done.map_err(|error| anyhow::Error::from(error).into())
     }
 
-    /// Looks whether the changes of a step have had their effect; waits for what takes its time.
+    /// Checks that the changes of a step have taken effect, and waits for slow ones.
     ///
     /// # Errors
-    /// What is still not as it should be.
+    /// The first change that has not taken effect.
     pub async fn verify(&mut self, step: SetupStep, ui: &Ui) -> Result<(), Error> {
         if step == SetupStep::Operator {
-            return steps::operator::settle(self, ui).await;
+            return steps::operator::wait_until_ready(self, ui).await;
         }
-        self.find(step).await;
+        self.refresh(step).await;
         let plan = self.plan(step);
-        match (plan.obstacle, plan.changes.first()) {
+        match (plan.blocker, plan.changes.first()) {
             (Some(Blocker::Blocked { reason, hints }), _) => {
                 Err(hints.into_iter().fold(Error::new(reason), Error::hint))
             }
-            (_, Some(left)) => {
-                Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
-                    .hint("somebody else may be at the same work; run it again"))
-            }
+            (_, Some(left)) => Err(Error::new(format!(
+                "the change was applied but has not taken effect: {}",
+                left.summary()
+            ))
+            .hint("another process may be changing the same objects; try again")),
             _ => Ok(()),
         }
     }
 
-    /// Whether a user name and a password are asked for again, and nothing else.
-    pub fn asks_login_again(&self) -> bool {
-        self.refused_user.is_some()
+    /// Whether only user name and password have to be asked again.
+    pub fn asks_credentials_again(&self) -> bool {
+        self.rejected_user.is_some()
     }
 
-    /// The one QuayIntegration, if there is exactly one.
+    /// The QuayIntegration, if there is exactly one.
     pub fn existing(&self) -> Option<&QuayIntegration> {
         match self.found.integrations.as_deref() {
-            Ok([one]) => Some(one),
+            Ok([integration]) => Some(integration),
             _ => None,
         }
     }
 
-    /// The address of the Quay: as was said, else as the QuayIntegration has it.
+    /// Address of Quay: from the options, else from the QuayIntegration.
     pub fn url(&self) -> Option<QuayUrl> {
         let existing = || Some(QuayUrl::parse(&self.existing()?.hostname).ok()?.0);
-        self.answers.url.clone().or_else(existing)
+        self.options.url.clone().or_else(existing)
     }
 
-    /// Where the token is kept.
     pub fn secret(&self) -> SecretKey {
-        self.answers.secret(self.existing())
+        self.options.secret(self.existing())
     }
 
-    /// Quay's certificate is not verified: as was said, else as the QuayIntegration has it. Who names an authority wants it
-    /// to be verified.
+    /// Whether Quay's certificate is not verified: from the options, else from the QuayIntegration.
+    /// A given certificate authority turns verification on.
     pub fn insecure(&self) -> bool {
-        self.answers.insecure
-            || (self.answers.ca.is_none()
+        self.options.insecure
+            || (self.options.ca.is_none()
                 && self.existing().is_some_and(|existing| existing.insecure))
     }
 
-    /// Quay's certificate authority: the one that was given, else the one that is stored beside the token.
+    /// Quay's certificate authority: the given one, else the one stored with the token.
     fn ca(&self) -> Option<&Vec<u8>> {
-        self.answers.ca.as_ref().or_else(|| self.found.credentials.as_ref().ok()?.ca.as_ref())
+        self.options.ca.as_ref().or_else(|| self.found.credentials.as_ref().ok()?.ca.as_ref())
     }
 
-    /// Whose token it is that will be used, and what it may do, as far as that was tried.
-    pub fn trial(&self) -> Option<&TokenInfo> {
-        let trial = if self.token.is_some() { &self.found.given } else { &self.found.stored };
-        trial.as_ref()?.as_ref().ok()
+    /// Result of checking the token that will be used.
+    pub fn token_info(&self) -> Option<&TokenInfo> {
+        let tried = if self.token.is_some() { &self.found.given } else { &self.found.stored };
+        tried.as_ref()?.as_ref().ok()
     }
 
     fn stored_token(&self) -> Option<&SecretString> {
         self.found.credentials.as_ref().ok()?.token.as_ref()
     }
 
-    /// The stored token, unless it is another Quay's: it is nobody's business there.
+    /// The stored token, unless it belongs to another Quay and must not be sent to this one.
     fn usable_token(&self) -> Option<&SecretString> {
         self.stored_token().filter(|_| self.stored_for_this_quay())
     }
 
-    /// Whether the stored token is for the Quay that is set up.
     fn stored_for_this_quay(&self) -> bool {
         let before = self
             .existing()
@@ -351,7 +335,7 @@ impl SetupSession {
         before.is_none() || before == self.url()
     }
 
-    /// Whether the Secret holds the very token that was given or issued.
+    /// Whether the Secret holds the given or issued token.
     fn token_is_stored(&self) -> bool {
         match (&self.token, self.stored_token()) {
             (Some(token), Some(stored)) => token.expose_secret() == stored.expose_secret(),
@@ -360,28 +344,28 @@ impl SetupSession {
         }
     }
 
-    /// Who is to keep namespaces linked: as was said, else as was chosen in an earlier set-up.
-    fn bridge(&self) -> Option<ControllerKind> {
-        self.answers
+    /// The requested controller: from the options, else from an earlier setup.
+    fn controller_kind(&self) -> Option<ControllerKind> {
+        self.options
             .controller
             .or_else(|| self.existing()?.controller.as_deref().and_then(ControllerKind::parse))
     }
 
-    /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
+    /// Whether the in-cluster controller is requested, or installed and no other one is requested.
     fn wants_in_cluster(&self) -> bool {
-        let is_there = self.found.bridge.as_ref().is_ok_and(|bridge| bridge.is_there);
-        match self.answers.controller {
-            Some(bridge) => bridge == ControllerKind::InCluster,
-            None => is_there || self.bridge() == Some(ControllerKind::InCluster),
+        let is_installed =
+            self.found.controller.as_ref().is_ok_and(|controller| controller.is_installed);
+        match self.options.controller {
+            Some(controller) => controller == ControllerKind::InCluster,
+            None => is_installed || self.controller_kind() == Some(ControllerKind::InCluster),
         }
     }
 
-    /// Whether the cluster serves an API group.
     fn serves(&self, group: &str) -> bool {
         self.found.platform.as_ref().is_ok_and(|platform| platform.groups.contains(group))
     }
 
-    /// Makes a client for the Quay that is known by now.
+    /// Creates a client for the known address.
     fn connect(&mut self) -> Result<(), Error> {
         let Some(url) = self.url() else { return Ok(()) };
         let options = quay::Options {
@@ -392,15 +376,16 @@ impl SetupSession {
             concurrency: self.connection.concurrency,
             timeout: self.connection.timeout,
         };
-        let made = match Quay::new(options.clone()) {
-            // A stored authority that cannot be used is nobody's fault who runs this: it only means that it is not trusted.
-            Err(OptionsError::Ca(_)) if self.answers.ca.is_none() => {
+        let created = match Quay::new(options.clone()) {
+            // An unusable stored authority only means that Quay is not trusted; the user did not
+            // give it.
+            Err(OptionsError::Ca(_)) if self.options.ca.is_none() => {
                 Quay::new(quay::Options { ca: None, ..options })
             }
-            made => made,
+            created => created,
         };
-        let quay = made.map_err(anyhow::Error::from)?;
-        quay.tell(Arc::clone(&self.teller));
+        let quay = created.map_err(anyhow::Error::from)?;
+        quay.set_wait_notice(Arc::clone(&self.on_wait));
         self.quay = Some(quay);
         Ok(())
     }

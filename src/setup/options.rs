@@ -1,4 +1,4 @@
-//! What the person wants: given as flags and variables, or asked.
+//! Options of setup: from flags and variables, or from the answers to questions.
 
 use std::time::Duration;
 
@@ -10,54 +10,38 @@ use crate::domain::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey}
 use crate::domain::names::QuayUrl;
 use crate::quay::{Features, Scope, TokenRequest};
 
-/// The documentation's names ("Integrate Red Hat Quay into OpenShift with the Bridge Operator").
+/// The documentation's default ("Integrate Red Hat Quay into OpenShift with the Bridge Operator").
 pub const CLUSTER_ID: &str = "openshift";
-/// The OAuth application's organization, by the documentation.
+/// The documentation's name for the OAuth application's organization.
 pub const TOKEN_ORGANIZATION: &str = "openshift-integration";
-/// The OAuth application, by the documentation.
+/// The documentation's name for the OAuth application.
 pub const TOKEN_APPLICATION: &str = "openshift";
 const SECRET_NAME: &str = "quay-integration";
 
-/// What is to be set up, as far as anybody has said so.
+/// Options of setup; `None` is not given yet.
 #[derive(Debug)]
 pub struct SetupOptions {
-    /// The address of the Quay.
     pub url: Option<QuayUrl>,
-    /// Quay's certificate authority, PEM.
+    /// PEM.
     pub ca: Option<Vec<u8>>,
-    /// Quay's certificate is not verified.
     pub insecure: bool,
-    /// Where the token comes from.
     pub token: Option<TokenSource>,
-    /// As much of a sign-in as was said.
-    pub login: Login,
-    /// The browser is opened for who signs in there.
+    pub sign_in: SignInOptions,
     pub opens_browser: bool,
-    /// The OAuth application a token is issued for.
     pub application: Application,
-    /// Who keeps namespaces linked.
     pub controller: Option<ControllerKind>,
-    /// The image of the built-in bridge.
     pub controller_image: Option<String>,
-    /// The operator is removed once the built-in bridge runs.
+    /// Remove the operator once the in-cluster controller runs.
     pub replace_operator: bool,
-    /// The catalog to install it from.
     pub catalog: Option<String>,
-    /// The channel to follow.
     pub channel: Option<String>,
-    /// Who approves its updates.
     pub approval: Option<Approval>,
-    /// How long to wait for it.
     pub operator_timeout: Duration,
-    /// Name of the Secret with the token.
     pub secret_name: Option<String>,
-    /// Its namespace.
     pub secret_namespace: Option<String>,
-    /// The key in it.
     pub secret_key: Option<String>,
-    /// Another token that is there may be replaced.
+    /// Whether to replace a different token in the Secret.
     pub replace_token: Option<bool>,
-    /// The cluster ID.
     pub cluster_id: Option<String>,
     /// `scheduledImageStreamImport`.
     pub scheduled: Option<bool>,
@@ -65,63 +49,51 @@ pub struct SetupOptions {
     pub allow: Option<Vec<String>>,
     /// `denylistNamespaces`.
     pub deny: Option<Vec<String>>,
-    /// Organizations that carry another cluster's mark are no obstacle.
+    /// Use organizations with another cluster's ownership mark.
     pub adopt: bool,
-    /// Users of projects are to see which Quay the cluster uses.
     pub user_role: Option<bool>,
-    /// What to do about nodes that do not trust Quay.
     pub node_trust: Option<NodeTrust>,
-    /// Namespaces to link in the end.
     pub link: Option<Vec<String>>,
 }
 
-/// Where the token comes from.
 #[derive(Clone, Debug)]
 pub enum TokenSource {
-    /// It was given.
     Given(SecretString),
-    /// A user signs in, and it is issued. With an e-mail address the user is created first.
+    /// Issued after a user signs in. With an e-mail address, that user is created first.
     SignIn {
-        /// The user's name.
         user: String,
-        /// The user's password.
         password: SecretString,
-        /// The address of the first user of an empty Quay.
+        /// E-mail address of the first user of an empty Quay.
         first_user_email: Option<String>,
     },
-    /// A user signs in with the browser, and Quay hands it over.
+    /// Issued through the browser.
     Browser,
-    /// It will be given when the plan that is shown now is carried out.
+    /// Not given yet: a dry run plans without it.
     Later,
 }
 
-/// What was said of who signs in to Quay.
+/// Credentials for a sign-in, as far as they were given.
 #[derive(Debug, Default)]
-pub struct Login {
-    /// The user's name.
+pub struct SignInOptions {
     pub user: Option<String>,
-    /// The user's password.
     pub password: Option<SecretString>,
-    /// The address of the first user of an empty Quay.
+    /// E-mail address of the first user of an empty Quay.
     pub first_user_email: Option<String>,
 }
 
-/// The OAuth application a token is issued for.
+/// The OAuth application that tokens are issued for.
 #[derive(Debug)]
 pub struct Application {
-    /// Its organization.
     pub organization: String,
-    /// Its name.
     pub name: String,
-    /// Its client ID, where it exists and that is all there is to know.
+    /// Client ID of an existing application; replaces organization and name.
     pub client_id: Option<String>,
-    /// What the token may do.
     pub scopes: TokenScopes,
-    /// How long the token lives; Quay's ten years if nothing is said.
+    /// Lifetime of the token; ten years by default.
     pub expiry: Option<Duration>,
 }
 
-/// Who keeps namespaces linked.
+/// The controller that reconciles linked namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ControllerKind {
     /// The Quay Bridge Operator
@@ -133,7 +105,7 @@ pub enum ControllerKind {
 }
 
 impl ControllerKind {
-    /// As it is written on the command line, and into the QuayIntegration.
+    /// As in the flag, and in the annotation of the QuayIntegration.
     pub fn as_str(self) -> &'static str {
         match self {
             ControllerKind::Operator => "operator",
@@ -142,15 +114,14 @@ impl ControllerKind {
         }
     }
 
-    /// The one that is written so.
     pub fn parse(text: &str) -> Option<Self> {
         [ControllerKind::Operator, ControllerKind::InCluster, ControllerKind::None]
             .into_iter()
-            .find(|bridge| bridge.as_str() == text)
+            .find(|kind| kind.as_str() == text)
     }
 }
 
-/// What the token may do.
+/// Scopes of the issued token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TokenScopes {
     /// All eight scopes
@@ -159,33 +130,33 @@ pub enum TokenScopes {
     Minimal,
 }
 
-/// Who approves the operator's updates (OLM `installPlanApproval`).
+/// Approval of the operator's updates (OLM `installPlanApproval`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Approval {
     /// OLM itself
     Automatic,
-    /// A person, each one; the first is approved by the set-up
+    /// An administrator, for each update; setup approves the first one
     Manual,
 }
 
-/// What to do about nodes that do not trust Quay.
+/// Handling of nodes that do not trust Quay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NodeTrust {
     /// Write it into the cluster's image configuration
     Apply,
-    /// Print what would be written
+    /// Print the manifests
     Print,
-    /// Leave it
+    /// Do not configure node trust
     Skip,
 }
 
 impl TokenScopes {
-    /// The scopes on a Quay with these features.
-    pub fn on(self, features: &Features) -> Vec<Scope> {
+    /// The scopes for a Quay with these features.
+    pub fn resolve(self, features: &Features) -> Vec<Scope> {
         match self {
             TokenScopes::Default => Scope::ALL.to_vec(),
             TokenScopes::Minimal => {
-                Scope::least(features).into_iter().map(|(scope, _)| scope).collect()
+                Scope::minimal(features).into_iter().map(|(scope, _)| scope).collect()
             }
         }
     }
@@ -202,20 +173,19 @@ impl Approval {
 }
 
 impl Application {
-    /// What to ask Quay for.
     pub fn request(&self, features: &Features) -> TokenRequest {
         TokenRequest {
             organization: self.organization.clone(),
             application: self.name.clone(),
             client_id: self.client_id.clone(),
-            scopes: self.scopes.on(features),
+            scopes: self.scopes.resolve(features),
             expiry: self.expiry,
         }
     }
 }
 
 impl SetupOptions {
-    /// No answers at all but perhaps which Quay: for the way back.
+    /// Options for teardown, which needs at most the address.
     pub fn none(url: Option<QuayUrl>) -> Self {
         let (organization, name) = (String::new(), String::new());
         Self {
@@ -223,7 +193,7 @@ impl SetupOptions {
             ca: None,
             insecure: false,
             token: None,
-            login: Login::default(),
+            sign_in: SignInOptions::default(),
             opens_browser: false,
             application: Application {
                 organization,
@@ -254,7 +224,8 @@ impl SetupOptions {
         }
     }
 
-    /// Where the token is kept: as was said, else as the QuayIntegration has it, else as the documentation has it.
+    /// Location of the token: from the options, else from the QuayIntegration, else the
+    /// documentation's.
     pub fn secret(&self, existing: Option<&QuayIntegration>) -> SecretKey {
         let existing = existing.and_then(|resource| resource.credentials.clone());
         let usual = existing.unwrap_or_else(|| SecretKey {

@@ -1,82 +1,74 @@
-//! What a step found and what it is about to do.
+//! Plan of a step: its notes, its changes and what blocks it.
 
 use super::change::SetupChange;
 use crate::domain::finding::Severity;
 
-/// What a step has to say before it does anything.
+/// Plan of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepPlan {
-    /// What was found.
-    pub facts: Vec<Note>,
-    /// What is to be done; nothing if all is done.
+    pub notes: Vec<Note>,
+    /// Empty if everything is done.
     pub changes: Vec<SetupChange>,
-    /// What stands in the way, if something does.
-    pub obstacle: Option<Blocker>,
+    pub blocker: Option<Blocker>,
 }
 
-/// Something that was found.
+/// An observation to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How good or bad it is.
     pub severity: Severity,
-    /// One sentence, without a full stop.
+    /// A sentence without a full stop.
     pub text: String,
 }
 
-/// What keeps a step from doing its work.
+/// Reason why a step cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocker {
-    /// It need not be done, or somebody does not want it: why.
+    /// The step is not needed or not requested.
     Skip(String),
-    /// Something has to be said first.
+    /// Options are missing.
     Needs(Vec<MissingInput>),
-    /// Something has to be put right first: why, and how.
+    /// A problem has to be solved first.
     Blocked { reason: String, hints: Vec<String> },
 }
 
-/// An answer that is missing.
+/// A required option that was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingInput {
-    /// What: `the address of the Quay`.
+    /// A noun, such as `the address of Quay`.
     pub what: &'static str,
-    /// The flags and variables that give it.
+    /// The flags and variables that set it.
     pub flags: &'static str,
 }
 
 impl StepPlan {
-    /// Adds what was found.
-    pub fn fact(&mut self, severity: Severity, text: impl Into<String>) {
-        self.facts.push(Note { severity, text: text.into() });
+    pub fn note(&mut self, severity: Severity, text: impl Into<String>) {
+        self.notes.push(Note { severity, text: text.into() });
     }
 
-    /// The same plan, with something in its way.
     pub fn blocked(mut self, reason: impl Into<String>) -> Self {
-        self.obstacle = Some(Blocker::Blocked { reason: reason.into(), hints: vec![] });
+        self.blocker = Some(Blocker::Blocked { reason: reason.into(), hints: vec![] });
         self
     }
 
-    /// Adds a hint to what stands in the way.
+    /// Adds a hint to [`Blocker::Blocked`].
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        if let Some(Blocker::Blocked { hints, .. }) = &mut self.obstacle {
+        if let Some(Blocker::Blocked { hints, .. }) = &mut self.blocker {
             hints.push(hint.into());
         }
         self
     }
 
-    /// The same plan, not to be carried out.
     pub fn skipped(mut self, why: impl Into<String>) -> Self {
-        self.obstacle = Some(Blocker::Skip(why.into()));
+        self.blocker = Some(Blocker::Skip(why.into()));
         self
     }
 
-    /// The same plan, waiting for an answer.
     pub fn needs(mut self, what: &'static str, flags: &'static str) -> Self {
-        self.obstacle = Some(Blocker::Needs(vec![MissingInput { what, flags }]));
+        self.blocker = Some(Blocker::Needs(vec![MissingInput { what, flags }]));
         self
     }
 
-    /// Whether everything is as it should be.
     pub fn is_done(&self) -> bool {
-        self.changes.is_empty() && self.obstacle.is_none()
+        self.changes.is_empty() && self.blocker.is_none()
     }
 }

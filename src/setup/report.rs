@@ -1,18 +1,17 @@
-//! A plan as it is reported.
+//! Conversion of plans to reports.
 
 use super::{Blocker, SetupStep, StepPlan};
 use crate::report::{ChangeEntry, NoteReport, StepReport, StepState};
 use crate::ui::printable;
 
 impl StepPlan {
-    /// The step as it is planned.
     pub fn report(&self, step: SetupStep) -> StepReport {
         self.report_as((step.name(), step.title()))
     }
 
-    /// The same under a name in reports and one for people.
+    /// The report with another name and title.
     pub fn report_as(&self, (step, title): (&'static str, &'static str)) -> StepReport {
-        let (state, reason, hints) = match &self.obstacle {
+        let (state, reason, hints) = match &self.blocker {
             None if self.changes.is_empty() => (StepState::AlreadyDone, None, vec![]),
             None => (StepState::Planned, None, vec![]),
             Some(Blocker::Skip(why)) => (StepState::Skipped, Some(why.clone()), vec![]),
@@ -22,14 +21,10 @@ impl StepPlan {
             Some(Blocker::Needs(needs)) => {
                 let needs: Vec<_> =
                     needs.iter().map(|need| format!("{}: {}", need.what, need.flags)).collect();
-                (
-                    StepState::Failed,
-                    Some(format!("nobody has said yet: {}", needs.join("; "))),
-                    vec![],
-                )
+                (StepState::Failed, Some(format!("missing input: {}", needs.join("; "))), vec![])
             }
         };
-        let changes = if self.obstacle.is_none() { self.changes.as_slice() } else { &[] };
+        let changes = if self.blocker.is_none() { self.changes.as_slice() } else { &[] };
         StepReport {
             step,
             title,
@@ -37,13 +32,15 @@ impl StepPlan {
             reason: reason.map(|reason| printable(&reason)),
             hints,
             facts: self
-                .facts
+                .notes
                 .iter()
-                .map(|fact| NoteReport { severity: fact.severity, text: printable(&fact.text) })
+                .map(|note| NoteReport { severity: note.severity, text: printable(&note.text) })
                 .collect(),
             changes: changes
                 .iter()
-                .map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary()))
+                .map(|change| {
+                    ChangeEntry::planned(change.verb(), change.object(), change.summary())
+                })
                 .collect(),
         }
     }

@@ -1,7 +1,7 @@
-//! The way back: what each step would take back, in an order in which nothing hangs.
+//! Teardown: the removal that each step plans.
 //!
-//! Only what carries our label is taken back, and the QuayIntegration, which is the integration. Nothing in Quay is
-//! touched: organizations, images and the OAuth application stay.
+//! Only objects with our label and the QuayIntegration are removed. Nothing in Quay changes:
+//! organizations, images and the OAuth application are kept.
 
 use serde_json::{Value, json};
 
@@ -17,32 +17,27 @@ use crate::domain::finding::Severity;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
 
-/// What is taken back, in this order. The namespaces' finalizers go first: without a QuayIntegration or its Secret the
-/// operator takes its finalizer off no namespace any more (QBO `controllers/namespace_controller.go:106-156`), so one that
-/// is deleted then would hang for ever. The QuayIntegration goes after everything that it tells the way to, so that an
-/// interrupted run can be run again.
+/// The steps in their order. Finalizers are removed first: without a QuayIntegration or its Secret
+/// the operator removes its finalizer from no namespace (QBO
+/// `controllers/namespace_controller.go:106-156`), so a deleted namespace would be stuck in
+/// Terminating. The QuayIntegration is deleted after everything that is found through it, so that
+/// an interrupted run can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeardownStep {
-    /// Our own bridge, which would put back what the others take away.
-    Bridge,
-    /// The operator's finalizers, and the bridge's.
+    /// The in-cluster controller, which would restore removed objects.
+    Controller,
+    /// Finalizers of the operator and of the controller.
     Finalizers,
-    /// What nodes trust.
     NodeTrust,
-    /// The Secret with the token.
     Secret,
-    /// The QuayIntegration.
     Integration,
-    /// The role of projects' users.
     UserRole,
-    /// The operator.
     Operator,
 }
 
 impl TeardownStep {
-    /// All of them.
     pub const ALL: [TeardownStep; 7] = [
-        TeardownStep::Bridge,
+        TeardownStep::Controller,
         TeardownStep::Finalizers,
         TeardownStep::NodeTrust,
         TeardownStep::Secret,
@@ -51,59 +46,58 @@ impl TeardownStep {
         TeardownStep::Operator,
     ];
 
-    /// Its name in reports, and for people.
-    pub fn names(self) -> (&'static str, &'static str) {
+    /// Name in reports, and title.
+    pub fn name_and_title(self) -> (&'static str, &'static str) {
         match self {
-            TeardownStep::Bridge => ("bridge", "Bridge"),
+            TeardownStep::Controller => ("controller", "Controller"),
             TeardownStep::Finalizers => ("finalizers", "Namespaces"),
-            _ => (self.step().name(), self.step().title()),
+            _ => (self.setup_step().name(), self.setup_step().title()),
         }
     }
 
-    /// The step of the set-up that looks at it.
-    pub fn step(self) -> SetupStep {
+    /// The setup step that reads the same state.
+    pub fn setup_step(self) -> SetupStep {
         match self {
             TeardownStep::Finalizers | TeardownStep::Integration => SetupStep::Integration,
             TeardownStep::NodeTrust => SetupStep::NodeTrust,
             TeardownStep::UserRole => SetupStep::UserRole,
             TeardownStep::Secret => SetupStep::Secret,
-            TeardownStep::Bridge | TeardownStep::Operator => SetupStep::Operator,
+            TeardownStep::Controller | TeardownStep::Operator => SetupStep::Operator,
         }
     }
 }
 
-/// What of a part would be taken back.
-pub fn plan(setup: &SetupSession, part: TeardownStep) -> StepPlan {
+/// Plans the removal of a step.
+pub fn plan(setup: &SetupSession, step: TeardownStep) -> StepPlan {
     let mut plan = StepPlan::default();
-    let done = match part {
-        TeardownStep::Bridge => bridge(setup, &mut plan),
-        TeardownStep::Finalizers => finalizers(setup, &mut plan),
-        TeardownStep::NodeTrust => node_trust(setup, &mut plan),
-        TeardownStep::Secret => secret(setup, &mut plan),
-        TeardownStep::Integration => integration(setup, &mut plan),
-        TeardownStep::UserRole => take_role(setup, &mut plan),
-        TeardownStep::Operator => uninstall(setup, &mut plan),
+    let done = match step {
+        TeardownStep::Controller => plan_controller(setup, &mut plan),
+        TeardownStep::Finalizers => plan_finalizers(setup, &mut plan),
+        TeardownStep::NodeTrust => plan_node_trust(setup, &mut plan),
+        TeardownStep::Secret => plan_secret(setup, &mut plan),
+        TeardownStep::Integration => plan_integration(setup, &mut plan),
+        TeardownStep::UserRole => plan_user_role(setup, &mut plan),
+        TeardownStep::Operator => plan_operator(setup, &mut plan),
     };
     match done {
         Ok(()) => plan,
         Err(SkippedStep::Unread(reason)) => plan.blocked(reason),
-        Err(SkippedStep::Stays(why)) => plan.skipped(why),
+        Err(SkippedStep::Kept(why)) => plan.skipped(why),
     }
 }
 
-/// Why a part is not taken back.
+/// Reason why a step removes nothing.
 enum SkippedStep {
-    /// It could not be read.
     Unread(String),
     /// It is not ours.
-    Stays(String),
+    Kept(String),
 }
 
-fn read<T>(part: &Observed<T>) -> Result<&T, SkippedStep> {
-    part.as_ref().map_err(|unread| SkippedStep::Unread(unread.to_string()))
+fn require_read<T>(value: &Observed<T>) -> Result<&T, SkippedStep> {
+    value.as_ref().map_err(|unread| SkippedStep::Unread(unread.to_string()))
 }
 
-fn delete(
+fn delete_object(
     kind: ObjectKind,
     namespace: Option<&str>,
     name: &str,
@@ -119,9 +113,10 @@ fn delete(
     })
 }
 
-/// The webhook goes first, so that nobody asks a bridge that is gone; the binding, by which the rest is found again, last.
-fn bridge(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let found = read(&setup.found.bridge)?;
+/// Deletes in reverse order: the webhook first, and last the binding through which the rest is
+/// found.
+fn plan_controller(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let found = require_read(&setup.found.controller)?;
     for (object, found) in found.objects.iter().rev() {
         let Some(found) =
             found.as_ref().filter(|found| found["metadata"]["deletionTimestamp"].is_null())
@@ -136,32 +131,39 @@ fn bridge(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> 
         let all =
             if object.kind == ObjectKind::Namespace { ", with all that is in it" } else { "" };
         let summary = format!("delete {} {}{within}{all}", object.kind.as_str(), object.name());
-        plan.changes.push(delete(object.kind, object.namespace(), object.name(), None, summary));
+        plan.changes.push(delete_object(
+            object.kind,
+            object.namespace(),
+            object.name(),
+            None,
+            summary,
+        ));
     }
     if plan.changes.is_empty() {
-        plan.fact(Severity::Ok, "the built-in bridge is not installed");
+        plan.note(Severity::Ok, "the in-cluster controller is not installed");
     }
     Ok(())
 }
 
-fn finalizers(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let namespaces = read(&setup.found.namespaces)?;
-    plan.changes.extend(FinalizerOwner::ALL.into_iter().flat_map(|holder| holder.held(namespaces)));
+fn plan_finalizers(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let namespaces = require_read(&setup.found.namespaces)?;
+    plan.changes
+        .extend(FinalizerOwner::ALL.into_iter().flat_map(|owner| owner.releases(namespaces)));
     if plan.changes.is_empty() {
-        plan.fact(Severity::Ok, "no namespace waits for the operator");
+        plan.note(Severity::Ok, "no namespace has a finalizer of the operator or the controller");
     }
     Ok(())
 }
 
-/// Deletes the QuayIntegration, and then the finalizers that the operator has put back meanwhile.
-fn integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let resources = read(&setup.found.integrations)?;
+/// Deletes the QuayIntegration, and then finalizers that the operator has added again.
+fn plan_integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let resources = require_read(&setup.found.integrations)?;
     for resource in resources {
         let summary = format!(
-            "delete QuayIntegration {}; organizations and images stay in Quay",
+            "delete QuayIntegration {}; organizations and images are kept in Quay",
             resource.name
         );
-        plan.changes.push(delete(
+        plan.changes.push(delete_object(
             ObjectKind::QuayIntegration,
             None,
             &resource.name,
@@ -170,57 +172,57 @@ fn integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedS
         ));
     }
     if resources.is_empty() {
-        finalizers(setup, plan)?;
-        plan.facts.clear();
-        plan.fact(Severity::Ok, "there is no QuayIntegration");
+        plan_finalizers(setup, plan)?;
+        plan.notes.clear();
+        plan.note(Severity::Ok, "there is no QuayIntegration");
     } else {
-        let text = "the secrets and service accounts of linked namespaces stay, so pods go on pulling; oc quay unlink -A, run before \
-                    this, takes them back";
-        plan.fact(Severity::Info, text);
+        let text = "secrets and service accounts of linked namespaces are kept, so pods can still pull; to remove them, run \
+                    oc quay unlink -A first";
+        plan.note(Severity::Info, text);
     }
     Ok(())
 }
 
-fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let trust = read(&setup.found.trust)?;
+fn plan_node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let trust = require_read(&setup.found.trust)?;
     let Some(config_map) = &trust.config_map else {
-        return Err(SkippedStep::Stays("nodes were not told to trust Quay".into()));
+        return Err(SkippedStep::Kept("node trust not configured".into()));
     };
     let Some(url) = setup.url() else {
-        return Err(SkippedStep::Stays(format!(
-            "ConfigMap {} stays: nobody says which Quay it is about",
+        return Err(SkippedStep::Kept(format!(
+            "ConfigMap {} kept: cannot determine which Quay it belongs to",
             config_map.name
         )));
     };
-    let key = node_trust::key(&url.host());
+    let key = node_trust::config_map_key(&url.host());
     if !config_map.data.contains_key(&key) && !config_map.data.is_empty() {
-        return Err(SkippedStep::Stays(format!(
-            "ConfigMap {} says nothing about this Quay",
+        return Err(SkippedStep::Kept(format!(
+            "ConfigMap {} has no certificate for this Quay",
             config_map.name
         )));
     }
     if !config_map.ours {
-        return Err(SkippedStep::Stays(format!(
-            "ConfigMap {} was not made by oc quay; its key {key} stays",
+        return Err(SkippedStep::Kept(format!(
+            "ConfigMap {} was not created by oc quay; its key {key} is kept",
             config_map.name
         )));
     }
     if config_map.data.keys().any(|other| *other != key) {
-        plan.changes.push(report_remaining(config_map, key));
+        plan.changes.push(remove_certificate(config_map, key));
     } else {
-        let names_it = |image_config: &&ImageConfig| {
+        let references_it = |image_config: &&ImageConfig| {
             image_config.config_map.as_ref() == Some(&config_map.name)
         };
         plan.changes.extend(
             trust
                 .image_config
                 .as_ref()
-                .filter(names_it)
+                .filter(references_it)
                 .map(|image_config| revert_node_trust(image_config, config_map)),
         );
         let summary = format!("delete ConfigMap {} in {TRUST_NAMESPACE}", config_map.name);
         let version = Some(config_map.resource_version.as_str());
-        plan.changes.push(delete(
+        plan.changes.push(delete_object(
             ObjectKind::ConfigMap,
             Some(TRUST_NAMESPACE),
             &config_map.name,
@@ -228,15 +230,15 @@ fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSt
             summary,
         ));
     }
-    plan.fact(
+    plan.note(
         Severity::Warning,
-        "nodes are updated one after the other, and can then pull from this Quay no more",
+        "nodes are updated one after the other and can then no longer pull from this Quay",
     );
     Ok(())
 }
 
-/// Takes this Quay out of a ConfigMap that others have put their registries into.
-fn report_remaining(config_map: &ConfigMap, key: String) -> SetupChange {
+/// Removes only our key from a ConfigMap with other registries.
+fn remove_certificate(config_map: &ConfigMap, key: String) -> SetupChange {
     let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
     SetupChange::Object(ObjectChange {
         kind: ObjectKind::ConfigMap,
@@ -244,7 +246,7 @@ fn report_remaining(config_map: &ConfigMap, key: String) -> SetupChange {
         name: config_map.name.clone(),
         write: ObjectWrite::Merge(patch),
         summary: format!(
-            "take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}",
+            "remove Quay's certificate authority from ConfigMap {} in {TRUST_NAMESPACE}",
             config_map.name
         ),
     })
@@ -260,52 +262,53 @@ fn revert_node_trust(image_config: &ImageConfig, config_map: &ConfigMap) -> Setu
             json!({ "metadata": metadata, "spec": { "additionalTrustedCA": Value::Null } }),
         ),
         summary: format!(
-            "have the cluster's image configuration trust ConfigMap {} no more",
+            "remove ConfigMap {} from additionalTrustedCA of the image configuration",
             config_map.name
         ),
     })
 }
 
-fn secret(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let credentials = read(&setup.found.credentials)?;
+fn plan_secret(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let credentials = require_read(&setup.found.credentials)?;
     let key = setup.secret();
     let Some(version) = &credentials.resource_version else {
-        plan.fact(
+        plan.note(
             Severity::Ok,
             format!("there is no secret {} in namespace {}", key.name, key.namespace),
         );
         return Ok(());
     };
     if !credentials.ours {
-        return Err(SkippedStep::Stays(format!(
-            "secret {} in namespace {} was not made by oc quay",
+        return Err(SkippedStep::Kept(format!(
+            "secret {} in namespace {} was not created by oc quay",
             key.name, key.namespace
         )));
     }
     let summary =
         format!("delete secret {} in namespace {}, with the token", key.name, key.namespace);
-    plan.changes.push(delete(
+    plan.changes.push(delete_object(
         ObjectKind::Secret,
         Some(&key.namespace),
         &key.name,
         Some(version),
         summary,
     ));
-    plan.fact(
+    plan.note(
         Severity::Info,
-        "the token itself lives on in Quay; deleting its OAuth application there ends it",
+        "the token remains valid in Quay; delete its OAuth application there to revoke it",
     );
     Ok(())
 }
 
-/// The binding before the role that it names.
-fn take_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let found = read(&setup.found.user_role)?;
-    let there = found.iter().rev().filter_map(|(object, found)| Some((object, found.as_ref()?)));
-    let (ours, others): (Vec<_>, Vec<_>) = there.partition(|(_, found)| user_role::is_ours(found));
+/// Deletes the binding before its role.
+fn plan_user_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let found = require_read(&setup.found.user_role)?;
+    let existing = found.iter().rev().filter_map(|(object, found)| Some((object, found.as_ref()?)));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        existing.partition(|(_, found)| user_role::is_ours(found));
     if let ([], [(object, _), ..]) = (ours.as_slice(), others.as_slice()) {
-        return Err(SkippedStep::Stays(format!(
-            "{} {} was not made by oc quay",
+        return Err(SkippedStep::Kept(format!(
+            "{} {} was not created by oc quay",
             object.kind.as_str(),
             object.name()
         )));
@@ -313,7 +316,7 @@ fn take_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
     for (object, found) in ours {
         let (kind, name) = (object.kind.as_str(), object.name());
         let version = found["metadata"]["resourceVersion"].as_str();
-        plan.changes.push(delete(
+        plan.changes.push(delete_object(
             object.kind,
             None,
             name,
@@ -322,14 +325,15 @@ fn take_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
         ));
     }
     if plan.changes.is_empty() {
-        plan.fact(Severity::Ok, "users of projects were given no role");
+        plan.note(Severity::Ok, "the role for users of projects is not installed");
     }
     Ok(())
 }
 
-/// The operator, before what tells that it is ours: an interrupted run finds the rest by that.
-fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
-    let operator = read(&setup.found.operator)?;
+/// Deletes the operator before the label that identifies it as ours, so that an interrupted run can
+/// be repeated.
+fn plan_operator(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
+    let operator = require_read(&setup.found.operator)?;
     if let Some(subscription) =
         operator.subscription.as_ref().filter(|subscription| subscription.ours)
     {
@@ -338,7 +342,7 @@ fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
                 "delete ClusterServiceVersion {}, and with it the operator and its webhook",
                 csv.name
             );
-            plan.changes.push(delete(
+            plan.changes.push(delete_object(
                 ObjectKind::ClusterServiceVersion,
                 Some(&csv.namespace),
                 &csv.name,
@@ -348,7 +352,7 @@ fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
         }
         let namespace = Some(subscription.namespace.as_str());
         let summary = format!("delete Subscription {}", subscription.name);
-        plan.changes.push(delete(
+        plan.changes.push(delete_object(
             ObjectKind::Subscription,
             namespace,
             &subscription.name,
@@ -361,18 +365,30 @@ fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
             "delete ClusterExtension {}, and with it the operator, its webhook and the QuayIntegration resource",
             extension.name
         );
-        plan.changes.push(delete(ObjectKind::ClusterExtension, None, PACKAGE, version, summary));
+        plan.changes.push(delete_object(
+            ObjectKind::ClusterExtension,
+            None,
+            PACKAGE,
+            version,
+            summary,
+        ));
     } else if operator.is_installed() {
-        return Err(SkippedStep::Stays("the operator was not installed by oc quay".into()));
+        return Err(SkippedStep::Kept("the operator was not installed by oc quay".into()));
     }
-    // OLM v1 needs it to take the operator away, so it goes last.
+    // OLM v1 uses it to remove the operator, so it is deleted last.
     if operator.installer {
         let summary =
-            "take the role cluster-admin from the service account that installed the operator"
+            "remove the role cluster-admin from the service account that installed the operator"
                 .to_owned();
-        plan.changes.push(delete(ObjectKind::ClusterRoleBinding, None, INSTALLER, None, summary));
+        plan.changes.push(delete_object(
+            ObjectKind::ClusterRoleBinding,
+            None,
+            INSTALLER,
+            None,
+            summary,
+        ));
         let summary = "delete the service account that installed the operator".to_owned();
-        plan.changes.push(delete(
+        plan.changes.push(delete_object(
             ObjectKind::ServiceAccount,
             Some(OPERATOR_NAMESPACE),
             INSTALLER,
@@ -385,7 +401,7 @@ fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
     {
         let summary = "remove the QuayIntegration resource (CustomResourceDefinition)".to_owned();
         let version = Some(crd.resource_version.as_str());
-        plan.changes.push(delete(
+        plan.changes.push(delete_object(
             ObjectKind::CustomResourceDefinition,
             None,
             QUAY_INTEGRATION_CRD_NAME,
@@ -394,7 +410,7 @@ fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSte
         ));
     }
     if plan.changes.is_empty() {
-        plan.fact(Severity::Ok, "the operator is not installed");
+        plan.note(Severity::Ok, "the operator is not installed");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A line that a person types, with the keys of a shell's line.
+//! A line editor with Readline's keys.
 
 use std::io::{self, Write as _};
 
@@ -14,37 +14,30 @@ use owo_colors::OwoColorize as _;
 
 use super::UNKNOWN_WIDTH;
 
-/// What a hidden answer is shown as, however long it is.
 const HIDDEN: &str = "********";
 
-/// What a question looks like.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question<'a> {
-    /// The question.
     pub text: &'a str,
-    /// What is shown in parentheses: the default, or the answers there are.
-    pub usual: Option<&'a str>,
-    /// A line below.
+    /// Shown in parentheses: the default, or the possible answers.
+    pub suffix: Option<&'a str>,
+    /// Shown in a line below.
     pub help: Option<&'a str>,
-    /// Nothing of the answer is shown.
     pub is_hidden: bool,
-    /// In colors.
     pub is_colored: bool,
 }
 
-/// An answer that is none.
 #[derive(Debug)]
 pub(super) struct InputError {
-    /// What is wrong with it.
     pub message: String,
-    /// It stays, to be edited.
-    pub stays: bool,
+    /// Keep the answer to edit it.
+    pub keep_input: bool,
 }
 
-/// Asks until `check` takes the answer, and leaves the question with the answer as it is `shown`. The terminal has to be raw.
+/// Asks until `check` accepts the answer, and prints it as formatted by `shown`. The terminal must be in raw mode.
 ///
 /// # Errors
-/// When the person leaves, or the terminal does not work.
+/// If the user cancels, or the terminal does not work.
 pub(super) fn ask<T>(
     question: &Question<'_>,
     check: impl Fn(&str) -> io::Result<Result<T, InputError>>,
@@ -63,9 +56,9 @@ fn read<T>(
 ) -> Result<T, InquireError> {
     let mut input = Input::default();
     let mut frame = InputFrame::default();
-    let mut refused = None;
+    let mut rejected = None;
     loop {
-        frame.draw(&question.open(&input, refused.as_deref(), question.help))?;
+        frame.draw(&question.open(&input, rejected.as_deref(), question.help))?;
         let pressed = match event::read()? {
             Event::Key(key) if key.kind != KeyEventKind::Release => input.press(key),
             Event::Paste(text) => {
@@ -81,9 +74,9 @@ fn read<T>(
                     frame.finish(&question.closed(&shown(&answer), ">"))?;
                     return Ok(answer);
                 }
-                Err(InputError { message, stays }) => {
-                    refused = Some(message);
-                    if !stays {
+                Err(InputError { message, keep_input }) => {
+                    rejected = Some(message);
+                    if !keep_input {
                         input = Input::default();
                     }
                 }
@@ -101,14 +94,12 @@ fn read<T>(
     }
 }
 
-/// What a person has typed so far.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Input {
     chars: Vec<char>,
     cursor: usize,
 }
 
-/// What a key did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeyOutcome {
     Edited,
@@ -135,7 +126,7 @@ impl Input {
         match key.code {
             KeyCode::Enter => return KeyOutcome::Done,
             KeyCode::Esc => return KeyOutcome::Canceled,
-            // Both are AltGr on Windows, which types a character.
+            // AltGr on Windows, for typing a character.
             KeyCode::Char(char) if control && !alt => {
                 return self.control(char.to_ascii_lowercase());
             }
@@ -159,7 +150,7 @@ impl Input {
         KeyOutcome::Edited
     }
 
-    /// The keys of GNU Readline (`readline(3)`, "Emacs Standard bindings"). All others type nothing.
+    /// The keys of GNU Readline (`readline(3)`, "Emacs Standard bindings"). Others are ignored.
     fn control(&mut self, char: char) -> KeyOutcome {
         match char {
             'a' => self.cursor = 0,
@@ -184,7 +175,7 @@ impl Input {
         self.cursor = from;
     }
 
-    /// Where the word begins that ends before the cursor.
+    /// The start of the word before the cursor.
     fn word_before(&self) -> usize {
         let before = &self.chars[..self.cursor];
         let end =
@@ -192,7 +183,7 @@ impl Input {
         before[..end].iter().rposition(|char| char.is_whitespace()).map_or(0, |place| place + 1)
     }
 
-    /// Where the word ends that begins after the cursor.
+    /// The end of the word after the cursor.
     fn word_after(&self) -> usize {
         let after = &self.chars[self.cursor..];
         let start = after.iter().position(|char| !char.is_whitespace()).unwrap_or(after.len());
@@ -204,7 +195,7 @@ impl Input {
     }
 }
 
-/// What is to be seen, in two ways: as it is printed, and without colors, in which the cursor has its place.
+/// The displayed text, with colors and without; `cursor` is an index of `plain`.
 #[derive(Debug, Default)]
 struct InputView {
     printed: String,
@@ -224,21 +215,21 @@ impl Question<'_> {
         if self.is_colored { paint(text) } else { text.to_owned() }
     }
 
-    /// The question as it waits for an answer.
-    fn open(&self, input: &Input, refused: Option<&str>, help: Option<&str>) -> InputView {
+    /// The question before its answer.
+    fn open(&self, input: &Input, rejection: Option<&str>, help: Option<&str>) -> InputView {
         let mut view = InputView::default();
-        if let Some(message) = refused {
+        if let Some(message) = rejection {
             view.add("# ", |text| self.paint(text, |text| text.bright_red().to_string()));
             view.add(&format!("{}\n", wrap(message, 2)), |text| {
                 self.paint(text, |text| text.bright_red().to_string())
             });
         }
         view.add("? ", |text| self.paint(text, |text| text.bright_green().to_string()));
-        let usual = self.usual.map(|usual| format!(" ({usual})")).unwrap_or_default();
-        view.add(&format!("{} ", wrap(&format!("{}{usual}", self.text), 2)), str::to_owned);
+        let suffix = self.suffix.map(|suffix| format!(" ({suffix})")).unwrap_or_default();
+        view.add(&format!("{} ", wrap(&format!("{}{suffix}", self.text), 2)), str::to_owned);
         view.cursor = view.plain.len();
         if !self.is_hidden {
-            // A pasted line break, or what steers a terminal, is not for the screen.
+            // Do not print line breaks and other control characters.
             let typed: String = input
                 .chars
                 .iter()
@@ -247,7 +238,7 @@ impl Question<'_> {
             view.cursor += input.cursor;
             view.add(&typed, str::to_owned);
         }
-        // A place for the cursor behind the last character.
+        // For the cursor after the last character.
         view.add(" ", str::to_owned);
         if let Some(help) = help {
             view.add(&format!("\n{}", wrap(&format!("[{help}]"), 1)), |text| {
@@ -257,7 +248,6 @@ impl Question<'_> {
         view
     }
 
-    /// The question with its answer.
     fn closed(&self, answer: &str, mark: &str) -> InputView {
         let mut view = InputView::default();
         view.add(&format!("{mark} "), |text| {
@@ -277,12 +267,11 @@ impl Question<'_> {
     }
 }
 
-/// What a hidden answer is shown as.
 pub(super) fn hidden() -> String {
     HIDDEN.to_owned()
 }
 
-/// A text that goes on below itself, `indent` columns from the left, and breaks between words.
+/// Wraps between words; continuation lines have `indent` columns.
 pub(super) fn wrap(text: &str, indent: usize) -> String {
     wrap_at(text, indent, columns())
 }
@@ -313,10 +302,10 @@ fn columns() -> usize {
     terminal::size().map_or(UNKNOWN_WIDTH, |(columns, _)| columns.max(1).into())
 }
 
-/// What stands on the screen: drawing takes its place.
+/// The drawn text, which the next one replaces.
 #[derive(Debug, Default)]
 struct InputFrame {
-    /// How many rows the cursor is below the first.
+    /// The row of the cursor.
     row: usize,
 }
 
@@ -325,15 +314,15 @@ impl InputFrame {
         let columns = columns();
         let mut stderr = io::stderr().lock();
         self.print(&mut stderr, view)?;
-        let (row, column) = place(&view.plain, view.cursor, columns);
-        let (last_row, _) = place(&view.plain, view.plain.len().saturating_sub(1), columns);
+        let (row, column) = position(&view.plain, view.cursor, columns);
+        let (last_row, _) = position(&view.plain, view.plain.len().saturating_sub(1), columns);
         up(&mut stderr, last_row.saturating_sub(row))?;
         queue!(stderr, MoveToColumn(u16::try_from(column).unwrap_or(u16::MAX)), Show)?;
         self.row = row;
         stderr.flush()
     }
 
-    /// Draws it for the last time.
+    /// Draws the final text.
     fn finish(&mut self, view: &InputView) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         self.print(&mut stderr, view)?;
@@ -342,12 +331,12 @@ impl InputFrame {
         stderr.flush()
     }
 
-    /// Prints it in the place of what stood there before.
+    /// Overwrites the previous text.
     fn print(&self, stderr: &mut io::StderrLock<'_>, view: &InputView) -> io::Result<()> {
         queue!(stderr, Hide, MoveToColumn(0))?;
         up(stderr, self.row)?;
         queue!(stderr, Clear(ClearType::FromCursorDown))?;
-        // A raw terminal does not go back to the left by itself.
+        // A terminal in raw mode needs carriage returns.
         stderr.write_all(view.printed.replace('\n', "\r\n").as_bytes())
     }
 }
@@ -356,8 +345,7 @@ fn up(stderr: &mut io::StderrLock<'_>, rows: usize) -> io::Result<()> {
     if rows > 0 { queue!(stderr, MoveUp(u16::try_from(rows).unwrap_or(u16::MAX))) } else { Ok(()) }
 }
 
-/// The row and the column of a character on a screen of so many columns.
-fn place(text: &[char], at: usize, columns: usize) -> (usize, usize) {
+fn position(text: &[char], at: usize, columns: usize) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);
     for (index, char) in text.iter().enumerate() {
         if *char != '\n' && column == columns {
@@ -388,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_with_the_keys_of_a_shell() {
+    fn supports_readline_keys() {
         const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
         const ALT: KeyModifiers = KeyModifiers::ALT;
         const NONE: KeyModifiers = KeyModifiers::NONE;
@@ -434,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_with_enter_esc_and_ctrl_c() {
+    fn ends_with_enter_esc_or_ctrl_c() {
         let table = [
             (KeyCode::Enter, KeyModifiers::NONE, KeyOutcome::Done),
             (KeyCode::Char('j'), KeyModifiers::CONTROL, KeyOutcome::Done),
@@ -447,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn breaks_a_long_question_between_words() {
+    fn wraps_long_question_between_words() {
         let question =
             "Do this in the cluster of context default/api-example-com:6443/kube:admin? (Y/n)";
         let wrapped = wrap_at(question, 2, 60);
@@ -459,19 +447,19 @@ mod tests {
     }
 
     #[test]
-    fn knows_where_the_cursor_is() {
+    fn computes_cursor_position() {
         let text: Vec<char> = "? ab\ncdefg ".chars().collect();
-        assert_eq!(place(&text, 3, 4), (0, 3));
-        assert_eq!(place(&text, 5, 4), (1, 0));
-        assert_eq!(place(&text, 9, 4), (2, 0));
-        assert_eq!(place(&text, 10, 4), (2, 1));
+        assert_eq!(position(&text, 3, 4), (0, 3));
+        assert_eq!(position(&text, 5, 4), (1, 0));
+        assert_eq!(position(&text, 9, 4), (2, 0));
+        assert_eq!(position(&text, 10, 4), (2, 1));
     }
 
     #[test]
-    fn shows_nothing_of_a_hidden_answer() {
+    fn hides_answer() {
         let question = Question {
             text: "Password:",
-            usual: None,
+            suffix: None,
             help: Some("hidden"),
             is_hidden: true,
             is_colored: false,

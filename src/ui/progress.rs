@@ -1,4 +1,4 @@
-//! One line on stderr that counts.
+//! A progress line on stderr.
 
 use std::io::{self, Write as _};
 use std::pin::pin;
@@ -10,26 +10,21 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{UNKNOWN_WIDTH, printable};
 
-/// What is done sooner needs no progress.
 const INITIAL_DELAY: Duration = Duration::from_secs(1);
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The line itself: it is rewritten in place, with spaces rather than escape sequences, which `NO_COLOR` and old
-/// consoles would spoil.
+/// Rewritten in place with spaces instead of escape sequences, because of `NO_COLOR` and old consoles.
 #[derive(Debug)]
 pub(super) struct StatusLine {
-    /// Whether it may be shown at all.
-    moves: bool,
-    /// The columns it takes up now.
+    is_enabled: bool,
     shown: AtomicUsize,
 }
 
 impl StatusLine {
-    pub(super) fn new(moves: bool) -> Self {
-        Self { moves, shown: AtomicUsize::new(0) }
+    pub(super) fn new(is_enabled: bool) -> Self {
+        Self { is_enabled, shown: AtomicUsize::new(0) }
     }
 
-    /// Takes the line away, if it is there.
     pub(super) fn clear(&self) {
         let shown = self.shown.swap(0, Relaxed);
         if shown > 0 {
@@ -37,7 +32,7 @@ impl StatusLine {
         }
     }
 
-    /// Shows as much of the text as one line of the window holds: what went on in the next could not be taken away.
+    /// Truncates the text to one line, since more could not be removed.
     fn show(&self, text: &str) {
         let width = terminal_size::terminal_size_of(io::stderr())
             .map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
@@ -47,14 +42,14 @@ impl StatusLine {
     }
 }
 
-/// Work that is under way: so many pieces, or one whose size nobody knows.
+/// Work with a number of items, or of unknown size.
 #[derive(Debug)]
 pub struct Progress<'a> {
     line: &'a StatusLine,
     what: &'static str,
     total: usize,
     done: AtomicUsize,
-    /// What was begun last.
+    /// The item started last.
     current: Mutex<String>,
 }
 
@@ -63,17 +58,15 @@ impl<'a> Progress<'a> {
         Self { line, what, total, done: AtomicUsize::new(0), current: Mutex::default() }
     }
 
-    /// This piece is begun.
-    pub fn at(&self, piece: &str) {
-        piece.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+    pub fn at(&self, item: &str) {
+        item.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// One more is done.
     pub fn tick(&self) {
         self.done.fetch_add(1, Relaxed);
     }
 
-    /// Does the work. The line moves on while nothing is done, too: that is when a person wonders.
+    /// Awaits `work` and redraws the line periodically, even if no item is done.
     pub async fn track<T>(&self, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let mut due = interval_at(started + INITIAL_DELAY, REDRAW_INTERVAL);
@@ -83,12 +76,12 @@ impl<'a> Progress<'a> {
             tokio::select! {
                 biased;
                 outcome = &mut work => return outcome,
-                now = due.tick(), if self.line.moves => self.line.show(&self.text(now - started)),
+                now = due.tick(), if self.line.is_enabled => self.line.show(&self.text(now - started)),
             }
         }
     }
 
-    /// `Reading: 120 of 500, 14/s, 27 s left: shop`; `Reading: 3 s` where there is nothing to count.
+    /// `Reading: 120 of 500, 14/s, 27 s left: shop`; `Reading: 3 s` without items.
     fn text(&self, elapsed: Duration) -> String {
         let Self { what, total, .. } = self;
         let (done, seconds) = (self.done.load(Relaxed), elapsed.as_secs_f64());
@@ -112,7 +105,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// A time as people say it.
+/// `27 s` or `3 min`.
 fn approximate(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds < 100 => format!("{seconds} s"),
@@ -120,7 +113,7 @@ fn approximate(time: Duration) -> String {
     }
 }
 
-/// Something that others are at.
+/// A wait for an external event.
 #[derive(Debug)]
 pub struct Spinner<'a> {
     line: &'a StatusLine,
@@ -133,9 +126,8 @@ impl<'a> Spinner<'a> {
         Self { line, what, started: Instant::now() }
     }
 
-    /// Tells how far they are.
     pub fn say(&self, state: &str) {
-        if self.line.moves {
+        if self.line.is_enabled {
             self.line.show(&format!(
                 "{} ({} s): {}",
                 self.what,
@@ -177,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_is_done_how_fast_how_long_it_takes_and_where_it_is() {
+    fn shows_count_rate_remaining_time_and_item() {
         assert_eq!(text("Reading", 500, 0, "shop", 1000), "Reading: 0 of 500, 1 s: shop");
         assert_eq!(
             text("Reading", 500, 120, "shop", 8500),
@@ -188,16 +180,16 @@ mod tests {
             "Changing: 10 of 5000, 0.5/s, 167 min left: shop"
         );
         assert_eq!(text("Reading", 1, 0, "shop", 3200), "Reading: 3 s: shop");
-        assert_eq!(text("Looking around", 0, 0, "", 3200), "Looking around: 3 s");
+        assert_eq!(text("Discovering", 0, 0, "", 3200), "Discovering: 3 s");
     }
 
     #[test]
-    fn what_a_name_says_cannot_steer_the_terminal() {
+    fn removes_control_characters_from_names() {
         assert_eq!(text("Reading", 0, 0, "a\x1b[2Jb", 1000), "Reading: 1 s: ab");
     }
 
     #[tokio::test]
-    async fn a_line_that_was_never_shown_needs_no_clearing() {
+    async fn does_not_clear_line_that_was_not_shown() {
         let line = StatusLine::new(true);
         assert_eq!(Progress::new(&line, "Reading", 1).track(async { 7 }).await, 7);
         assert_eq!(line.shown.load(Relaxed), 0);

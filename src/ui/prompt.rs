@@ -1,8 +1,8 @@
-//! Questions at the terminal. They are drawn on stderr.
+//! Prompts on the terminal, drawn on stderr.
 //!
-//! What was typed before a question appeared never answers it, and what was pasted answers one question at the most.
-//! Terminals that know bracketed paste (nearly all do) hand over a paste as one piece, in which a newline is a character
-//! like any other. In the others a newline of a paste is the Enter key, and the rest of the paste follows at once.
+//! Input typed before a question is discarded, and a paste answers at most one question. Terminals with bracketed paste
+//! (nearly all) send a paste as one event, with its newlines. Others send a newline as the Enter key and the rest of the
+//! paste immediately after it.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -17,38 +17,36 @@ use secrecy::SecretString;
 use super::input::{self, InputError, Question};
 use crate::error::{Cancelled, Error};
 
-/// The rest of a paste follows within this time. No person types as fast as that after Enter.
+/// The rest of a paste arrives within this time, faster than a user types.
 const PASTE_GAP: Duration = Duration::from_millis(50);
 
-/// What is said of an answer that is none.
-pub(super) const ONE_LINE: &str = "One line of plain text, please.";
+pub(super) const ONE_LINE: &str = "Enter a single line of text.";
 
-/// How many options are shown at once; the others come into sight with the arrow keys.
-const PAGE: usize = 7;
+/// Visible options; the arrow keys scroll to the others.
+const PAGE_SIZE: usize = 7;
 
-/// The columns in front of an option, and of its help where that stands below it.
+/// The columns before an option, and before its help on a separate line.
 const MARK: usize = 2;
 const INDENT: usize = 4;
 
-/// What is said of an answer that is neither yes nor no.
 const YES_OR_NO: &str = "Invalid answer, try typing 'y' for yes or 'n' for no";
 
 pub(super) fn confirm(is_colored: bool, question: &str, default: bool) -> Result<bool, Error> {
-    let usual = Some(if default { "Y/n" } else { "y/N" });
-    let question = Question { text: question, usual, help: None, is_hidden: false, is_colored };
+    let suffix = Some(if default { "Y/n" } else { "y/N" });
+    let question = Question { text: question, suffix, help: None, is_hidden: false, is_colored };
     let check = |answer: &str| {
         Ok(match answer.trim().to_lowercase().as_str() {
             "" => Ok(default),
             "y" | "yes" => Ok(true),
             "n" | "no" => Ok(false),
-            _ => Err(InputError { message: YES_OR_NO.into(), stays: false }),
+            _ => Err(InputError { message: YES_OR_NO.into(), keep_input: false }),
         })
     };
     let shown = |answer: &bool| if *answer { "Yes" } else { "No" }.to_owned();
     ask(|| input::ask(&question, check, shown))
 }
 
-/// The line as it was typed. An empty default is none: there would be nothing to show.
+/// Returns the line without trimming. An empty default is ignored.
 pub(super) fn text(
     is_colored: bool,
     question: &str,
@@ -56,10 +54,10 @@ pub(super) fn text(
 ) -> Result<String, Error> {
     let default = default.filter(|default| !default.is_empty());
     let question =
-        Question { text: question, usual: default, help: None, is_hidden: false, is_colored };
+        Question { text: question, suffix: default, help: None, is_hidden: false, is_colored };
     let check = |answer: &str| {
-        if rest_of_paste()? {
-            return Ok(Err(InputError { message: ONE_LINE.into(), stays: true }));
+        if discard_rest_of_paste()? {
+            return Ok(Err(InputError { message: ONE_LINE.into(), keep_input: true }));
         }
         Ok(Ok(if answer.is_empty() { default.unwrap_or_default() } else { answer }.to_owned()))
     };
@@ -67,7 +65,7 @@ pub(super) fn text(
     ask(|| input::ask(&question, check, shown))
 }
 
-/// The place of the option that was chosen.
+/// Returns the index of the selected option.
 pub(super) fn select(
     is_colored: bool,
     question: &str,
@@ -82,7 +80,7 @@ pub(super) fn select(
     let prompt =
         Select::new(&question, options.iter().map(|option| describe(*option, width)).collect())
             .with_starting_cursor(default)
-            .with_page_size(PAGE)
+            .with_page_size(PAGE_SIZE)
             .with_help_message("arrow keys to move, Enter to choose")
             .with_formatter(&formatter)
             .without_filtering();
@@ -93,31 +91,31 @@ fn colors(is_colored: bool) -> RenderConfig<'static> {
     if is_colored {
         RenderConfig::default_colored()
     } else {
-        // Where no color tells what was answered, the mark does, as it does beside the color.
+        // Without color, only the prefix marks answered questions.
         RenderConfig { answered_prompt_prefix: Styled::new(">"), ..RenderConfig::empty() }
     }
 }
 
-/// Never shows anything of the answer, not even its length.
+/// Does not even show the length of the answer.
 pub(super) fn password(is_colored: bool, question: &str) -> Result<SecretString, Error> {
     let help = Some("not shown while you type or paste it");
-    let question = Question { text: question, usual: None, help, is_hidden: true, is_colored };
+    let question = Question { text: question, suffix: None, help, is_hidden: true, is_colored };
     let check = |answer: &str| {
-        let rest = rest_of_paste()?;
+        let rest = discard_rest_of_paste()?;
         if rest || answer.trim().is_empty() || !is_plain(answer) {
-            return Ok(Err(InputError { message: ONE_LINE.into(), stays: false }));
+            return Ok(Err(InputError { message: ONE_LINE.into(), keep_input: false }));
         }
         Ok(Ok(SecretString::from(answer.trim())))
     };
     ask(|| input::ask(&question, check, |_| input::hidden()))
 }
 
-/// Whether an answer is one line, without anything that would steer a terminal.
+/// Whether an answer is a single line without control characters.
 pub(super) fn is_plain(answer: &str) -> bool {
     !answer.trim().contains(char::is_control)
 }
 
-/// An option and what it is, in one line if that is wide enough, else with the help below.
+/// An option and its help, in one line if it fits.
 fn describe((label, help): (&str, &str), width: usize) -> String {
     if help.is_empty() {
         return label.to_owned();
@@ -139,11 +137,11 @@ fn describe((label, help): (&str, &str), width: usize) -> String {
 }
 
 fn ask<T>(prompt: impl FnOnce() -> Result<T, InquireError>) -> Result<T, Error> {
-    // From here to the prompt's end the terminal echoes nothing by itself.
+    // Disables echo until the end of the prompt.
     terminal::enable_raw_mode().map_err(InquireError::from).map_err(prompt_error)?;
     let answer = discard_typed_ahead().map_err(InquireError::from).and_then(|()| prompt());
     if matches!(answer, Err(InquireError::OperationInterrupted)) {
-        // At the bottom of the screen the question would stay below the cursor, for the shell to write over it.
+        // Moves the cursor below the question, so that the shell does not overwrite it.
         let _ = io::stderr().write_all(b"\r\n");
     }
     let restored = terminal::disable_raw_mode().map_err(InquireError::from);
@@ -158,9 +156,9 @@ fn discard_typed_ahead() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes away what follows an answer at once, and tells whether that was more than newlines. To be called while the
-/// terminal is raw, else it would show it: from a validator.
-fn rest_of_paste() -> io::Result<bool> {
+/// Discards the rest of a paste after an answer. Returns whether it was more than newlines. Call it in raw mode, that
+/// is, from a validator, so that it is not echoed.
+fn discard_rest_of_paste() -> io::Result<bool> {
     let mut rest = false;
     while event::poll(PASTE_GAP)? {
         rest |= match event::read()? {
@@ -173,8 +171,7 @@ fn rest_of_paste() -> io::Result<bool> {
     Ok(rest)
 }
 
-/// Of a paste that comes without brackets, crossterm 0.29 reads the first 1024 bytes and forgets about the others until
-/// the next key (crossterm-rs/crossterm, pull request 1057).
+/// crossterm 0.29 reads only 1024 bytes of a paste without brackets, and the others at the next key (crossterm-rs/crossterm, pull request 1057).
 #[cfg(unix)]
 fn discard_unread() -> io::Result<()> {
     Ok(rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush)?)
@@ -194,7 +191,7 @@ fn is_newline(key: KeyEvent) -> bool {
 fn prompt_error(error: InquireError) -> Error {
     match error {
         InquireError::OperationCanceled | InquireError::OperationInterrupted => Cancelled.into(),
-        other => anyhow::Error::from(other).context("could not ask on this terminal").into(),
+        other => anyhow::Error::from(other).context("failed to prompt on this terminal").into(),
     }
 }
 
@@ -204,7 +201,7 @@ mod tests {
     use crate::error::ExitStatus;
 
     #[test]
-    fn esc_and_ctrl_c_stop() {
+    fn esc_and_ctrl_c_cancel() {
         for error in [InquireError::OperationCanceled, InquireError::OperationInterrupted] {
             assert_eq!(prompt_error(error).exit_status(), ExitStatus::Interrupted);
         }
@@ -212,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_one_plain_line() {
+    fn answer_is_single_plain_line() {
         for plain in ["", "quay.example.com", " spaces at the ends \r\n", "münchen"] {
             assert!(is_plain(plain), "{plain:?}");
         }
@@ -222,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_fits_the_window() {
+    fn option_fits_terminal() {
         let option = (
             "Sign in",
             "user name and password of a Quay user; the token is made for you and the password is not kept",

@@ -1,4 +1,4 @@
-//! A text that takes the place of another one on a terminal.
+//! Replaces the text on a terminal.
 
 use super::strip_str;
 
@@ -6,9 +6,8 @@ const HOME: &str = "\x1b[H";
 const CLEAR_REST_OF_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// What shows a text from the top of the window, written in one go: every line is overwritten, and only what is longer
-/// than the new one is cleared, so that nothing flickers. Of a text that is too high for the window, the end of the middle
-/// is left out: the last line is the answer.
+/// Overwrites lines from the top and clears only the rest of each, to avoid flicker. If the text is too high, the lines
+/// before the last one, which is the summary, are truncated.
 pub(super) fn frame(text: &str, columns: usize, rows: usize) -> String {
     let lines: Vec<_> = text.lines().collect();
     let columns = columns.max(1);
@@ -17,13 +16,13 @@ pub(super) fn frame(text: &str, columns: usize, rows: usize) -> String {
     let mut shown = HOME.to_owned();
     let mut show = |line: &str| {
         shown += line;
-        // At the right edge the cursor still stands on the last character, which would go with the rest.
+        // At the right edge the cursor is on the last character, which must not be cleared.
         if line.is_empty() || width(line) % columns != 0 {
             shown += CLEAR_REST_OF_LINE;
         }
         shown.push('\n');
     };
-    // The cursor stands in the row below.
+    // One row for the cursor.
     let room = rows.saturating_sub(1);
     match lines.split_last() {
         Some((last, others)) if lines.iter().map(height).sum::<usize>() > room => {
@@ -54,13 +53,13 @@ mod tests {
     }
 
     #[test]
-    fn every_line_takes_the_place_of_another_and_the_rest_goes() {
+    fn overwrites_lines_and_clears_rest() {
         assert_eq!(frame("one\n\ntwo\n", 80, 24), "\x1b[Hone\x1b[K\n\x1b[K\ntwo\x1b[K\n\x1b[J");
         assert_eq!(frame("three\n", 5, 24), "\x1b[Hthree\n\x1b[J");
     }
 
     #[test]
-    fn what_is_too_high_keeps_its_beginning_and_its_end() {
+    fn keeps_first_and_last_lines_of_high_text() {
         let text: String = (1..=30).map(|number| format!("line {number}\n")).collect();
         assert_eq!(lines(&text, 80, 31).len(), 30);
         let shown = lines(&text, 80, 10);
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_goes_on_in_the_next_row_counts_for_both() {
+    fn counts_rows_of_wrapped_line() {
         let text = format!("{}\nb\nc\nlast\n", "\x1b[31ma\x1b[39m".repeat(25));
         assert_eq!(lines(&text, 20, 6).len(), 4);
         assert_eq!(lines(&text, 20, 5), [&*"a".repeat(25), "... 2 more lines", "last"]);

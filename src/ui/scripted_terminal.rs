@@ -1,4 +1,4 @@
-//! A person that a unit test plays: answers that are known beforehand, and paper instead of a screen.
+//! A terminal for unit tests with predefined answers and captured output.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,24 +7,17 @@ use secrecy::SecretString;
 
 use crate::error::{Cancelled, Error};
 
-/// What the person does at a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScriptedAnswer {
-    /// Presses Enter, which takes the default.
     Enter,
-    /// Answers a question for yes or no.
     Yes,
-    /// The same.
     No,
-    /// Types a line of text, or a password.
     Type(&'static str),
-    /// Chooses the option with this label.
+    /// The option with this label.
     Choose(&'static str),
-    /// Leaves with Esc.
     Esc,
 }
 
-/// The answers that are left, and all that was asked and shown.
 #[derive(Debug)]
 pub(super) struct ScriptedTerminal(Mutex<Script>);
 
@@ -47,7 +40,7 @@ impl ScriptedTerminal {
             ScriptedAnswer::Enter => Ok(default),
             ScriptedAnswer::Yes => Ok(true),
             ScriptedAnswer::No => Ok(false),
-            other => panic!("{other:?} is no answer to {question:?}"),
+            other => panic!("{other:?} does not answer {question:?}"),
         }
     }
 
@@ -55,7 +48,7 @@ impl ScriptedTerminal {
         match self.answer(question)? {
             ScriptedAnswer::Enter => Ok(default.unwrap_or_default().to_owned()),
             ScriptedAnswer::Type(text) => Ok(text.to_owned()),
-            other => panic!("{other:?} is no answer to {question:?}"),
+            other => panic!("{other:?} does not answer {question:?}"),
         }
     }
 
@@ -72,18 +65,17 @@ impl ScriptedTerminal {
                 .iter()
                 .position(|(label, _)| *label == wanted)
                 .unwrap_or_else(|| panic!("{question:?} has no option {wanted:?}: {options:?}"))),
-            other => panic!("{other:?} is no answer to {question:?}"),
+            other => panic!("{other:?} does not answer {question:?}"),
         }
     }
 
     pub(super) fn password(&self, question: &str) -> Result<SecretString, Error> {
         match self.answer(question)? {
             ScriptedAnswer::Type(password) => Ok(password.into()),
-            other => panic!("{other:?} is no answer to {question:?}"),
+            other => panic!("{other:?} does not answer {question:?}"),
         }
     }
 
-    /// On paper there are no colors.
     pub(super) fn print_out(&self, text: &str) {
         self.script().stdout.push_str(&strip_str(text).to_string());
     }
@@ -111,7 +103,7 @@ impl ScriptedTerminal {
         match script.answers.next() {
             Some(ScriptedAnswer::Esc) => Err(Cancelled.into()),
             Some(answer) => Ok(answer),
-            None => panic!("nobody expected to be asked {question:?}"),
+            None => panic!("unexpected question {question:?}"),
         }
     }
 
@@ -123,6 +115,6 @@ impl ScriptedTerminal {
 impl Drop for ScriptedTerminal {
     fn drop(&mut self) {
         let left: Vec<_> = self.script().answers.by_ref().collect();
-        assert!(left.is_empty() || std::thread::panicking(), "nobody asked for {left:?}");
+        assert!(left.is_empty() || std::thread::panicking(), "unused answers {left:?}");
     }
 }

@@ -1,10 +1,10 @@
-//! Both streams in memory, for runs within the process of a test.
+//! Captured output, for runs within the process of a test.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstream::adapter::strip_str;
 
-/// What was written to stdout and stderr so far, without colors.
+/// Stdout and stderr, without colors.
 #[derive(Debug, Default)]
 pub(super) struct Transcript(Mutex<[String; 2]>);
 
@@ -17,7 +17,6 @@ impl Transcript {
         self.streams()[1].push_str(&strip_str(text).to_string());
     }
 
-    /// Stdout and stderr.
     pub(super) fn streams(&self) -> MutexGuard<'_, [String; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

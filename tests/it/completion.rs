@@ -1,4 +1,4 @@
-//! Completion, asked for as `oc`, `kubectl` and the shells ask.
+//! Completion as `oc`, `kubectl` and the shells call it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -6,21 +6,21 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::World;
+use crate::support::TestEnv;
 
-/// A folder of programs, as a person has it on the `PATH`, and what a word is completed with there.
+/// A folder of programs on the `PATH`, and completions in it.
 struct Person<'a> {
-    world: &'a World,
+    env: &'a TestEnv,
     path: String,
 }
 
 impl<'a> Person<'a> {
-    fn new(world: &'a World) -> Self {
-        let bin = world.dir().join("bin");
+    fn new(env: &'a TestEnv) -> Self {
+        let bin = env.dir().join("bin");
         fs::create_dir_all(&bin).unwrap();
         symlink(env!("CARGO_BIN_EXE_oc-quay"), bin.join("kubectl-quay")).unwrap();
         let person =
-            Self { world, path: format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()) };
+            Self { env, path: format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()) };
         for client in ["oc", "kubectl"] {
             let script = bin.join(format!("{client}_complete-quay"));
             fs::write(&script, person.script(client)).unwrap();
@@ -30,40 +30,40 @@ impl<'a> Person<'a> {
     }
 
     fn script(&self, shell: &str) -> String {
-        self.world.oc_quay(&["completion", shell]).succeeds().stdout
+        self.env.oc_quay(&["completion", shell]).succeeds().stdout
     }
 
-    /// Runs a program that the person has, and returns what it printed; nothing may be said on stderr.
+    /// Runs a program, asserts an empty stderr, and returns stdout.
     fn runs(&self, program: &str, words: &[&str]) -> String {
         let mut command = Command::new(program);
         command
             .args(words)
             .env_clear()
             .env("PATH", &self.path)
-            .env("HOME", self.world.dir())
+            .env("HOME", self.env.dir())
             .env("LC_ALL", "C.UTF-8");
-        let output = command.env("KUBECONFIG", self.world.kubeconfig()).output().unwrap();
+        let output = command.env("KUBECONFIG", self.env.kubeconfig()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{program} {words:?}");
         assert!(output.status.success(), "{program} {words:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What `oc` is told; the last word is to be completed.
+    /// The completions for `oc` of the last word.
     fn oc_completes(&self, words: &[&str]) -> Vec<String> {
         self.runs("oc_complete-quay", words).lines().map(str::to_owned).collect()
     }
 
-    /// Insists on what `oc` is told, which on a machine under load takes more than one try.
+    /// Asserts the completions for `oc`; a machine under load needs several attempts.
     #[track_caller]
     fn sees(&self, words: &[&str], expected: &[&str]) {
-        self.world.wait_for(
+        self.env.wait_for(
             &format!("{expected:?} after {words:?}, not {:?}", self.oc_completes(words)),
             || self.oc_completes(words) == expected,
         );
     }
 }
 
-/// Where a program is that not every machine has.
+/// The path of a program, if installed.
 fn installed(name: &str) -> Option<PathBuf> {
     let found = std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(name))
@@ -74,7 +74,7 @@ fn installed(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A kubeconfig of its own for a cluster that takes connections and never says anything.
+/// A kubeconfig for a server that accepts connections and never responds.
 fn silent_cluster(folder: &Path) -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let kubeconfig = folder.join("silent.yaml");
@@ -90,37 +90,37 @@ fn silent_cluster(folder: &Path) -> (TcpListener, String) {
 }
 
 #[test]
-fn names_come_from_the_cluster_and_the_kubeconfig() {
-    let world = World::new();
-    world.create(&serde_json::json!({
+fn completes_names_from_cluster_and_kubeconfig() {
+    let env = TestEnv::new();
+    env.create(&serde_json::json!({
         "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "pipeline", "namespace": "shop" }
     }));
-    let person = Person::new(&world);
+    let person = Person::new(&env);
     person.sees(&["status", "-n", "sh"], &["shop", ":4"]);
     person.sees(&["link", "shop", "sh"], &["shop", ":4"]);
-    person.sees(&["status", "--context", ""], &["admin", "dev", "nobody", ":4"]);
+    person.sees(&["status", "--context", ""], &["admin", "dev", "guest", ":4"]);
     person.sees(&["link", "-n", "shop", "--service-account", "pi"], &["pipeline", ":4"]);
     person.sees(
         &["link", "--service-account=pipeline=w"],
         &["--service-account=pipeline=write", ":4"],
     );
-    // Whoever may not list namespaces sees the own projects.
-    world.grant("dev", "shop");
-    // The projects that the kit adds to a real API server take longer than a shell is kept waiting.
-    if !world.is_real() {
+    // A user without permission to list namespaces gets their projects.
+    env.grant("dev", "shop");
+    // On a real API server the projects take longer than the completion timeout.
+    if !env.is_real() {
         person.sees(&["--context", "dev", "status", "-n", "s"], &["shop", ":4"]);
     }
 
     if let Some(kubectl) =
         installed("kubectl").filter(|kubectl| Command::new(kubectl).arg("version").output().is_ok())
     {
-        world.wait_for("kubectl to complete", || {
+        env.wait_for("kubectl to complete", || {
             let asked = Command::new(&kubectl)
                 .args(["__complete", "quay", "status", "-n", "sh"])
                 .env_clear()
                 .env("PATH", &person.path)
-                .env("HOME", world.dir())
-                .env("KUBECONFIG", world.kubeconfig())
+                .env("HOME", env.dir())
+                .env("KUBECONFIG", env.kubeconfig())
                 .output()
                 .unwrap();
             String::from_utf8_lossy(&asked.stdout) == "shop\n:4\n"
@@ -129,38 +129,38 @@ fn names_come_from_the_cluster_and_the_kubeconfig() {
 }
 
 #[test]
-fn commands_flags_and_codes_need_no_cluster() {
-    let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
-    let person = Person::new(&world);
+fn completes_commands_flags_and_codes_without_cluster() {
+    let Some(env) = TestEnv::stand_in("nothing of it asks the cluster") else { return };
+    let person = Person::new(&env);
     assert_eq!(
         person.oc_completes(&["stat"]),
-        ["status\tSay exactly what is right and wrong", ":4"]
+        ["status\tShow the state of linked namespaces and what is wrong", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["status", "--fail"]),
-        ["--fail-on\tThe severity that makes the exit code 1", ":4"]
+        ["--fail-on\tLowest severity that sets exit code 1", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["explain", "OQ306"]),
-        ["OQ306\tA secret holds an old token", ":4"]
+        ["OQ306\tPull secret holds a stale token", ":4"]
     );
     assert_eq!(person.oc_completes(&["status", "-o", "js"]), ["json\tJSON", ":4"]);
-    // A folder goes on.
-    fs::create_dir_all(world.dir().join("certificates")).unwrap();
-    let start = format!("{}/cert", world.dir().display());
+    // A folder is completed with its slash.
+    fs::create_dir_all(env.dir().join("certificates")).unwrap();
+    let start = format!("{}/cert", env.dir().display());
     assert_eq!(
         person.oc_completes(&["status", "--quay-ca-file", &start]),
         [format!("{start}ificates/"), ":6".to_owned()]
     );
-    assert!(world.cluster_traffic().entries().is_empty());
+    assert!(env.cluster_traffic().entries().is_empty());
 }
 
 #[test]
-fn what_goes_wrong_gives_no_candidates_and_no_message() {
-    let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
-    let person = Person::new(&world);
-    let (_listener, silent) = silent_cluster(world.dir());
-    let broken = world.dir().join("broken.yaml");
+fn errors_give_no_candidates_and_no_message() {
+    let Some(env) = TestEnv::stand_in("nothing of it asks the cluster") else { return };
+    let person = Person::new(&env);
+    let (_listener, silent) = silent_cluster(env.dir());
+    let broken = env.dir().join("broken.yaml");
     fs::write(&broken, "users: [").unwrap();
     for kubeconfig in [silent.as_str(), "/nowhere", broken.to_str().unwrap()] {
         assert_eq!(
@@ -181,17 +181,17 @@ fn what_goes_wrong_gives_no_candidates_and_no_message() {
 }
 
 #[test]
-fn the_shells_complete_with_their_scripts() {
-    let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
-    let person = Person::new(&world);
-    let folder = world.dir().join("bin");
+fn scripts_complete_in_their_shells() {
+    let Some(env) = TestEnv::stand_in("nothing of it asks the cluster") else { return };
+    let person = Person::new(&env);
+    let folder = env.dir().join("bin");
     symlink(env!("CARGO_BIN_EXE_oc-quay"), folder.join("oc-quay")).unwrap();
     for shell in ["bash", "zsh", "fish", "powershell"] {
         fs::write(folder.join(format!("script.{shell}")), person.script(shell)).unwrap();
     }
     let script = |shell: &str| folder.join(format!("script.{shell}")).display().to_string();
 
-    // Bash hands over a word that ends at = and wants what is behind it.
+    // Bash passes the text up to = and expects the rest.
     let bash = format!(
         "source {}; complete -p oc-quay; COMP_LINE='oc-quay status --output=js'; COMP_POINT=26; _oc_quay oc-quay js =; echo \"${{COMPREPLY[@]}}\"
          COMP_LINE='oc-quay stat'; COMP_POINT=12; _oc_quay oc-quay stat oc-quay; echo \"${{COMPREPLY[@]}}\"",
@@ -200,19 +200,22 @@ fn the_shells_complete_with_their_scripts() {
     assert_eq!(person.runs("bash", &["-c", &bash]), "complete -F _oc_quay oc-quay\njson\nstatus\n");
 
     if installed("zsh").is_some() {
-        // What zsh's own completion would show.
+        // The candidates in zsh's own completion.
         let zsh = format!(
             "compdef() {{ : }}; _describe() {{ print -rl -- ${{(P)3}} }}; source {}; words=(oc-quay explain OQ306); CURRENT=3; _oc-quay",
             script("zsh")
         );
-        assert_eq!(person.runs("zsh", &["-f", "-c", &zsh]), "OQ306:A secret holds an old token\n");
+        assert_eq!(
+            person.runs("zsh", &["-f", "-c", &zsh]),
+            "OQ306:Pull secret holds a stale token\n"
+        );
     }
     if installed("fish").is_some() {
         let fish =
             format!("source {}; complete --do-complete 'oc-quay explain OQ306'", script("fish"));
         assert_eq!(
             person.runs("fish", &["--no-config", "-c", &fish]),
-            "OQ306\tA secret holds an old token\n"
+            "OQ306\tPull secret holds a stale token\n"
         );
     }
     let powershell = person.script("powershell");

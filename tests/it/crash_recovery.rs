@@ -1,73 +1,74 @@
-//! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
+//! After a run is killed at any request, the next run finishes the work.
 
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, Command, Death, FOREIGN, STREAMS, Stage, World, play};
+use crate::support::{ACCOUNTS, Command, FOREIGN, KillPoint, STREAMS, Stage, TestEnv, play};
 
-/// On the real API server every so many-th case is played.
+/// Every `SAMPLE`th case runs on the real API server.
 const SAMPLE: usize = 13;
 
-/// A command in a namespace, whose name stands in its words for `{namespace}`.
-fn command<'a>(world: &'a World, words: &[&str], namespace: &str) -> Command<'a> {
+/// A command in a namespace, with `{namespace}` replaced.
+fn command<'a>(env: &'a TestEnv, words: &[&str], namespace: &str) -> Command<'a> {
     let words: Vec<_> = words.iter().map(|word| word.replace("{namespace}", namespace)).collect();
-    world.oc_quay(&words.iter().map(String::as_str).chain(["-n", namespace]).collect::<Vec<_>>())
+    env.oc_quay(&words.iter().map(String::as_str).chain(["-n", namespace]).collect::<Vec<_>>())
 }
 
-/// Every death that a command can die in a namespace of this stage, after `before`.
-fn deaths(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> {
-    let world = World::bare();
-    world.integration();
-    world.shared_namespace("shop");
+/// The kill points of a command in a namespace of this stage, after `before`.
+fn kill_points(words: &[&str], stage: Stage, before: fn(&TestEnv, &str)) -> Vec<KillPoint> {
+    let env = TestEnv::bare();
+    env.integration();
+    env.shared_namespace("shop");
     if let Stage::Reused(prepare) = stage {
-        prepare(&world, "shop");
+        prepare(&env, "shop");
     }
-    before(&world, "shop");
-    world.forget_traffic();
-    command(&world, words, "shop").succeeds();
-    Death::all(&world)
+    before(&env, "shop");
+    env.forget_traffic();
+    command(&env, words, "shop").succeeds();
+    KillPoint::all(&env)
 }
 
-/// Lets a command die every death after `before`, and then runs `next`; `check` looks at the namespace in the end.
+/// Kills a command at each point after `before`, and then runs `next`; `check` asserts the final
+/// state.
 fn survive(
     words: &[&str],
     next: &[&str],
     stage: Stage,
-    before: fn(&World, &str),
-    check: fn(&World, &str),
+    before: fn(&TestEnv, &str),
+    check: fn(&TestEnv, &str),
 ) {
-    let deaths = deaths(words, stage, before);
-    assert!(deaths.len() > 15, "{deaths:?}");
-    play(&deaths, SAMPLE, stage, |world, namespace, death| {
-        println!("{words:?} in {namespace}: {death:?}");
-        before(world, namespace);
-        let survivor = death.strike(world, command(world, words, namespace));
-        assert_eq!(survivor, None, "{death:?} was survived");
-        command(world, next, namespace).in_process().succeeds();
-        check(world, namespace);
+    let kill_points = kill_points(words, stage, before);
+    assert!(kill_points.len() > 15, "{kill_points:?}");
+    play(&kill_points, SAMPLE, stage, |env, namespace, kill_point| {
+        println!("{words:?} in {namespace}: {kill_point:?}");
+        before(env, namespace);
+        let survivor = kill_point.kill(env, command(env, words, namespace));
+        assert_eq!(survivor, None, "{kill_point:?} was survived");
+        command(env, next, namespace).in_process().succeeds();
+        check(env, namespace);
     });
 }
 
-fn linked(world: &World, namespace: &str) {
-    world.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
-    world.sandbox.quay.push_tag(&format!("openshift_{namespace}"), "app", "v1").unwrap();
+fn linked(env: &TestEnv, namespace: &str) {
+    env.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
+    env.sandbox.quay.push_tag(&format!("openshift_{namespace}"), "app", "v1").unwrap();
 }
 
-fn is_healthy(world: &World, namespace: &str) {
-    world.assert_linked(namespace, &STREAMS);
-    world.assert_foreign_references(namespace);
-    world.forget_traffic();
-    let run = world.oc_quay(&["repair", "-n", namespace, "--yes"]).in_process().succeeds();
+fn is_healthy(env: &TestEnv, namespace: &str) {
+    env.assert_linked(namespace, &STREAMS);
+    env.assert_foreign_references(namespace);
+    env.forget_traffic();
+    let run = env.oc_quay(&["repair", "-n", namespace, "--yes"]).in_process().succeeds();
     assert_eq!(run.stdout, "Nothing to do\n");
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
-fn is_unlinked(world: &World, namespace: &str) {
-    world.assert_foreign_references(namespace);
+fn is_unlinked(env: &TestEnv, namespace: &str) {
+    env.assert_foreign_references(namespace);
     for account in ACCOUNTS {
         let secret = format!("{account}-quay-openshift");
-        assert_eq!(world.get("Secret", namespace, &secret), None, "{secret} is still there");
+        assert_eq!(env.get("Secret", namespace, &secret), None, "{secret} is still there");
         for list in ["secrets", "imagePullSecrets"] {
-            let references = world.references(namespace, account, list);
+            let references = env.references(namespace, account, list);
             assert!(!references.contains(&secret), "{account} {list}: {references:?}");
             assert!(
                 references.iter().any(|name| name == FOREIGN),
@@ -78,23 +79,23 @@ fn is_unlinked(world: &World, namespace: &str) {
 }
 
 #[test]
-fn a_link_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_link() {
     survive(&["link", "--yes"], &["link", "--yes"], Stage::Fresh, |_, _| {}, is_healthy);
 }
 
 #[test]
-fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_repair() {
     survive(
         &["repair", "--yes"],
         &["repair", "--yes"],
         Stage::Reused(linked),
-        World::damage,
+        TestEnv::damage,
         is_healthy,
     );
 }
 
 #[test]
-fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
+fn repair_fixes_a_killed_rotation() {
     survive(
         &["repair", "--rotate", "--yes"],
         &["repair", "--yes"],
@@ -105,71 +106,70 @@ fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
 }
 
 #[test]
-fn a_replacement_that_is_killed_anywhere_keeps_the_logins_of_others() {
+fn killed_replacement_keeps_credentials_of_others() {
     const SECRET: &str = "default-quay-openshift";
-    let before = |world: &World, namespace: &str| {
-        world.delete("Secret", namespace, SECRET);
-        world.create(&json!({
+    let before = |env: &TestEnv, namespace: &str| {
+        env.delete("Secret", namespace, SECRET);
+        env.create(&json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": { "name": SECRET, "namespace": namespace },
             "stringData": { ".dockerconfigjson": json!({ "auths": { "quay.io": { "identitytoken": "t" } } }).to_string() },
         }));
     };
     let command = &["repair", "--adopt", "--yes"];
-    survive(command, command, Stage::Reused(linked), before, |world, namespace| {
-        is_healthy(world, namespace);
+    survive(command, command, Stage::Reused(linked), before, |env, namespace| {
+        is_healthy(env, namespace);
         assert_eq!(
-            world.content(namespace, SECRET)["auths"]["quay.io"],
+            env.content(namespace, SECRET)["auths"]["quay.io"],
             json!({ "identitytoken": "t" })
         );
-        assert_eq!(world.get("Secret", namespace, &format!("{SECRET}-spare")), None);
+        assert_eq!(env.get("Secret", namespace, &format!("{SECRET}-spare")), None);
     });
 }
 
 #[test]
-fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_images() {
+fn next_run_finishes_a_killed_unlink_and_keeps_images() {
     let stage = Stage::Reused(linked);
     survive(
         &["unlink", "--yes"],
         &["unlink", "--yes"],
         stage,
         |_, _| {},
-        |world, namespace| {
-            is_unlinked(world, namespace);
-            let mut repositories =
-                world.sandbox.quay.repositories(&format!("openshift_{namespace}"));
+        |env, namespace| {
+            is_unlinked(env, namespace);
+            let mut repositories = env.sandbox.quay.repositories(&format!("openshift_{namespace}"));
             repositories.sort();
             assert_eq!(repositories, STREAMS);
-            world.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
-            is_healthy(world, namespace);
+            env.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
+            is_healthy(env, namespace);
         },
     );
 }
 
 #[test]
-fn a_killed_adoption_is_finished_by_the_next() {
-    let before = |world: &World, namespace: &str| {
+fn next_run_finishes_a_killed_adoption() {
+    let before = |env: &TestEnv, namespace: &str| {
         let organization = format!("openshift_{namespace}");
-        world.sandbox.quay.add_organization(&organization, "quayadmin");
+        env.sandbox.quay.add_organization(&organization, "quayadmin");
         let mark = "oc-quay cluster=other namespace=shop uid=other";
-        world.sandbox.quay.add_robot(&organization, "builder", mark).unwrap();
+        env.sandbox.quay.add_robot(&organization, "builder", mark).unwrap();
     };
     let command = &["repair", "--adopt", "--yes"];
     survive(command, command, Stage::Fresh, before, is_healthy);
 }
 
 #[test]
-fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
+fn next_run_finishes_killed_robot_deletion_and_keeps_images() {
     let command = &["unlink", "--delete-robots", "--yes"];
-    survive(command, command, Stage::Fresh, linked, |world, namespace| {
-        is_unlinked(world, namespace);
+    survive(command, command, Stage::Fresh, linked, |env, namespace| {
+        is_unlinked(env, namespace);
         let organization = format!("openshift_{namespace}");
-        assert_eq!(world.sandbox.quay.robots(&organization).len(), 0);
-        assert_eq!(world.sandbox.quay.repositories(&organization).len(), STREAMS.len());
+        assert_eq!(env.sandbox.quay.robots(&organization).len(), 0);
+        assert_eq!(env.sandbox.quay.repositories(&organization).len(), STREAMS.len());
     });
 }
 
 #[test]
-fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_organization_deletion() {
     let command = &[
         "unlink",
         "--delete-organization",
@@ -177,46 +177,40 @@ fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
         "openshift_{namespace}",
         "--yes",
     ];
-    // Quay does not free the name of a deleted organization at once.
-    survive(command, command, Stage::Fresh, linked, |world, namespace| {
-        is_unlinked(world, namespace);
-        let organizations = world.sandbox.quay.organizations();
+    // Quay does not release the name of a deleted organization at once.
+    survive(command, command, Stage::Fresh, linked, |env, namespace| {
+        is_unlinked(env, namespace);
+        let organizations = env.sandbox.quay.organizations();
         assert!(!organizations.contains(&format!("openshift_{namespace}")), "{organizations:?}");
     });
 }
 
 #[test]
-fn an_import_that_is_killed_anywhere_is_finished_by_the_next() {
-    let stage = Stage::Reused(|world, namespace| {
-        world.trust_quay();
-        linked(world, namespace);
+fn next_run_finishes_a_killed_import() {
+    let stage = Stage::Reused(|env, namespace| {
+        env.trust_quay();
+        linked(env, namespace);
     });
-    let push = |world: &World, namespace: &str| {
+    let push = |env: &TestEnv, namespace: &str| {
         for stream in STREAMS {
-            world
-                .sandbox
-                .quay
-                .push_tag(&format!("openshift_{namespace}"), stream, "latest")
-                .unwrap();
+            env.sandbox.quay.push_tag(&format!("openshift_{namespace}"), stream, "latest").unwrap();
         }
     };
     let command = ["import", "--missing", "--yes"];
-    survive(&command, &command, stage, push, |world, namespace| {
+    survive(&command, &command, stage, push, |env, namespace| {
         for stream in STREAMS {
             let digest =
-                world.quay_digest(&format!("openshift_{namespace}"), stream, "latest").unwrap();
+                env.quay_digest(&format!("openshift_{namespace}"), stream, "latest").unwrap();
             assert_eq!(
-                world.newest_item(namespace, stream, "latest").unwrap()["image"],
+                env.newest_item(namespace, stream, "latest").unwrap()["image"],
                 digest.as_str(),
                 "{stream}"
             );
         }
-        world.forget_traffic();
-        let again = world
-            .oc_quay(&["import", "--missing", "--yes", "-n", namespace])
-            .in_process()
-            .succeeds();
+        env.forget_traffic();
+        let again =
+            env.oc_quay(&["import", "--missing", "--yes", "-n", namespace]).in_process().succeeds();
         assert_eq!(again.stdout, "Nothing to do\n");
-        world.assert_nothing_written();
+        env.assert_nothing_written();
     });
 }

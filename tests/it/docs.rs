@@ -1,5 +1,5 @@
-//! What README and docs say is so: command lines parse, sessions end as shown, links lead somewhere, and what is
-//! generated is fresh. `UPDATE_DOCS=1 cargo test --test it docs` writes what can be written anew.
+//! README and docs are correct: command lines parse, sessions end as shown, links have targets, and
+//! generated pages are up to date. `UPDATE_DOCS=1 cargo test --test it docs` generates them again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
@@ -8,9 +8,9 @@ mod findings;
 mod krew;
 mod links;
 mod markdown;
+mod permissions;
 mod reference;
-mod rights;
-// Some sessions are at a terminal.
+// Some sessions need a terminal.
 #[cfg(unix)]
 mod sessions;
 
@@ -18,7 +18,6 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-/// The pages for users, by their path in the project.
 fn pages() -> Vec<(String, String)> {
     let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "krew/README.md"];
     let mut paths = others.map(str::to_owned).to_vec();
@@ -38,7 +37,7 @@ fn in_project(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Insists that each page is as it should be, or makes it so if told to.
+/// Asserts that each page is up to date, or writes it with `UPDATE_DOCS`.
 fn assert_fresh(pages: &[(String, String)]) {
     let stale: Vec<_> = pages
         .iter()
@@ -52,7 +51,7 @@ fn assert_fresh(pages: &[(String, String)]) {
     }
     let differences: Vec<_> =
         stale.into_iter().map(|(path, fresh)| difference(path, fresh)).collect();
-    assert!(differences.is_empty(), "{}\nUPDATE_DOCS=1 writes them anew", differences.join("\n"));
+    assert!(differences.is_empty(), "{}\nUPDATE_DOCS=1 generates them", differences.join("\n"));
 }
 
 fn difference(path: &str, fresh: &str) -> String {
@@ -63,7 +62,7 @@ fn difference(path: &str, fresh: &str) -> String {
 }
 
 #[test]
-fn the_changelog_knows_this_version() {
+fn changelog_has_this_version() {
     let heading = format!("\n## [{}]", env!("CARGO_PKG_VERSION"));
     assert!(read("CHANGELOG.md").contains(&heading), "there is no heading {heading}");
 }

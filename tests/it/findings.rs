@@ -1,4 +1,4 @@
-//! Every finding code, produced by the built program: what is arranged, what `status` says, what `repair` makes of it.
+//! Every finding code, produced by the built program: a state is arranged, `status` reports it, `repair` fixes it.
 
 mod forbidden;
 mod hints;
@@ -12,29 +12,29 @@ use serde_json::Value;
 
 use crate::support::Run;
 
-/// Codes that no row of the two tables can produce, and the test that does.
+/// Codes that the two tables do not produce, and the test that does.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("OQ108", "forbidden: it needs a refusal"),
+    ("OQ108", "forbidden: needs a rejected request"),
     ("OQ118", "status: the image policy of the cluster is arranged"),
     ("OQ119", "status: the image policy of the cluster is arranged"),
-    ("OQ126", "status: a namespace of the platform is there already"),
+    ("OQ126", "status: a reserved platform namespace exists already"),
     ("OQ216", "status: Quay manages quotas"),
     ("OQ217", "status: Quay manages quotas"),
     ("OQ317", "status: a pod is arranged"),
-    ("OQ121", "namespaces: there is nothing to arrange"),
-    ("OQ122", "namespaces: it needs a cluster that takes its time"),
-    ("OQ123", "repair: the namespace goes when it is repaired"),
-    ("OQ128", "builds: a webhook is arranged, and a Deployment behind it"),
-    ("OQ206", "ownership: the organization is there before the namespace"),
+    ("OQ121", "namespaces: nothing to arrange"),
+    ("OQ122", "namespaces: needs a cluster with slow controllers"),
+    ("OQ123", "repair: the namespace is deleted when it is repaired"),
+    ("OQ128", "builds: a webhook and its Deployment are arranged"),
+    ("OQ206", "ownership: the organization exists before the namespace"),
     ("OQ207", "ownership: a robot account of others"),
-    ("OQ212", "integration: only an attempt to make a robot account shows it"),
+    ("OQ212", "integration: only an attempt to create a robot account shows it"),
     ("OQ307", "namespaces: Quay must hide it"),
-    ("OQ309", "repair: only a rotation comes upon it"),
-    ("OQ311", "link: OpenShift makes the service accounts anew, unless a capability is off"),
-    ("OQ524", "import: only an import comes upon it"),
-    ("OQ316", "run: it needs a crowded namespace"),
-    ("OQ407", "the check of a crowded namespace: a thousand image streams take their time"),
-    ("OQ402", "namespaces: no API server takes such a name, but one that did may have it in store"),
+    ("OQ309", "repair: only a rotation finds it"),
+    ("OQ311", "link: OpenShift recreates the service accounts, unless a capability is disabled"),
+    ("OQ524", "import: only an import finds it"),
+    ("OQ316", "run: needs a namespace with many service accounts"),
+    ("OQ407", "unit test of the limits: a thousand image streams are slow"),
+    ("OQ402", "namespaces: the API server rejects such names, but might have stored one earlier"),
     ("OQ501", "builds: webhooks and builds are arranged"),
     ("OQ502", "builds: webhooks and builds are arranged"),
     ("OQ505", "builds: webhooks and builds are arranged"),
@@ -45,7 +45,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ510", "builds: webhooks and builds are arranged"),
     ("OQ511", "builds: webhooks and builds are arranged"),
     ("OQ512", "builds: webhooks and builds are arranged"),
-    ("OQ318", "unlink: others add a login to a secret"),
+    ("OQ318", "unlink: others add credentials to a secret"),
     ("OQ513", "builds: a BuildConfig is arranged"),
 ];
 
@@ -56,13 +56,13 @@ fn every_code_is_produced_by_a_test() {
         .map(|case| case.found)
         .chain(integration::CASES.iter().map(|case| case.found));
     let in_tables = rows.flatten().map(|found| &found[..5]);
-    // A refusal is no row of a table: `forbidden` is all about this one.
+    // OQ901 is covered by `forbidden`.
     let produced: BTreeSet<_> =
         in_tables.chain(ELSEWHERE.iter().map(|(code, _)| *code)).chain(["OQ901"]).collect();
     assert_eq!(produced, Code::ALL.iter().map(|code| code.as_str()).collect());
 }
 
-/// `OQ301 Secret/builder-quay-openshift` for each finding, sorted. Insists that each has what its code has in the table.
+/// `OQ301 Secret/builder-quay-openshift` for each finding, sorted. Asserts that each matches its catalog entry.
 fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     let line = |finding: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -84,7 +84,6 @@ fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     lines
 }
 
-/// All findings of a report.
 fn found(run: &Run) -> Vec<String> {
     lines(run.json()["findings"].as_array().unwrap())
 }
@@ -103,7 +102,6 @@ fn expected(rows: &[&str], namespace: &str) -> Vec<String> {
     lines
 }
 
-/// Whether a finding of severity error is among those expected.
 fn has_error(lines: &[String]) -> bool {
     lines.iter().any(|line| Code::parse(&line[..5]).unwrap().entry().severity.as_str() == "error")
 }

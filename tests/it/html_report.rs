@@ -1,4 +1,4 @@
-//! The page for a browser: written where it is wanted, and tried in a real browser where there is one.
+//! The HTML report: written to the chosen output, and tested in a real browser, if there is one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,24 +6,24 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::TestEnv;
 
-/// A world with a namespace that is fine, two with problems, and those of the platform.
-fn troubled() -> Option<World> {
-    let world = World::stand_in("its own namespaces are in the table too")?;
+/// An environment with a healthy namespace, two with problems, and those of the platform.
+fn troubled() -> Option<TestEnv> {
+    let env = TestEnv::stand_in("its own namespaces are in the table too")?;
     for name in ["a-fine", "z-broken"] {
-        world.namespace(name);
+        env.namespace(name);
     }
-    world.oc_quay(&["link", "shop", "a-fine", "z-broken", "--yes"]).succeeds();
-    world.create_login("shop", "a-rival", "somebody:password");
-    world.delete("Secret", "z-broken", "default-quay-openshift");
-    Some(world)
+    env.oc_quay(&["link", "shop", "a-fine", "z-broken", "--yes"]).succeeds();
+    env.create_credentials("shop", "a-rival", "other:password");
+    env.delete("Secret", "z-broken", "default-quay-openshift");
+    Some(env)
 }
 
-/// The page with `status -A`.
-fn page(world: &World) -> (PathBuf, String) {
-    let file = world.dir().join("status.html");
-    let run = world
+/// The HTML report of `status -A`.
+fn page(env: &TestEnv) -> (PathBuf, String) {
+    let file = env.dir().join("status.html");
+    let run = env
         .oc_quay(&["status", "-A", "-o", "html", "--output-file"])
         .args(&[file.to_str().unwrap()])
         .ends_with(1);
@@ -38,26 +38,27 @@ fn page(world: &World) -> (PathBuf, String) {
 }
 
 #[test]
-fn a_report_goes_where_it_is_wanted() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let page = world.oc_quay(&["status", "-n", "shop", "-o", "html"]).succeeds().stdout;
+fn writes_report_to_the_chosen_output() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let page = env.oc_quay(&["status", "-n", "shop", "-o", "html"]).succeeds().stdout;
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{page}");
 
-    let file = world.dir().join("status.txt");
-    let into = |path: &str| world.oc_quay(&["status", "-n", "shop", "--output-file", path]);
+    let file = env.dir().join("status.txt");
+    let into = |path: &str| env.oc_quay(&["status", "-n", "shop", "--output-file", path]);
     into(file.to_str().unwrap()).args(&["--color", "always"]).succeeds();
     let text = fs::read_to_string(file).unwrap();
-    assert_eq!(text, world.oc_quay(&["status", "-n", "shop"]).succeeds().stdout);
+    assert_eq!(text, env.oc_quay(&["status", "-n", "shop"]).succeeds().stdout);
 
     let run = into("/nowhere/status.txt").ends_with(2);
     assert_eq!(
         run.stderr,
-        "error: could not write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
+        "error: failed to write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
     );
 }
 
-/// What is done in the browser, and what is seen then. Without the page's policy, which lets no script in but its own.
+/// Actions in the browser and their results. The page's policy allows only its own script and is
+/// removed here.
 const VISIT: &str = r##"<script>
 const one = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)].filter((element) => !element.hidden);
@@ -80,13 +81,13 @@ document.body.innerHTML = "<pre id=seen></pre>"; one("#seen").textContent = JSON
 </script>"##;
 
 #[test]
-fn a_browser_shows_sorts_and_filters() {
+fn browser_shows_sorts_and_filters() {
     let Some(browser) = browser() else {
         println!("skipped: there is no chromium");
         return;
     };
-    let Some(world) = troubled() else { return };
-    let (file, page) = page(&world);
+    let Some(env) = troubled() else { return };
+    let (file, page) = page(&env);
     let visit = |name: &str, arguments: &[&str]| {
         let output = Command::new(&browser)
             .args([
@@ -99,10 +100,10 @@ fn a_browser_shows_sorts_and_filters() {
             .args([
                 "--window-size=800,600",
                 "--dump-dom",
-                &format!("--user-data-dir={}/browser", world.dir().display()),
+                &format!("--user-data-dir={}/browser", env.dir().display()),
             ])
             .args(arguments)
-            .arg(world.dir().join(name))
+            .arg(env.dir().join(name))
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -110,13 +111,13 @@ fn a_browser_shows_sorts_and_filters() {
         assert!(!stderr.contains("CONSOLE"), "the browser complains: {stderr}");
         String::from_utf8(output.stdout).unwrap()
     };
-    // As it is: its own policy lets its style and its script through.
+    // Unchanged: its policy allows its style and its script.
     let shown = visit(file.to_str().unwrap(), &[]);
     assert!(shown.contains("<p id=\"tools\">") && shown.contains("9 of 9 namespaces"), "{shown}");
 
     let (before, after) = page.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
     let after = after.split_once('\n').unwrap().1.replace("</body>", &format!("{VISIT}</body>"));
-    fs::write(world.dir().join("visit.html"), format!("{before}{after}")).unwrap();
+    fs::write(env.dir().join("visit.html"), format!("{before}{after}")).unwrap();
     let seen = |arguments: &[&str]| -> Value {
         let shown = visit("visit.html", arguments);
         let seen = shown.split_once("<pre id=\"seen\">").unwrap().1.split_once("</pre>").unwrap().0;

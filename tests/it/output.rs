@@ -1,4 +1,4 @@
-//! What is printed: the same in every format, and fit for whoever reads it.
+//! Output: the same in every format, and readable for its user.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -7,29 +7,29 @@ use oc_quay::domain::finding::Code;
 use sandbox::traffic::Fault;
 use serde_json::Value;
 
-use crate::support::{Run, World};
+use crate::support::{Run, TestEnv};
 
 const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
-/// A world in which every severity but `unknown` is found.
-fn troubled() -> World {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.damage("shop");
-    world.create_login("shop", "a-rival", "somebody:password");
-    world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
-    world
+/// An environment with findings of every severity except `unknown`.
+fn troubled() -> TestEnv {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.damage("shop");
+    env.create_credentials("shop", "a-rival", "other:password");
+    env.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
+    env
 }
 
-fn in_format(world: &World, command: &[&str], format: &str) -> Run {
-    world.oc_quay(command).args(&["-o", format]).run()
+fn in_format(env: &TestEnv, command: &[&str], format: &str) -> Run {
+    env.oc_quay(command).args(&["-o", format]).run()
 }
 
 #[test]
-fn all_formats_tell_the_same_and_end_the_same() {
-    let world = troubled();
+fn all_formats_have_the_same_content_and_exit_code() {
+    let env = troubled();
     for command in [&["status", "-n", "shop"][..], &["repair", "-n", "shop", "--dry-run"]] {
-        let runs = FORMATS.map(|format| in_format(&world, command, format));
+        let runs = FORMATS.map(|format| in_format(&env, command, format));
         let codes: Vec<_> = runs.iter().map(|run| run.code).collect();
         assert!(codes.iter().all(|code| *code == codes[0]), "{command:?}: {codes:?}");
         let [human, wide, short, json, yaml, name] = runs.map(|run| run.stdout);
@@ -60,10 +60,10 @@ fn all_formats_tell_the_same_and_end_the_same() {
             assert!(name.contains(&line), "{line}{name}");
         }
     }
-    let kind = |command: &[&str]| in_format(&world, command, "json").json()["kind"].clone();
+    let kind = |command: &[&str]| in_format(&env, command, "json").json()["kind"].clone();
     assert_eq!(kind(&["status", "-n", "shop"]), "StatusReport");
     assert_eq!(kind(&["repair", "-n", "shop", "--dry-run"]), "ChangeReport");
-    let names = in_format(&world, &["status", "-n", "shop"], "name").stdout;
+    let names = in_format(&env, &["status", "-n", "shop"], "name").stdout;
     assert!(
         names.contains("secret/a-rival\n") && !names.contains("extra"),
         "problems only: {names}"
@@ -72,13 +72,13 @@ fn all_formats_tell_the_same_and_end_the_same() {
 
 #[test]
 fn change_reports_name_cluster_quay_and_time() {
-    let world = World::new();
+    let env = TestEnv::new();
     let before = jiff::Timestamp::now().as_second();
     for command in ["link", "repair", "unlink"] {
-        let report = in_format(&world, &[command, "-n", "shop", "--yes"], "json").json();
+        let report = in_format(&env, &[command, "-n", "shop", "--yes"], "json").json();
         assert_eq!(report["cluster"]["source"], "context admin", "{report:#}");
         assert!(report["cluster"]["value"].as_str().unwrap().contains(':'), "{report:#}");
-        assert_eq!(report["quay"]["value"], world.sandbox.quay.url(), "{report:#}");
+        assert_eq!(report["quay"]["value"], env.sandbox.quay.url(), "{report:#}");
         assert_eq!(report["quay"]["source"], "QuayIntegration quay", "{report:#}");
         let time: jiff::Timestamp = report["time"].as_str().unwrap().parse().unwrap();
         assert!((before..=before + 600).contains(&time.as_second()), "{report:#}");
@@ -86,28 +86,28 @@ fn change_reports_name_cluster_quay_and_time() {
 }
 
 #[test]
-fn the_level_that_fails_can_be_chosen() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let codes = |world: &World| {
+fn failing_severity_can_be_chosen() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let codes = |env: &TestEnv| {
         ["unknown", "warning", "error", "never"].map(|severity| {
-            world.oc_quay(&["status", "-n", "shop", "--fail-on", severity]).run().code.unwrap()
+            env.oc_quay(&["status", "-n", "shop", "--fail-on", severity]).run().code.unwrap()
         })
     };
-    assert_eq!(codes(&world), [0, 0, 0, 0]);
-    world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
-    assert_eq!(codes(&world), [0, 0, 0, 0], "info");
-    world.create_login("shop", "a-rival", "somebody:password");
-    assert_eq!(codes(&world), [1, 1, 0, 0], "warning");
-    world.delete("Secret", "shop", "default-quay-openshift");
-    assert_eq!(codes(&world), [1, 1, 1, 0], "error");
-    world.oc_quay(&["status", "-n", "shop", "--fail-on", "info"]).ends_with(2);
+    assert_eq!(codes(&env), [0, 0, 0, 0]);
+    env.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
+    assert_eq!(codes(&env), [0, 0, 0, 0], "info");
+    env.create_credentials("shop", "a-rival", "other:password");
+    assert_eq!(codes(&env), [1, 1, 0, 0], "warning");
+    env.delete("Secret", "shop", "default-quay-openshift");
+    assert_eq!(codes(&env), [1, 1, 1, 0], "error");
+    env.oc_quay(&["status", "-n", "shop", "--fail-on", "info"]).ends_with(2);
 }
 
 #[test]
-fn color_is_for_those_who_want_it() {
-    let world = troubled();
-    let status = || world.oc_quay(&["status", "-n", "shop"]);
+fn colors_output_only_when_wanted() {
+    let env = troubled();
+    let status = || env.oc_quay(&["status", "-n", "shop"]);
     let is_colored = |run: Run| run.stdout.contains('\u{1b}');
     assert!(!is_colored(status().run()), "a pipe");
     assert!(is_colored(status().args(&["--color", "always"]).run()));
@@ -119,24 +119,24 @@ fn color_is_for_those_who_want_it() {
 }
 
 #[test]
-fn where_the_terminal_is_not_utf_8_all_is_ascii() {
-    let world = troubled();
-    let ascii = world.oc_quay(&["status", "-n", "shop"]).env("LC_ALL", "C").ends_with(1);
+fn output_is_ascii_when_terminal_is_not_utf_8() {
+    let env = troubled();
+    let ascii = env.oc_quay(&["status", "-n", "shop"]).env("LC_ALL", "C").ends_with(1);
     assert!(ascii.stdout.is_ascii(), "{}", ascii.stdout);
-    let utf8 = world.oc_quay(&["status", "-n", "shop"]).ends_with(1);
+    let utf8 = env.oc_quay(&["status", "-n", "shop"]).ends_with(1);
     assert!(!utf8.stdout.is_ascii(), "{}", utf8.stdout);
 }
 
 #[test]
-fn hints_and_usage_name_the_program_as_it_was_called() {
-    let world = troubled();
-    let run = world.oc_quay(&["status", "-n", "shop"]).called("kubectl-quay").ends_with(1);
+fn hints_and_usage_use_the_name_of_the_invoked_program() {
+    let env = troubled();
+    let run = env.oc_quay(&["status", "-n", "shop"]).called("kubectl-quay").ends_with(1);
     assert!(
         run.stdout.contains("kubectl quay repair") && !run.stdout.contains("oc quay"),
         "{}",
         run.stdout
     );
-    let run = world.oc_quay(&["status", "-n", "shop"]).ends_with(1);
+    let run = env.oc_quay(&["status", "-n", "shop"]).ends_with(1);
     assert!(
         run.stdout.contains("oc quay repair") && !run.stdout.contains("kubectl"),
         "{}",
@@ -145,21 +145,21 @@ fn hints_and_usage_name_the_program_as_it_was_called() {
     for (name, usage) in
         [("kubectl-quay", "Usage: kubectl quay status"), ("oc-quay", "Usage: oc quay status")]
     {
-        let help = world.oc_quay(&["status", "-h"]).called(name).succeeds();
+        let help = env.oc_quay(&["status", "-h"]).called(name).succeeds();
         assert!(help.stdout.contains(usage), "{}", help.stdout);
     }
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_failure() {
-    let world = World::new();
+fn closed_reader_is_no_failure() {
+    let env = TestEnv::new();
     for arguments in [
         &["explain"][..],
         &["version", "--client"],
         &["link", "-n", "shop", "--dry-run"],
         &["--help"],
     ] {
-        let mut child = world.oc_quay(arguments).spawn();
+        let mut child = env.oc_quay(arguments).spawn();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{arguments:?} {output:?}");
@@ -168,15 +168,15 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn of_many_namespaces_those_with_problems_come_first() {
-    let world = World::new();
+fn lists_namespaces_with_problems_first() {
+    let env = TestEnv::new();
     for name in ["a-fine", "b-fine", "z-broken"] {
-        world.namespace(name);
+        env.namespace(name);
     }
-    world.oc_quay(&["link", "-A", "--yes"]).succeeds();
-    world.delete("Secret", "z-broken", "default-quay-openshift");
-    world.create_login("b-fine", "a-rival", "somebody:password");
-    let table = world.oc_quay(&["status", "-A"]).ends_with(1).stdout;
+    env.oc_quay(&["link", "-A", "--yes"]).succeeds();
+    env.delete("Secret", "z-broken", "default-quay-openshift");
+    env.create_credentials("b-fine", "a-rival", "other:password");
+    let table = env.oc_quay(&["status", "-A"]).ends_with(1).stdout;
     let place = |name: &str| {
         table
             .lines()
@@ -191,7 +191,7 @@ fn of_many_namespaces_those_with_problems_come_first() {
     assert!(table.contains("1 with errors, 1 with warnings"), "{table}");
     assert!(table.ends_with("Run: oc quay repair -A\n"), "{table}");
 
-    let report = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1).json();
+    let report = env.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1).json();
     let names: Vec<_> = report["namespaces"]
         .as_array()
         .unwrap()
@@ -202,39 +202,36 @@ fn of_many_namespaces_those_with_problems_come_first() {
 }
 
 #[test]
-fn every_code_is_explained_and_no_other() {
-    let world = World::bare();
-    let all = world.oc_quay(&["explain"]).succeeds().stdout;
+fn explains_every_code_and_no_other() {
+    let env = TestEnv::bare();
+    let all = env.oc_quay(&["explain"]).succeeds().stdout;
     for code in Code::ALL {
         let entry = code.entry();
         assert!(all.contains(entry.code), "{}", entry.code);
-        let one = world.oc_quay(&["explain", &entry.code.to_lowercase()]).succeeds().stdout;
+        let one = env.oc_quay(&["explain", &entry.code.to_lowercase()]).succeeds().stdout;
         assert!(one.contains(entry.code) && one.contains(entry.title), "{one}");
     }
-    let run = world.oc_quay(&["explain", "OQ000"]).ends_with(2);
+    let run = env.oc_quay(&["explain", "OQ000"]).ends_with(2);
     assert!(run.stderr.contains("OQ000"), "{}", run.stderr);
-    assert!(world.cluster_traffic().entries().is_empty());
+    assert!(env.cluster_traffic().entries().is_empty());
 }
 
 #[test]
-fn the_plugins_own_version_needs_nobody_else() {
-    let world = World::new();
+fn client_version_needs_no_server() {
+    let env = TestEnv::new();
     let client = |format: &str| {
-        world
-            .oc_quay(&["version", "--client", "-o", format])
+        env.oc_quay(&["version", "--client", "-o", format])
             .env("KUBECONFIG", "/nonexistent")
             .succeeds()
     };
     assert_eq!(client("text").stdout, format!("oc-quay {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(client("json").json()["client"], env!("CARGO_PKG_VERSION"));
-    assert!(
-        world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty()
-    );
+    assert!(env.cluster_traffic().entries().is_empty() && env.quay_traffic().entries().is_empty());
 
-    let all = world.oc_quay(&["version"]).succeeds().stdout;
+    let all = env.oc_quay(&["version"]).succeeds().stdout;
     assert!(all.contains("Cluster: OpenShift 4.21.0") && all.contains("Quay: "), "{all}");
-    // What cannot be reached is said, and is no failure.
-    let run = world.oc_quay(&["version"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
+    // An unavailable server is reported and is no failure.
+    let run = env.oc_quay(&["version"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
     assert!(
         run.stdout.contains("Quay: unknown version at https://127.0.0.1:1: "),
         "{}",
@@ -243,14 +240,14 @@ fn the_plugins_own_version_needs_nobody_else() {
 }
 
 #[test]
-fn a_watch_shows_what_changes_until_it_is_interrupted() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let mut watch = world.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short"]).spawn();
+fn watch_shows_changes_until_interrupted() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let mut watch = env.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short"]).spawn();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!(lines.next().unwrap(), "---");
     assert!(lines.next().unwrap().starts_with("Pods in shop can pull"));
-    world.delete("Secret", "shop", "default-quay-openshift");
+    env.delete("Secret", "shop", "default-quay-openshift");
     assert_eq!(lines.next().unwrap(), "---");
     assert!(lines.next().unwrap().contains("OQ301"));
     interrupt(&watch);
@@ -260,33 +257,25 @@ fn a_watch_shows_what_changes_until_it_is_interrupted() {
 }
 
 #[test]
-fn a_watch_uses_the_token_from_stdin_for_every_look() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let watch = world.oc_quay(&[
-        "status",
-        "-n",
-        "shop",
-        "--watch",
-        "-o",
-        "short",
-        "--quay-token-file",
-        "-",
-    ]);
-    let mut watch = watch.stdin(&world.sandbox.quay.admin_token()).spawn();
+fn watch_uses_token_from_stdin_for_every_refresh() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let watch =
+        env.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short", "--quay-token-file", "-"]);
+    let mut watch = watch.stdin(&env.sandbox.quay.admin_token()).spawn();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.nth(1).unwrap().starts_with("Pods in shop can pull"));
-    world.delete("Secret", "shop", "default-quay-openshift");
+    env.delete("Secret", "shop", "default-quay-openshift");
     assert!(lines.nth(1).unwrap().contains("OQ301"));
     interrupt(&watch);
     assert_eq!(watch.wait().unwrap().code(), Some(130));
 }
 
 #[test]
-fn requests_are_shown_as_often_as_v_is_given() {
-    let world = World::new();
+fn verbosity_follows_the_number_of_v_flags() {
+    let env = TestEnv::new();
     let shown = |flag: &str| {
-        world.oc_quay(&["status", "-n", "shop", flag]).run().stderr.contains("quayintegrations")
+        env.oc_quay(&["status", "-n", "shop", flag]).run().stderr.contains("quayintegrations")
     };
     assert!(!shown("-v") && shown("-vv"));
 }
@@ -301,36 +290,44 @@ fn interrupt(child: &Child) {
 }
 
 #[test]
-fn hints_begin_as_the_person_began() {
-    let world = World::bare();
-    world.namespace("shop");
-    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).called("kubectl-quay").ends_with(2);
-    assert!(run.stderr.contains("hint: kubectl quay status says"), "{}", run.stderr);
-    let run = world.setup(&["--link", "kube-system"]).called("kubectl-quay").ends_with(2);
+fn hints_begin_with_the_invoked_command() {
+    let env = TestEnv::bare();
+    env.namespace("shop");
+    let run = env.oc_quay(&["link", "-n", "shop", "--yes"]).called("kubectl-quay").ends_with(2);
+    assert!(
+        run.stderr.contains("hint: check the integration: kubectl quay status"),
+        "{}",
+        run.stderr
+    );
+    let run = env.setup(&["--link", "kube-system"]).called("kubectl-quay").ends_with(2);
     assert!(run.stderr.contains("kubectl quay link -n kube-system --force"), "{}", run.stderr);
-    let run = world.setup(&["--link", "shop", "--dry-run"]).called("kubectl-quay").succeeds();
-    assert!(run.said().contains("kubectl quay link shop --dry-run shows how"), "{}", run.stdout);
+    let run = env.setup(&["--link", "shop", "--dry-run"]).called("kubectl-quay").succeeds();
+    assert!(
+        run.said().contains("kubectl quay link shop --dry-run shows the changes"),
+        "{}",
+        run.stdout
+    );
     assert!(!run.stdout.contains("oc quay"), "{}", run.stdout);
 }
 
 #[test]
-fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
-    let world = World::new();
-    world.merge(
+fn shown_commands_can_be_pasted_into_a_shell() {
+    let env = TestEnv::new();
+    env.merge(
         "Namespace",
         "",
         "shop",
         &serde_json::json!({ "metadata": { "labels": { "env": "a" } } }),
     );
-    let run = world.oc_quay(&["status", "-l", "env in (a,b)", "-o", "short"]).ends_with(1);
+    let run = env.oc_quay(&["status", "-l", "env in (a,b)", "-o", "short"]).ends_with(1);
     assert!(run.stdout.contains("oc quay repair -l 'env in (a,b)'"), "{}", run.stdout);
 }
 
 #[test]
-fn a_closed_pipe_is_quiet_and_keeps_the_exit_code() {
-    let world = World::new();
+fn closed_pipe_is_silent_and_keeps_the_exit_code() {
+    let env = TestEnv::new();
     let closed = |arguments: &[&str]| {
-        let mut child = world.oc_quay(arguments).spawn();
+        let mut child = env.oc_quay(arguments).spawn();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert!(!String::from_utf8_lossy(&output.stderr).contains("pipe"), "{output:?}");
@@ -338,51 +335,55 @@ fn a_closed_pipe_is_quiet_and_keeps_the_exit_code() {
     };
     assert_eq!(closed(&["explain"]), Some(0));
     assert_eq!(closed(&["status", "-n", "shop"]), Some(1), "it is not linked yet");
-    world.cluster_traffic().fault(Fault::on("POST", "/secrets").status(403));
+    env.cluster_traffic().fault(Fault::on("POST", "/secrets").status(403));
     assert_eq!(closed(&["link", "-n", "shop", "--yes"]), Some(1), "changes failed");
 }
 
 #[test]
-fn tells_its_version_by_a_flag() {
-    let world = World::bare();
-    let run = world.oc_quay(&["--version"]).succeeds();
+fn prints_version_for_flag() {
+    let env = TestEnv::bare();
+    let run = env.oc_quay(&["--version"]).succeeds();
     assert!(run.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", run.stdout);
 }
 
 #[test]
-fn refuses_labels_that_no_namespace_has() {
-    let world = World::new();
+fn rejects_labels_that_match_no_namespace() {
+    let env = TestEnv::new();
     for command in ["status", "link", "repair", "unlink"] {
-        let run = world.oc_quay(&[command, "-l", "team=typo"]).ends_with(2);
-        assert!(run.stderr.contains("no namespace has the labels team=typo"), "{}", run.stderr);
+        let run = env.oc_quay(&[command, "-l", "team=typo"]).ends_with(2);
+        assert!(
+            run.stderr.contains("no namespace matches the selector team=typo"),
+            "{}",
+            run.stderr
+        );
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn prints_each_format_that_is_asked_for() {
-    let world = World::bare();
-    let list = world.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().stdout;
+fn prints_requested_format() {
+    let env = TestEnv::bare();
+    let list = env.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().stdout;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["kind"], "List");
     assert!(
         list["items"].as_array().unwrap().iter().any(|object| object["kind"] == "Deployment"),
         "{list}"
     );
-    world.oc_quay(&["run", "--manifests", "-o", "wide"]).ends_with(2);
-    let names = world.oc_quay(&["explain", "-o", "name"]).succeeds().stdout;
+    env.oc_quay(&["run", "--manifests", "-o", "wide"]).ends_with(2);
+    let names = env.oc_quay(&["explain", "-o", "name"]).succeeds().stdout;
     assert!(names.lines().all(|line| line.len() == 5 && line.starts_with("OQ")), "{names}");
-    assert_eq!(world.oc_quay(&["explain", "OQ301", "-o", "name"]).succeeds().stdout, "OQ301\n");
+    assert_eq!(env.oc_quay(&["explain", "OQ301", "-o", "name"]).succeeds().stdout, "OQ301\n");
 }
 
 #[test]
-fn says_which_cluster_a_status_is_of() {
-    let world = World::new();
-    let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
-    let run = world.oc_quay(&["status", "-n", "shop"]).run();
+fn status_names_its_cluster() {
+    let env = TestEnv::new();
+    let server = env.sandbox.openshift.url().trim_start_matches("https://").to_owned();
+    let run = env.oc_quay(&["status", "-n", "shop"]).run();
     assert!(run.stdout.starts_with(&format!("Cluster      {server} (context ")), "{}", run.stdout);
-    let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+    let report = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     assert_eq!(report["integration"]["cluster"]["value"], server.as_str());
-    let page = world.oc_quay(&["status", "-n", "shop", "-o", "html"]).run().stdout;
+    let page = env.oc_quay(&["status", "-n", "shop", "-o", "html"]).run().stdout;
     assert!(page.contains(&format!("<dt>Cluster</dt><dd>{server}")), "{page}");
 }

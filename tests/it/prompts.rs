@@ -1,26 +1,26 @@
-//! Questions, answered by a person at a real terminal.
+//! Questions, answered at a real terminal.
 
 use std::fs::File;
 
 use oc_quay::ui::{Ui, UiOptions};
 use secrecy::ExposeSecret as _;
 
-use crate::support::{Command, Key, STREAMS, Terminal, World};
+use crate::support::{Command, Key, STREAMS, Terminal, TestEnv};
 
 const SURE: &str = "Make these changes? (y/N)";
 const NAME: &str = "Name of the organization to delete:";
-const ONE_LINE: &str = "# One line of plain text, please.";
+const ONE_LINE: &str = "# Enter a single line of text.";
 
-fn linked() -> World {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.forget_traffic();
-    world
+fn linked() -> TestEnv {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.forget_traffic();
+    env
 }
 
-/// A namespace of which the organization is about to be deleted, but for its name.
-fn unlink(world: &World) -> Terminal<'_> {
-    let terminal = world.oc_quay(&["unlink", "-n", "shop", "--delete-organization"]).at_terminal();
+/// A namespace whose organization is about to be deleted, except for the confirmation of its name.
+fn unlink(env: &TestEnv) -> Terminal<'_> {
+    let terminal = env.oc_quay(&["unlink", "-n", "shop", "--delete-organization"]).at_terminal();
     terminal.sees(NAME);
     terminal
 }
@@ -28,8 +28,8 @@ fn unlink(world: &World) -> Terminal<'_> {
 #[test]
 fn yes_links() {
     for answer in ["y", "Yes"] {
-        let world = World::new();
-        let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
+        let env = TestEnv::new();
+        let terminal = env.oc_quay(&["link", "-n", "shop"]).at_terminal();
         terminal.sees(SURE).types(answer).press(Key::Enter);
         let left = terminal.ends_with(0);
         assert!(
@@ -37,22 +37,22 @@ fn yes_links() {
             "{}",
             left.screen
         );
-        world.assert_linked("shop", &STREAMS);
+        env.assert_linked("shop", &STREAMS);
     }
 }
 
 #[test]
-fn whatever_is_not_yes_changes_nothing() {
-    let world = World::new();
-    world.oc_quay(&["status", "-n", "shop"]).run();
-    world.forget_traffic();
+fn any_other_answer_than_yes_changes_nothing() {
+    let env = TestEnv::new();
+    env.oc_quay(&["status", "-n", "shop"]).run();
+    env.forget_traffic();
     for (typed, key, shown) in [
         ("", Key::Enter, " No"),
         ("n", Key::Enter, " No"),
         ("", Key::Esc, " <canceled>"),
         ("y", Key::CtrlC, " (y/N) y"),
     ] {
-        let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
+        let terminal = env.oc_quay(&["link", "-n", "shop"]).at_terminal();
         terminal.sees(SURE).types(typed).press(key);
         let left = terminal.ends_with(130);
         assert!(
@@ -62,25 +62,25 @@ fn whatever_is_not_yes_changes_nothing() {
         );
         assert!(!left.written.contains("error"), "{}", left.written);
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn what_is_neither_yes_nor_no_is_asked_again() {
-    let world = World::new();
-    let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
+fn asks_again_for_anything_but_yes_or_no() {
+    let env = TestEnv::new();
+    let terminal = env.oc_quay(&["link", "-n", "shop"]).at_terminal();
     terminal.sees(SURE).types("x").press(Key::Enter);
     terminal.sees("Invalid answer, try typing 'y' for yes or 'n' for no").press(Key::Esc);
     terminal.ends_with(130);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
-/// In a narrow window nothing is broken in the middle of a word by the terminal.
+/// In a narrow window the terminal wraps no word.
 #[test]
-fn the_plan_fits_the_window() {
-    let world = World::new();
+fn plan_fits_the_window() {
+    let env = TestEnv::new();
     for columns in [60, 80, 132] {
-        let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(columns, 60);
+        let terminal = env.oc_quay(&["link", "-n", "shop"]).in_window(columns, 60);
         terminal.sees(SURE);
         assert_eq!(terminal.broken_lines(), 0, "{columns} columns:\n{}", terminal.screen());
         assert!(
@@ -91,113 +91,112 @@ fn the_plan_fits_the_window() {
         terminal.press(Key::Esc);
         terminal.ends_with(130);
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn a_repair_is_asked_for() {
-    let world = linked();
-    world.damage("shop");
-    let terminal = world.oc_quay(&["repair", "-n", "shop"]).at_terminal();
+fn confirms_repair() {
+    let env = linked();
+    env.damage("shop");
+    let terminal = env.oc_quay(&["repair", "-n", "shop"]).at_terminal();
     terminal.sees(SURE).press(Key::Esc);
     terminal.ends_with(130);
-    world.assert_nothing_written();
-    let terminal = world.oc_quay(&["repair", "-n", "shop"]).at_terminal();
+    env.assert_nothing_written();
+    let terminal = env.oc_quay(&["repair", "-n", "shop"]).at_terminal();
     terminal.sees(SURE).types("y").press(Key::Enter);
     terminal.ends_with(0);
-    world.assert_linked("shop", &STREAMS);
-    // With nothing to do there is nothing to ask.
-    let left = world.oc_quay(&["repair", "-n", "shop"]).at_terminal().ends_with(0);
+    env.assert_linked("shop", &STREAMS);
+    let left = env.oc_quay(&["repair", "-n", "shop"]).at_terminal().ends_with(0);
     assert_eq!(left.screen, "Nothing to do");
 }
 
 #[test]
-fn an_organization_is_named_before_it_is_deleted() {
-    let world = linked();
-    let terminal = unlink(&world);
-    assert!(terminal.screen().contains("there is no way back"), "{}", terminal.screen());
+fn names_organization_before_its_deletion() {
+    let env = linked();
+    let terminal = unlink(&env);
+    assert!(terminal.screen().contains("this cannot be undone"), "{}", terminal.screen());
     terminal.types("openshift_shops").press(Key::Enter);
     let left = terminal.ends_with(2);
     assert!(left.screen.contains("nothing was changed"), "{}", left.screen);
     for key in [Key::Esc, Key::CtrlC] {
-        let terminal = unlink(&world);
+        let terminal = unlink(&env);
         terminal.types("openshift_shop").press(key);
         terminal.ends_with(130);
-        let terminal = unlink(&world);
+        let terminal = unlink(&env);
         terminal.types("openshift_shop").press(Key::Enter).sees(SURE).press(key);
         terminal.ends_with(130);
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 
-    let terminal = unlink(&world);
+    let terminal = unlink(&env);
     terminal.types("openshift_shop").press(Key::Enter).sees(SURE).types("y").press(Key::Enter);
     terminal.ends_with(0);
-    assert_eq!(world.sandbox.quay.organizations(), Vec::<String>::new());
+    assert_eq!(env.sandbox.quay.organizations(), Vec::<String>::new());
 }
 
-/// The newline at its end is Enter for a terminal without brackets, and nothing for the others.
+/// The final newline is Enter for a terminal without brackets, and ignored by others.
 #[test]
-fn a_paste_that_ends_with_a_newline_answers_once() {
-    let world = linked();
-    let terminal = unlink(&world);
+fn paste_with_final_newline_answers_once() {
+    let env = linked();
+    let terminal = unlink(&env);
     terminal.pastes("openshift_shop\n").press(Key::Enter).sees(SURE).press(Key::Esc);
     terminal.ends_with(130);
-    let terminal = unlink(&world);
-    terminal.pastes_plainly("openshift_shop\n").sees(SURE).pastes("n\n").press(Key::Enter);
+    let terminal = unlink(&env);
+    terminal.pastes_without_brackets("openshift_shop\n").sees(SURE).pastes("n\n").press(Key::Enter);
     let left = terminal.ends_with(130);
     assert!(left.screen.ends_with("Make these changes? No"), "{}", left.screen);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn the_second_line_of_a_paste_answers_nothing() {
-    let world = linked();
-    let terminal = unlink(&world);
+fn second_line_of_a_paste_answers_nothing() {
+    let env = linked();
+    let terminal = unlink(&env);
     terminal
         .pastes("openshift_shop\ny\n")
         .press(Key::Enter)
         .sees(&format!("{ONE_LINE}\n? {NAME}"))
         .press(Key::Esc);
     terminal.ends_with(130);
-    let terminal = unlink(&world);
+    let terminal = unlink(&env);
     terminal
-        .pastes_plainly("openshift_shop\ny\n")
+        .pastes_without_brackets("openshift_shop\ny\n")
         .sees(ONE_LINE)
         .press(Key::Enter)
         .sees(SURE)
         .press(Key::Enter);
     terminal.ends_with(130);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
-/// Typed while the program was still looking.
+/// Typed while the program was still reading both sides.
 #[test]
-fn what_was_typed_before_the_question_does_not_answer_it() {
-    let world = World::new();
-    let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
+fn input_typed_before_the_question_is_no_answer() {
+    let env = TestEnv::new();
+    let terminal = env.oc_quay(&["link", "-n", "shop"]).at_terminal();
     terminal.types("y").press(Key::Enter).sees(SURE).press(Key::Enter);
     let left = terminal.ends_with(130);
     assert!(left.screen.ends_with("Make these changes? No"), "{}", left.screen);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn who_is_not_at_a_terminal_is_not_asked() {
-    let world = World::new();
-    let left = world.oc_quay(&["link", "-n", "shop"]).at_terminal_without_stdin().ends_with(2);
-    assert!(left.screen.contains("--yes makes them without asking"), "{}", left.screen);
-    let left = world.oc_quay(&["link", "-n", "shop", "--no-input"]).at_terminal().ends_with(2);
-    assert!(left.screen.contains("--yes makes them without asking"), "{}", left.screen);
-    let run = world.oc_quay(&["link", "-n", "shop"]).stdin("y\n").ends_with(2);
+fn does_not_ask_without_terminal() {
+    let env = TestEnv::new();
+    let left = env.oc_quay(&["link", "-n", "shop"]).at_terminal_without_stdin().ends_with(2);
+    assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
+    let left = env.oc_quay(&["link", "-n", "shop", "--no-input"]).at_terminal().ends_with(2);
+    assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
+    let run = env.oc_quay(&["link", "-n", "shop"]).stdin("y\n").ends_with(2);
     assert!(!run.stderr.contains(SURE), "{}", run.stderr);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
 fn questions_are_not_in_the_report() {
-    let world = World::new();
-    let path = world.dir().join("report");
-    let terminal = world
+    let env = TestEnv::new();
+    let path = env.dir().join("report");
+    let terminal = env
         .oc_quay(&["link", "-n", "shop", "-o", "json"])
         .at_terminal_into(File::create(&path).unwrap());
     terminal.sees(SURE).types("y").press(Key::Enter);
@@ -208,14 +207,14 @@ fn questions_are_not_in_the_report() {
 }
 
 #[test]
-fn colors_are_left_out_where_they_are_not_wanted() {
-    let world = World::new();
+fn prompts_have_no_color_when_not_wanted() {
+    let env = TestEnv::new();
     let ask = |name: &str, value: &str| {
-        let terminal = world.oc_quay(&["link", "-n", "shop"]).env(name, value).at_terminal();
+        let terminal = env.oc_quay(&["link", "-n", "shop"]).env(name, value).at_terminal();
         terminal.sees(SURE).press(Key::Esc);
         terminal.ends_with(130).written
     };
-    // Red, green and all other colors are set by a number that ends with `m`.
+    // Colors are set by a number that ends with `m`.
     let colored = |written: &str| {
         written
             .split("\x1b[")
@@ -234,7 +233,7 @@ fn is_parameter(char: char) -> bool {
 
 const TOKEN: &str = "s3cret-t0ken-0123456789";
 
-/// Asks the questions in `QUESTIONS`, one after another, and tells what it heard.
+/// Asks the questions in `QUESTIONS` and prints the answers.
 #[test]
 #[ignore = "is run by the tests below, in a terminal"]
 fn asks() {
@@ -262,25 +261,25 @@ const WAYS: [(&str, &str); 3] = [
     ("Browser", ""),
 ];
 
-fn asked<'a>(world: &'a World, questions: &str) -> Command<'a> {
-    world.note_secret(TOKEN);
-    Command::test(world, "prompts::asks").env("QUESTIONS", questions)
+fn asked<'a>(env: &'a TestEnv, questions: &str) -> Command<'a> {
+    env.note_secret(TOKEN);
+    Command::test(env, "prompts::asks").env("QUESTIONS", questions)
 }
 
 #[test]
-fn a_token_is_never_shown() {
-    let world = World::bare();
-    let terminal = asked(&world, "token").at_terminal();
+fn never_shows_a_token() {
+    let env = TestEnv::bare();
+    let terminal = asked(&env, "token").at_terminal();
     let hint = "[not shown while you type or paste it]";
     terminal.sees(hint).types(TOKEN).press(Key::Enter).sees("token is true");
     let left = terminal.ends_with(0);
     assert_eq!(left.written.matches('*').count(), 8, "how long it is shows: {}", left.written);
     for keys in [Key::Esc, Key::CtrlC] {
-        let terminal = asked(&world, "token").at_terminal();
-        terminal.sees(hint).types(TOKEN).press(keys).sees("token is stopped");
+        let terminal = asked(&env, "token").at_terminal();
+        terminal.sees(hint).types(TOKEN).press(keys).sees("token is cancelled");
         terminal.ends_with(0);
     }
-    let terminal = asked(&world, "token").at_terminal();
+    let terminal = asked(&env, "token").at_terminal();
     terminal
         .sees(hint)
         .press(Key::Enter)
@@ -292,10 +291,10 @@ fn a_token_is_never_shown() {
 }
 
 #[test]
-fn a_token_is_pasted_alone() {
-    let world = World::bare();
+fn accepts_pasted_token() {
+    let env = TestEnv::bare();
     for pasted in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("  {TOKEN} \n\n")] {
-        let terminal = asked(&world, "token name").at_terminal();
+        let terminal = asked(&env, "token name").at_terminal();
         terminal
             .sees("Token:")
             .pastes(&pasted)
@@ -305,20 +304,22 @@ fn a_token_is_pasted_alone() {
             .sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
-        let terminal = asked(&world, "token name").at_terminal();
-        terminal.sees("Token:").pastes_plainly(&format!("{}\n", pasted.trim_end_matches('\n')));
+        let terminal = asked(&env, "token name").at_terminal();
+        terminal
+            .sees("Token:")
+            .pastes_without_brackets(&format!("{}\n", pasted.trim_end_matches('\n')));
         terminal.sees("Name:").press(Key::Enter).sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
     }
 }
 
-/// Neither does its second line show anywhere, nor does it answer the next question.
+/// Its second line is not shown and does not answer the next question.
 #[test]
-fn more_than_a_token_is_refused() {
-    let world = World::bare();
+fn rejects_more_than_a_token() {
+    let env = TestEnv::bare();
     let rest = "0ther-s3cret";
-    world.note_secret(rest);
+    env.note_secret(rest);
     let rests = [
         rest.to_owned(),
         format!("{rest}\n"),
@@ -326,7 +327,7 @@ fn more_than_a_token_is_refused() {
         format!("{rest}\n").repeat(200),
     ];
     for pasted in rests.map(|rest| format!("{TOKEN}\n{rest}")) {
-        let terminal = asked(&world, "token name").at_terminal();
+        let terminal = asked(&env, "token name").at_terminal();
         terminal.sees("Token:").pastes(&pasted).press(Key::Enter).sees(ONE_LINE);
         terminal
             .types(TOKEN)
@@ -336,8 +337,8 @@ fn more_than_a_token_is_refused() {
             .sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
-        let terminal = asked(&world, "token name").at_terminal();
-        terminal.sees("Token:").pastes_plainly(&pasted).sees(ONE_LINE);
+        let terminal = asked(&env, "token name").at_terminal();
+        terminal.sees("Token:").pastes_without_brackets(&pasted).sees(ONE_LINE);
         terminal
             .types(TOKEN)
             .press(Key::Enter)
@@ -350,12 +351,12 @@ fn more_than_a_token_is_refused() {
 }
 
 #[test]
-fn a_paste_answers_one_question_at_the_most() {
-    let world = World::bare();
-    let terminal = asked(&world, "way name").at_terminal();
+fn paste_answers_at_most_one_question() {
+    let env = TestEnv::bare();
+    let terminal = asked(&env, "way name").at_terminal();
     terminal
         .sees("Which way?")
-        .pastes_plainly("staging\nstaging\n")
+        .pastes_without_brackets("staging\nstaging\n")
         .sees("Name: (prod)")
         .press(Key::Enter);
     terminal.sees("name is prod");
@@ -363,9 +364,9 @@ fn a_paste_answers_one_question_at_the_most() {
 }
 
 #[test]
-fn a_text_is_asked_for_until_it_is_good() {
-    let world = World::bare();
-    let terminal = asked(&world, "name").in_window(60, 24);
+fn asks_for_text_until_valid() {
+    let env = TestEnv::bare();
+    let terminal = asked(&env, "name").in_window(60, 24);
     terminal
         .sees("Name: (prod)")
         .types("a b")
@@ -376,13 +377,13 @@ fn a_text_is_asked_for_until_it_is_good() {
 }
 
 #[test]
-fn an_option_is_chosen_with_the_arrow_keys() {
-    let world = World::bare();
+fn chooses_option_with_arrow_keys() {
+    let env = TestEnv::bare();
     let help = "[arrow keys to move, Enter to choose]";
     for (keys, chosen) in
         [(&[][..], 1), (&[Key::Up], 0), (&[Key::Down], 2), (&[Key::Down, Key::Down], 0)]
     {
-        let terminal = asked(&world, "way").in_window(60, 24);
+        let terminal = asked(&env, "way").in_window(60, 24);
         terminal.sees(help);
         assert_eq!(terminal.broken_lines(), 0, "{}", terminal.screen());
         for key in keys {
@@ -398,16 +399,16 @@ fn an_option_is_chosen_with_the_arrow_keys() {
         assert!(left.written.is_ascii(), "{}", left.written);
     }
     for key in [Key::Esc, Key::CtrlC] {
-        let terminal = asked(&world, "way").at_terminal();
-        terminal.sees(help).press(key).sees("way is stopped");
+        let terminal = asked(&env, "way").at_terminal();
+        terminal.sees(help).press(key).sees("way is cancelled");
         terminal.ends_with(0);
     }
 }
 
 #[test]
 fn shows_no_empty_default() {
-    let world = World::bare();
-    let terminal = asked(&world, "free").at_terminal();
+    let env = TestEnv::bare();
+    let terminal = asked(&env, "free").at_terminal();
     terminal.sees("? Anything:").press(Key::Enter).sees("free is ``");
     let left = terminal.ends_with(0);
     assert!(!left.written.contains("()"), "{}", left.written);
@@ -416,8 +417,8 @@ fn shows_no_empty_default() {
 /// The keys of a shell's line, in a text and in a hidden answer.
 #[test]
 fn edits_an_answer_with_the_keys_of_a_shell() {
-    let world = World::bare();
-    let terminal = asked(&world, "name token").at_terminal();
+    let env = TestEnv::bare();
+    let terminal = asked(&env, "name token").at_terminal();
     terminal.sees("Name: (prod)").types("wrong word\x17\x15stagin\x01\x04\x0bst");
     terminal.types("\x15stage\x05d\x08").press(Key::Enter).sees("name is stage");
     terminal
@@ -431,14 +432,12 @@ fn edits_an_answer_with_the_keys_of_a_shell() {
 
 #[test]
 fn names_cluster_and_quay_before_changes_are_confirmed() {
-    let world = World::new();
-    let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
-    let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(120, 60);
+    let env = TestEnv::new();
+    let server = env.sandbox.openshift.url().trim_start_matches("https://").to_owned();
+    let terminal = env.oc_quay(&["link", "-n", "shop"]).in_window(120, 60);
     terminal.sees(SURE);
-    let place = format!(
-        "Cluster  {server} (context admin)\nQuay     {}\n? {SURE}",
-        world.sandbox.quay.url()
-    );
+    let place =
+        format!("Cluster  {server} (context admin)\nQuay     {}\n? {SURE}", env.sandbox.quay.url());
     assert!(terminal.screen().contains(&place), "{}", terminal.screen());
     terminal.press(Key::Esc);
     terminal.ends_with(130);

@@ -1,4 +1,4 @@
-//! What the commands may cost, in requests.
+//! Limits for the number of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use sandbox::traffic::{Fault, Traffic};
 
-use crate::support::{Command, STREAMS, Side, World};
+use crate::support::{Command, STREAMS, Side, TestEnv};
 
-/// The most requests that a run may send: to Quay, and to the cluster.
+/// The maximum of requests in a run: to Quay, and to the cluster.
 struct Budget {
     quay: Requests,
     cluster: Requests,
@@ -20,16 +20,17 @@ struct Requests {
     writes: usize,
 }
 
-/// What a status may cost, and anything that finds nothing to do. Where there is a Build API, three lists tell about builds.
+/// The limit of a status, and of runs without changes. Clusters with a Build API need three more
+/// lists.
 const LOOK: Budget =
     Budget { quay: Requests { reads: 3, writes: 0 }, cluster: Requests { reads: 9, writes: 0 } };
 
-/// A status also looks at pods that wait for images, and at the cluster's image policy.
+/// A status also reads pods that wait for images, and the cluster's image policy.
 const STATUS: Budget =
     Budget { cluster: Requests { reads: LOOK.cluster.reads + 2, writes: 0 }, ..LOOK };
 
 impl Requests {
-    /// Writes have to be as many, so that a test of a command that does nothing fails; reads may be fewer.
+    /// Writes must match exactly, so that a command without effect fails; reads might be fewer.
     #[track_caller]
     fn assert_suffice(self, side: &str, traffic: &Traffic) {
         let sent: Vec<_> = traffic
@@ -43,39 +44,38 @@ impl Requests {
 }
 
 impl Budget {
-    /// Runs a command and counts.
     #[track_caller]
-    fn holds(&self, world: &World, arguments: &[&str]) {
-        world.forget_traffic();
-        world.oc_quay(arguments).succeeds();
-        self.quay.assert_suffice("Quay", world.quay_traffic());
-        self.cluster.assert_suffice("the cluster", world.cluster_traffic());
+    fn holds(&self, env: &TestEnv, arguments: &[&str]) {
+        env.forget_traffic();
+        env.oc_quay(arguments).succeeds();
+        self.quay.assert_suffice("Quay", env.quay_traffic());
+        self.cluster.assert_suffice("the cluster", env.cluster_traffic());
     }
 }
 
 #[test]
-fn every_command_keeps_to_its_budget() {
-    let world = World::new();
+fn every_command_is_within_its_request_budget() {
+    let env = TestEnv::new();
     let link = Budget {
         quay: Requests { reads: 2, writes: 10 },
         cluster: Requests { reads: 5, writes: 6 },
     };
-    link.holds(&world, &["link", "-n", "shop", "--yes"]);
-    STATUS.holds(&world, &["status", "-n", "shop"]);
-    LOOK.holds(&world, &["link", "-n", "shop", "--yes"]);
-    LOOK.holds(&world, &["repair", "-n", "shop", "--yes"]);
-    // The list of denied namespaces is read again right before it is edited. BuildConfigs are read, since rewritten ones name
-    // a secret that goes.
+    link.holds(&env, &["link", "-n", "shop", "--yes"]);
+    STATUS.holds(&env, &["status", "-n", "shop"]);
+    LOOK.holds(&env, &["link", "-n", "shop", "--yes"]);
+    LOOK.holds(&env, &["repair", "-n", "shop", "--yes"]);
+    // The denylist is read again right before it is edited. BuildConfigs are read, since rewritten
+    // ones use a secret that is deleted.
     let unlink = Budget {
         quay: Requests { reads: 0, writes: 0 },
         cluster: Requests { reads: 8, writes: 7 },
     };
-    unlink.holds(&world, &["unlink", "-n", "shop", "--yes"]);
+    unlink.holds(&env, &["unlink", "-n", "shop", "--yes"]);
 }
 
 #[test]
-fn what_is_local_asks_nobody() {
-    let world = World::new();
+fn local_commands_send_no_requests() {
+    let env = TestEnv::new();
     let nothing = Budget {
         quay: Requests { reads: 0, writes: 0 },
         cluster: Requests { reads: 0, writes: 0 },
@@ -87,23 +87,23 @@ fn what_is_local_asks_nobody() {
         &["--help"],
         &["link", "--help"],
     ] {
-        nothing.holds(&world, arguments);
+        nothing.holds(&env, arguments);
     }
 }
 
 #[test]
-fn all_namespaces_cost_two_requests_each_to_quay_and_pages_of_lists_to_the_cluster() {
+fn all_namespaces_cost_two_quay_requests_each_and_paged_lists() {
     const NAMESPACES: usize = 12;
-    let world = World::new();
+    let env = TestEnv::new();
     let names: Vec<_> = (1..NAMESPACES).map(|number| format!("shop-{number}")).collect();
-    names.iter().for_each(|name| world.shared_namespace(name));
+    names.iter().for_each(|name| env.shared_namespace(name));
     let link = [
         &["link", "shop", "--yes"],
         names.iter().map(String::as_str).collect::<Vec<_>>().as_slice(),
     ]
     .concat();
-    world.oc_quay(&link).succeeds();
-    let report = world.oc_quay(&["status", "-A", "-o", "json"]).succeeds().json();
+    env.oc_quay(&link).succeeds();
+    let report = env.oc_quay(&["status", "-A", "-o", "json"]).succeeds().json();
     assert_eq!(report["summary"]["linked"], NAMESPACES, "{}", report["summary"]);
 
     for arguments in [&["status", "-A"][..], &["repair", "-A", "--yes"]] {
@@ -111,46 +111,43 @@ fn all_namespaces_cost_two_requests_each_to_quay_and_pages_of_lists_to_the_clust
         let quay = Requests { reads: 2 * NAMESPACES + 1, writes: 0 };
         let reads =
             if arguments.contains(&"status") { STATUS.cluster.reads } else { LOOK.cluster.reads };
-        Budget { quay, cluster: Requests { reads, writes: 0 } }.holds(&world, arguments);
-        for entry in world.cluster_traffic().entries() {
+        Budget { quay, cluster: Requests { reads, writes: 0 } }.holds(&env, arguments);
+        for entry in env.cluster_traffic().entries() {
             assert!(!entry.path.contains("/namespaces/shop"), "{} {}", entry.method, entry.path);
         }
     }
 }
 
 #[test]
-fn no_more_requests_are_under_way_than_was_allowed() {
-    let Some(world) = World::stand_in(
+fn limits_concurrent_requests() {
+    let Some(env) = TestEnv::stand_in(
         "how many requests are under way at once shows only where each takes its time",
     ) else {
         return;
     };
     let names: Vec<_> = (0..8).map(|number| format!("shop-{number}")).collect();
-    names.iter().for_each(|name| world.shared_namespace(name));
-    for traffic in [world.cluster_traffic(), world.quay_traffic()] {
+    names.iter().for_each(|name| env.shared_namespace(name));
+    for traffic in [env.cluster_traffic(), env.quay_traffic()] {
         traffic.set_latency(std::time::Duration::from_millis(60));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (parallel, command) in
         [("1", &["link"][..]), ("3", &["repair", "--rotate"]), ("8", &["repair", "--rotate"])]
     {
-        world.forget_traffic();
-        world
-            .oc_quay(&[command, &["--yes", "--concurrency", parallel], &names].concat())
-            .succeeds();
+        env.forget_traffic();
+        env.oc_quay(&[command, &["--yes", "--concurrency", parallel], &names].concat()).succeeds();
         let allowed: usize = parallel.parse().unwrap();
-        for traffic in [world.cluster_traffic(), world.quay_traffic()] {
+        for traffic in [env.cluster_traffic(), env.quay_traffic()] {
             assert_eq!(traffic.max_in_flight(), allowed, "with --concurrency {parallel}");
         }
     }
-    names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
+    names.iter().for_each(|name| env.assert_linked(name, &STREAMS));
 }
 
-/// The requests that a run sent to Quay.
-fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
-    world.forget_traffic();
+fn requests_to_quay(env: &TestEnv, command: Command<'_>) -> usize {
+    env.forget_traffic();
     command.succeeds();
-    let sent: Vec<_> = world
+    let sent: Vec<_> = env
         .quay_traffic()
         .entries()
         .iter()
@@ -161,48 +158,48 @@ fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
 }
 
 #[test]
-fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done() {
+fn setup_sends_quay_at_most_20_requests_and_8_when_complete() {
     const FRESH: usize = 20;
     const DONE: usize = 8;
-    let world = World::bare();
-    world.namespace("shop");
-    let with_token = || world.setup(&["--controller=none", "--link", "shop"]);
-    assert!(requests_to_quay(&world, with_token()) <= FRESH);
-    assert!(requests_to_quay(&world, with_token()) <= DONE);
-    world.assert_nothing_written();
+    let env = TestEnv::bare();
+    env.namespace("shop");
+    let with_token = || env.setup(&["--controller=none", "--link", "shop"]);
+    assert!(requests_to_quay(&env, with_token()) <= FRESH);
+    assert!(requests_to_quay(&env, with_token()) <= DONE);
+    env.assert_nothing_written();
     assert!(
         requests_to_quay(
-            &world,
-            world.oc_quay(&["setup", "--yes", "--controller=none", "--link", "shop"])
+            &env,
+            env.oc_quay(&["setup", "--yes", "--controller=none", "--link", "shop"])
         ) <= DONE
     );
-    world.assert_nothing_written();
-    drop(world);
+    env.assert_nothing_written();
+    drop(env);
 
-    let world = World::bare();
+    let env = TestEnv::bare();
     let sign_in = || {
-        let setup = world
+        let setup = env
             .setup(&["--controller=none", "--quay-username", "quayadmin"])
             .without_env("OC_QUAY_TOKEN");
-        setup.env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
+        setup.env("OC_QUAY_PASSWORD", env.sandbox.quay.password("quayadmin").unwrap())
     };
-    // Two looks, one to sign in, organization, application and token, two to try the token.
-    assert_eq!(requests_to_quay(&world, sign_in()), 10);
-    assert!(requests_to_quay(&world, sign_in()) <= DONE);
-    world.assert_nothing_written();
+    // Two reads, the sign-in, organization, application and token, and two tests of the token.
+    assert_eq!(requests_to_quay(&env, sign_in()), 10);
+    assert!(requests_to_quay(&env, sign_in()) <= DONE);
+    env.assert_nothing_written();
 }
 
 #[test]
-fn a_set_up_asks_both_sides_at_the_same_time() {
+fn setup_reads_cluster_and_quay_concurrently() {
     let pairs = [
         (Side::Cluster, "/api/v1/namespaces", Side::Quay, "/config"),
         (Side::Quay, "/health/instance", Side::Cluster, "/apis/config.openshift.io"),
         (Side::Quay, "/config", Side::Quay, "/api/v1/user/"),
     ];
     for (slow_side, slow, other_side, other) in pairs {
-        let world = World::bare();
+        let env = TestEnv::bare();
         let (is_answered, traffic) =
-            (Arc::<AtomicBool>::default(), slow_side.traffic(&world).clone());
+            (Arc::<AtomicBool>::default(), slow_side.traffic(&env).clone());
         let look = {
             let is_answered = Arc::clone(&is_answered);
             move || {
@@ -213,9 +210,9 @@ fn a_set_up_asks_both_sides_at_the_same_time() {
                 is_answered.store(answered, Ordering::Relaxed);
             }
         };
-        slow_side.traffic(&world).fault(Fault::on("GET", slow).delay(Duration::from_secs(1)));
-        other_side.traffic(&world).fault(Fault::on("GET", other).times(1).before(look));
-        world.setup(&["--controller=none"]).succeeds();
+        slow_side.traffic(&env).fault(Fault::on("GET", slow).delay(Duration::from_secs(1)));
+        other_side.traffic(&env).fault(Fault::on("GET", other).times(1).before(look));
+        env.setup(&["--controller=none"]).succeeds();
         assert!(
             !is_answered.load(Ordering::Relaxed),
             "{other} was only asked for after the answer to {slow}"

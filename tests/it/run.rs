@@ -1,4 +1,4 @@
-//! `run`: the bridge keeps namespaces linked by itself.
+//! `run`: reconciles of namespaces and of the integration.
 
 use std::time::{Duration, Instant};
 
@@ -6,309 +6,308 @@ use sandbox::Options;
 use sandbox::openshift::Cluster;
 use serde_json::{Value, json};
 
-use crate::support::{Bridge, World};
+use crate::support::{Controller, TestEnv};
 
 #[test]
-fn a_new_namespace_is_linked_and_what_is_lost_is_put_back_at_the_least_cost_to_quay() {
-    let world = World::bare();
-    world.integration();
-    let bridge = Bridge::start(&world, &[]);
-    world.forget_traffic();
-    world.namespace("shop");
+fn links_and_repairs_namespaces_with_few_requests_to_quay() {
+    let env = TestEnv::bare();
+    env.integration();
+    let controller = Controller::start(&env, &[]);
+    env.forget_traffic();
+    env.namespace("shop");
     for stream in ["app", "base", "web"] {
-        world.image_stream("shop", stream);
+        env.image_stream("shop", stream);
     }
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
-    world.assert_linked("shop", &["app", "base", "web"]);
-    assert!(bridge.requests_to_quay() <= 13, "{:#?}", world.quay_traffic().entries());
+    controller.wait_until("shop is linked", || env.is_linked("shop", &["app", "base", "web"]));
+    env.assert_linked("shop", &["app", "base", "web"]);
+    assert!(controller.requests_to_quay() <= 13, "{:#?}", env.quay_traffic().entries());
 
-    world.forget_traffic();
-    world.image_stream("shop", "cron");
-    bridge.waits_until("the repository", || {
-        world.sandbox.quay.repositories("openshift_shop").contains(&"cron".to_owned())
+    env.forget_traffic();
+    env.image_stream("shop", "cron");
+    controller.wait_until("the repository", || {
+        env.sandbox.quay.repositories("openshift_shop").contains(&"cron".to_owned())
     });
-    bridge.settles();
-    assert_eq!(bridge.requests_to_quay(), 1, "{:#?}", world.quay_traffic().entries());
+    controller.wait_until_idle();
+    assert_eq!(controller.requests_to_quay(), 1, "{:#?}", env.quay_traffic().entries());
 
-    world.forget_traffic();
-    world.delete("Secret", "shop", "builder-quay-openshift");
-    bridge.waits_until("the secret", || {
-        world.get("Secret", "shop", "builder-quay-openshift").is_some()
-    });
-    bridge.settles();
-    assert!(bridge.requests_to_quay() <= 2, "{:#?}", world.quay_traffic().entries());
-    world.assert_linked("shop", &["app", "base", "cron", "web"]);
+    env.forget_traffic();
+    env.delete("Secret", "shop", "builder-quay-openshift");
+    controller
+        .wait_until("the secret", || env.get("Secret", "shop", "builder-quay-openshift").is_some());
+    controller.wait_until_idle();
+    assert!(controller.requests_to_quay() <= 2, "{:#?}", env.quay_traffic().entries());
+    env.assert_linked("shop", &["app", "base", "cron", "web"]);
 
-    // What is none of its business costs nothing.
-    world.forget_traffic();
-    world.merge("Namespace", "", "shop", &json!({ "metadata": { "labels": { "team": "red" } } }));
-    world.merge(
+    // Unrelated changes cause no requests.
+    env.forget_traffic();
+    env.merge("Namespace", "", "shop", &json!({ "metadata": { "labels": { "team": "red" } } }));
+    env.merge(
         "ServiceAccount",
         "shop",
         "builder",
         &json!({ "metadata": { "labels": { "team": "red" } } }),
     );
-    bridge.settles();
-    assert_eq!(bridge.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
-    world.assert_nothing_written();
+    controller.wait_until_idle();
+    assert_eq!(controller.requests_to_quay(), 0, "{:#?}", env.quay_traffic().entries());
+    env.assert_nothing_written();
 }
 
 #[test]
-fn the_integration_may_come_change_and_go_while_the_bridge_runs() {
-    let world = World::bare();
-    let bridge = Bridge::start(&world, &[]);
-    world.namespace("shop");
-    bridge.settles();
-    assert!(bridge.says("the cluster has no QuayIntegration"));
-    assert_eq!(bridge.requests_to_quay(), 0);
+fn follows_changes_of_the_integration() {
+    let env = TestEnv::bare();
+    let controller = Controller::start(&env, &[]);
+    env.namespace("shop");
+    controller.wait_until_idle();
+    assert!(controller.has_logged("no QuayIntegration found"));
+    assert_eq!(controller.requests_to_quay(), 0);
 
-    world.integration();
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+    env.integration();
+    controller.wait_until("shop is linked", || env.is_linked("shop", &[]));
 
-    // Two at once mean none, and say so.
-    let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
+    // Two QuayIntegrations make both unusable.
+    let mut second = sandbox::manifests::quay_integration(&env.sandbox.quay.url());
     second["metadata"]["name"] = json!("second");
-    world.create(&second);
-    bridge.waits_until("the second one is noticed", || bridge.says("there are 2 QuayIntegrations"));
-    world.delete("Secret", "shop", "builder-quay-openshift");
-    bridge.waits_until("the conditions", || {
-        condition(&world, "second", "Ready")["reason"] == "MultipleIntegrations"
+    env.create(&second);
+    controller.wait_until("the second one is reported", || {
+        controller.has_logged("multiple QuayIntegrations found")
     });
-    assert_eq!(condition(&world, "quay", "Ready")["status"], "False");
-    assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
-    world.delete("QuayIntegration", "", "second");
-    bridge.waits_until("the secret", || {
-        world.get("Secret", "shop", "builder-quay-openshift").is_some()
+    env.delete("Secret", "shop", "builder-quay-openshift");
+    controller.wait_until("the conditions", || {
+        condition(&env, "second", "Ready")["reason"] == "MultipleIntegrations"
     });
+    assert_eq!(condition(&env, "quay", "Ready")["status"], "False");
+    assert_eq!(env.get("Secret", "shop", "builder-quay-openshift"), None);
+    env.delete("QuayIntegration", "", "second");
+    controller
+        .wait_until("the secret", || env.get("Secret", "shop", "builder-quay-openshift").is_some());
 
-    // A namespace that is taken out of scope is left as it is, and one that comes in is linked.
-    world.namespace("late");
-    bridge.waits_until("late is linked", || world.is_linked("late", &[]));
-    world.merge(
+    // A namespace that leaves the scope is not changed, and one that enters it is linked.
+    env.namespace("late");
+    controller.wait_until("late is linked", || env.is_linked("late", &[]));
+    env.merge(
         "QuayIntegration",
         "",
         "quay",
         &json!({ "spec": { "denylistNamespaces": ["shop"] } }),
     );
-    bridge.settles();
-    world.delete("Secret", "shop", "builder-quay-openshift");
-    world.image_stream("shop", "app");
-    bridge.settles();
-    assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
-    world.forget_traffic();
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": [] } }));
-    bridge.waits_until("shop is linked again", || world.is_linked("shop", &["app"]));
-    bridge.settles();
-    world.assert_linked("shop", &["app"]);
-    let of_late = world
+    controller.wait_until_idle();
+    env.delete("Secret", "shop", "builder-quay-openshift");
+    env.image_stream("shop", "app");
+    controller.wait_until_idle();
+    assert_eq!(env.get("Secret", "shop", "builder-quay-openshift"), None);
+    env.forget_traffic();
+    env.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": [] } }));
+    controller.wait_until("shop is linked again", || env.is_linked("shop", &["app"]));
+    controller.wait_until_idle();
+    env.assert_linked("shop", &["app"]);
+    let requests_for_late = env
         .quay_traffic()
         .entries()
         .iter()
         .filter(|entry| entry.path.contains("openshift_late"))
         .count();
-    assert_eq!(of_late, 0, "the lists changed nothing for it");
+    assert_eq!(requests_for_late, 0, "the lists do not affect it");
 
-    // A token that is revoked, and a new one in its place.
-    let token = world.sandbox.quay.admin_token();
-    world.merge(
+    // A revoked token, and its replacement.
+    let token = env.sandbox.quay.admin_token();
+    env.merge(
         "Secret",
         "openshift-operators",
         "quay-integration",
         &json!({ "stringData": { "token": "revoked" } }),
     );
-    world.image_stream("shop", "web");
-    bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
-    world.merge(
+    env.image_stream("shop", "web");
+    controller.wait_until("the token is rejected", || controller.has_logged("rejected the token"));
+    env.merge(
         "Secret",
         "openshift-operators",
         "quay-integration",
         &json!({ "stringData": { "token": token } }),
     );
-    bridge.waits_until("shop is as it should be", || world.is_linked("shop", &["app", "web"]));
+    controller.wait_until("shop is linked", || env.is_linked("shop", &["app", "web"]));
 }
 
 #[test]
-fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_namespace_ever_hangs()
- {
-    let world = World::bare();
-    world.integration();
-    for name in ["keep", "drop", "away"] {
-        world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations":
+fn deletes_organization_only_when_requested() {
+    let env = TestEnv::bare();
+    env.integration();
+    for name in ["keep", "drop", "stuck"] {
+        env.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations":
             if name == "keep" { json!({}) } else { json!({ "oc-quay/deletion-policy": "delete" }) } } }));
     }
-    let bridge = Bridge::start(&world, &[]);
-    for name in ["keep", "drop", "away"] {
-        bridge.waits_until("it is linked", || world.is_linked(name, &[]));
+    let controller = Controller::start(&env, &[]);
+    for name in ["keep", "drop", "stuck"] {
+        controller.wait_until("it is linked", || env.is_linked(name, &[]));
     }
     let finalizers = |name: &str| {
-        world
-            .get("Namespace", "", name)
-            .map(|namespace| namespace["metadata"]["finalizers"].clone())
+        env.get("Namespace", "", name).map(|namespace| namespace["metadata"]["finalizers"].clone())
     };
     assert_eq!(finalizers("drop"), Some(json!(["oc-quay/organization"])));
     assert_eq!(finalizers("keep"), Some(json!(null)));
 
-    world.delete("Namespace", "", "keep");
-    world.delete("Namespace", "", "drop");
-    bridge.waits_until("both are gone", || {
+    env.delete("Namespace", "", "keep");
+    env.delete("Namespace", "", "drop");
+    controller.wait_until("both are gone", || {
         finalizers("keep").is_none() && finalizers("drop").is_none()
     });
-    let organizations = world.sandbox.quay.organizations();
+    let organizations = env.sandbox.quay.organizations();
     assert!(
         organizations.contains(&"openshift_keep".to_owned())
             && !organizations.contains(&"openshift_drop".to_owned())
     );
 
-    world.quay_traffic().fault(sandbox::traffic::Fault::on("DELETE", "openshift_away").status(500));
-    world.delete("Namespace", "", "away");
-    bridge.waits_until("it goes all the same", || finalizers("away").is_none());
-    bridge.waits_until("it is told", || bridge.says("organization openshift_away stays"));
-    let left_behind =
-        || condition(&world, "quay", "OrphanedOrganizations")["message"] == "openshift_away";
-    bridge.waits_until("it is recorded", left_behind);
-    world.assert_within_the_bridges_rights();
+    env.quay_traffic().fault(sandbox::traffic::Fault::on("DELETE", "openshift_stuck").status(500));
+    env.delete("Namespace", "", "stuck");
+    controller.wait_until("it is deleted", || finalizers("stuck").is_none());
+    controller.wait_until("it is logged", || {
+        controller.has_logged("organization openshift_stuck kept after deletion")
+    });
+    let is_recorded =
+        || condition(&env, "quay", "OrphanedOrganizations")["message"] == "openshift_stuck";
+    controller.wait_until("it is recorded", is_recorded);
+    env.assert_uses_only_granted_permissions();
 }
 
 #[test]
-fn what_needs_a_person_is_told_until_it_is_gone_and_costs_nothing() {
-    let world = World::bare();
-    world.integration();
+fn reports_blocked_namespaces_without_retrying() {
+    let env = TestEnv::bare();
+    env.integration();
     for name in ["a--b", "shop", "theirs"] {
-        world.namespace(name);
+        env.namespace(name);
     }
-    let opaque = |world: &World| {
+    let opaque = |env: &TestEnv| {
         let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
-        world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+        env.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
     };
-    opaque(&world);
-    world.sandbox.quay.add_organization("openshift_theirs", "quayadmin");
+    opaque(&env);
+    env.sandbox.quay.add_organization("openshift_theirs", "quayadmin");
     let mark = "oc-quay cluster=other namespace=theirs uid=other";
-    world.sandbox.quay.add_robot("openshift_theirs", "builder", mark).unwrap();
-    let bridge = Bridge::start(&world, &[]);
-    for words in ["a--b: needs a person", "shop: needs a person", "theirs: needs a person"] {
-        bridge.waits_until("each is told", || bridge.says(words));
+    env.sandbox.quay.add_robot("openshift_theirs", "builder", mark).unwrap();
+    let controller = Controller::start(&env, &[]);
+    for name in ["a--b", "shop", "theirs"] {
+        controller.wait_until("each is logged", || {
+            controller.has_logged(&format!("{name}: requires manual action"))
+        });
     }
-    let ready = || condition(&world, "quay", "Ready");
-    bridge.waits_until("the condition", || {
+    let ready = || condition(&env, "quay", "Ready");
+    controller.wait_until("the condition", || {
         ready()["message"].as_str().is_some_and(|text| text.contains("3 of 3 namespaces"))
     });
-    bridge.settles();
+    controller.wait_until_idle();
     let message = ready()["message"].as_str().unwrap().to_owned();
     for code in ["OQ202", "OQ302", "OQ204"] {
         assert!(message.contains(code), "{message}");
     }
-    let status = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
+    let status = env.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
     assert!(status.codes().contains(&"OQ302".to_owned()));
     let blocked = || {
-        let events = world.list("Event", "shop").into_iter();
+        let events = env.list("Event", "shop").into_iter();
         events.filter(|event| event["reason"] == "QuayReconcileFailed").count()
     };
-    bridge.waits_until("the event", || blocked() == 1);
+    controller.wait_until("the event", || blocked() == 1);
 
-    // Nothing happens, so Quay is not asked again and again.
-    world.forget_traffic();
+    // Without a change Quay is not queried again.
+    env.forget_traffic();
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(bridge.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
+    assert_eq!(controller.requests_to_quay(), 0, "{:#?}", env.quay_traffic().entries());
 
-    // What stands in the way is followed, whatever its type.
-    world.delete("Secret", "shop", "default-quay-openshift");
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
-    bridge.waits_until("the condition", || {
+    // The conflicting secret is watched, whatever its type.
+    env.delete("Secret", "shop", "default-quay-openshift");
+    controller.wait_until("shop is linked", || env.is_linked("shop", &[]));
+    controller.wait_until("the condition", || {
         ready()["message"].as_str().is_some_and(|text| text.contains("2 of 3 namespaces"))
     });
-    world.assert_within_the_bridges_rights();
+    env.assert_uses_only_granted_permissions();
 }
 
 #[test]
-fn a_slow_quay_is_asked_on_and_told_of_once() {
-    let Some(world) = World::stand_in("its answers are held back") else { return };
+fn slow_responses_are_not_an_outage() {
+    let Some(env) = TestEnv::stand_in("its answers are held back") else { return };
     let names: Vec<String> = (0..10).map(|number| format!("slow-{number}")).collect();
-    let bridge = Bridge::start(&world, &["--request-timeout", "2s"]);
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
-    // Three calls among many take too long, one after the other, and each answer takes its time.
-    world.quay_traffic().set_latency(Duration::from_millis(200));
+    let controller = Controller::start(&env, &["--request-timeout", "2s"]);
+    controller.wait_until("shop is linked", || env.is_linked("shop", &["app", "base", "web"]));
+    // Three of many requests time out, one after the other.
+    env.quay_traffic().set_latency(Duration::from_millis(200));
     for nth in [3, 20, 40] {
-        world.quay_traffic().fault(
+        env.quay_traffic().fault(
             sandbox::traffic::Fault::on("*", "openshift_slow")
                 .nth(nth)
                 .delay(Duration::from_secs(4)),
         );
     }
-    names.iter().for_each(|name| world.shared_namespace(name));
+    names.iter().for_each(|name| env.shared_namespace(name));
     for name in &names {
-        bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
+        controller.wait_until("it is linked", || env.is_linked(name, &["app", "base", "web"]));
     }
-    assert!(!bridge.says("Quay cannot be worked with"), "{:#?}", bridge.lines());
-    let warnings = bridge.lines().iter().filter(|line| line.contains("WARN")).count();
-    assert!(warnings <= 10, "{:#?}", bridge.lines());
+    assert!(!controller.has_logged("Quay unavailable"), "{:#?}", controller.log_lines());
+    let warnings = controller.log_lines().iter().filter(|line| line.contains("WARN")).count();
+    assert!(warnings <= 10, "{:#?}", controller.log_lines());
 }
 
 #[test]
-fn a_crowded_namespace_takes_no_more_than_its_share() {
-    let Some(world) = World::stand_in("thousands of objects take their time") else { return };
-    world.namespace("crowd");
+fn large_namespace_does_not_starve_others() {
+    let Some(env) = TestEnv::stand_in("thousands of objects take their time") else { return };
+    env.namespace("crowd");
     for number in 0..300 {
         let annotations = json!({ "oc-quay/role": "write" });
         let metadata = json!({ "name": format!("a{number:03}"), "namespace": "crowd", "annotations": annotations });
-        world
-            .create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
-        world.image_stream("crowd", &format!("app{number:03}"));
+        env.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+        env.image_stream("crowd", &format!("app{number:03}"));
     }
     let names: Vec<String> = (0..50).map(|number| format!("small-{number}")).collect();
-    names.iter().for_each(|name| world.shared_namespace(name));
-    world.forget_traffic();
-    let bridge = Bridge::start_now(
-        &world,
+    names.iter().for_each(|name| env.shared_namespace(name));
+    env.forget_traffic();
+    let controller = Controller::start_unsettled(
+        &env,
         &["--metrics-bind-address", "127.0.0.1:0", "--log-format", "json"],
     );
-    let of = |words: &str| {
-        world.quay_traffic().entries().iter().filter(|entry| concerns(entry, words)).count()
+    let count = |text: &str| {
+        env.quay_traffic().entries().iter().filter(|entry| concerns(entry, text)).count()
     };
     for name in &names {
-        bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
-        assert_eq!(bridge.page("/healthz").0, 200);
+        controller.wait_until("it is linked", || env.is_linked(name, &["app", "base", "web"]));
+        assert_eq!(controller.http_get("/healthz").0, 200);
     }
-    let (small, crowd) = (of("openshift_small"), of("openshift_crowd"));
+    let (small, crowd) = (count("openshift_small"), count("openshift_crowd"));
     assert!(small <= 50 * 13 && crowd <= small, "{crowd} requests for one, {small} for fifty");
-    let status = world.oc_quay(&["status", "-n", "crowd", "-o", "json"]).ends_with(1);
+    let status = env.oc_quay(&["status", "-n", "crowd", "-o", "json"]).ends_with(1);
     assert!(status.codes().contains(&"OQ316".to_owned()), "{:?}", status.codes());
 }
 
-/// Whether a request is about an organization whose name begins so.
+/// Whether a request is for an organization with this prefix.
 fn concerns(entry: &sandbox::traffic::Entry, organization: &str) -> bool {
     entry.path.contains(organization) || String::from_utf8_lossy(&entry.body).contains(organization)
 }
 
-/// A condition of a QuayIntegration.
-fn condition(world: &World, integration: &str, kind: &str) -> Value {
-    let integration = world.get("QuayIntegration", "", integration).unwrap();
+fn condition(env: &TestEnv, integration: &str, kind: &str) -> Value {
+    let integration = env.get("QuayIntegration", "", integration).unwrap();
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
     conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
 
 #[test]
-fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
-    let world = World::new();
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
-    let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
+fn imports_pushed_image_once_and_keeps_rollbacks() {
+    let env = TestEnv::new();
+    env.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
+    let controller = Controller::start(&env, &[]);
+    controller.wait_until("shop is linked", || env.is_linked("shop", &["app", "base", "web"]));
+    let image = format!("{}/openshift_shop/app:latest", env.sandbox.quay.host());
     let output = json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
-    world.build_config("shop", "app", &output);
-    let newest = || world.newest_item("shop", "app", "latest").map(|item| item["image"].clone());
-    let in_quay = || world.quay_digest("openshift_shop", "app", "latest").map(Value::from);
+    env.build_config("shop", "app", &output);
+    let newest = || env.newest_item("shop", "app", "latest").map(|item| item["image"].clone());
+    let in_quay = || env.quay_digest("openshift_shop", "app", "latest").map(Value::from);
     let is_noted = |build: &str| {
-        let build = world.get("Build", "shop", build).unwrap();
+        let build = env.get("Build", "shop", build).unwrap();
         build["metadata"]["annotations"]["quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported"]
             == "true"
     };
 
-    // As a webhook leaves it. Which of two is the later one shows to the second.
+    // As the webhook rewrites it. Completion times have a resolution of one second.
     let start = || {
         std::thread::sleep(Duration::from_millis(1100));
-        let build = world.start_build("shop", "app");
+        let build = env.start_build("shop", "app");
         let managed = "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
-        world.merge(
+        env.merge(
             "Build",
             "shop",
             &build,
@@ -317,10 +316,10 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
         build
     };
     let first = start();
-    bridge.waits_until("the build is imported", || newest().is_some() && is_noted(&first));
+    controller.wait_until("the build is imported", || newest().is_some() && is_noted(&first));
     assert_eq!(newest(), in_quay());
-    bridge.settles();
-    let imports = world
+    controller.wait_until_idle();
+    let imports = env
         .cluster_traffic()
         .entries()
         .iter()
@@ -328,62 +327,61 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
         .count();
     assert_eq!(imports, 1);
 
-    // What is complete before the bridge starts is imported, unless it was rolled back since.
-    drop(bridge);
+    // A build that completed before the start is imported, unless its tag was rolled back since.
+    drop(controller);
     let before = newest();
     let second = start();
-    world.wait_for_build("shop", &second, "Complete");
+    env.wait_for_build("shop", &second, "Complete");
     assert_ne!(in_quay(), before, "a weak test: both builds pushed the same");
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("the build is imported", || is_noted(&second));
+    let controller = Controller::start(&env, &[]);
+    controller.wait_until("the build is imported", || is_noted(&second));
     assert_eq!(newest(), in_quay());
-    drop(bridge);
+    drop(controller);
     let rolled_back = start();
-    world.wait_for_build("shop", &rolled_back, "Complete");
-    let inside = world.push_inside("shop", "app", "latest");
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it is noted", || is_noted(&rolled_back));
+    env.wait_for_build("shop", &rolled_back, "Complete");
+    let inside = env.push_inside("shop", "app", "latest");
+    let controller = Controller::start(&env, &[]);
+    controller.wait_until("it is noted", || is_noted(&rolled_back));
     assert_eq!(newest(), Some(Value::from(inside)));
     let custom = json!({ "dockerStrategy": null, "customStrategy": { "from": { "kind": "DockerImage", "name": "builder" } } });
-    world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "strategy": custom } }));
+    env.merge("BuildConfig", "shop", "app", &json!({ "spec": { "strategy": custom } }));
     let third = start();
-    bridge.waits_until("the next build is imported", || is_noted(&third));
+    controller.wait_until("the next build is imported", || is_noted(&third));
     assert_eq!(newest(), in_quay());
-    world.assert_within_the_bridges_rights();
+    env.assert_uses_only_granted_permissions();
 }
 
 #[test]
-fn service_accounts_that_never_come_are_waited_for_once() {
+fn waits_once_for_missing_service_accounts() {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
     let options =
         Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
-    let Some(world) = World::stand_in_bare(options, "its capabilities are all on") else { return };
-    world.integration();
-    let bridge = Bridge::start(&world, &[]);
-    world.create(&sandbox::manifests::namespace("shop"));
+    let Some(env) = TestEnv::stand_in_bare(options, "its capabilities are all on") else { return };
+    env.integration();
+    let controller = Controller::start(&env, &[]);
+    env.create(&sandbox::manifests::namespace("shop"));
     let pulls = || {
-        world
-            .references("shop", "default", "imagePullSecrets")
+        env.references("shop", "default", "imagePullSecrets")
             .iter()
             .any(|secret| secret.contains("-quay-"))
     };
-    bridge.waits_until("shop is linked as far as it goes", pulls);
+    controller.wait_until("shop is linked as far as it goes", pulls);
     let since = Instant::now();
-    world.image_stream("shop", "app");
-    bridge.waits_until("the repository", || {
-        world.sandbox.quay.repositories("openshift_shop").contains(&"app".to_owned())
+    env.image_stream("shop", "app");
+    controller.wait_until("the repository", || {
+        env.sandbox.quay.repositories("openshift_shop").contains(&"app".to_owned())
     });
     assert!(since.elapsed() < Duration::from_secs(10), "it took {:?}", since.elapsed());
 }
 
 #[test]
-fn shows_a_plan_and_asks_at_a_terminal() {
-    let world = World::new();
-    let dry = world.oc_quay(&["run", "--dry-run"]).succeeds();
+fn previews_and_confirms_at_a_terminal() {
+    let env = TestEnv::new();
+    let dry = env.oc_quay(&["run", "--dry-run"]).succeeds();
     assert!(dry.stdout.contains("create organization openshift_shop"), "{}", dry.stdout);
     assert!(dry.stdout.contains("Nothing was written (--dry-run)"), "{}", dry.stdout);
-    let terminal = world.oc_quay(&["run"]).in_window(100, 60);
-    terminal.sees("Make these changes, and keep making them until Ctrl-C? (y/N)");
+    let terminal = env.oc_quay(&["run"]).in_window(100, 60);
+    terminal.sees("Apply these changes and keep reconciling until Ctrl-C? (y/N)");
     assert!(
         terminal.screen().contains("create organization openshift_shop"),
         "{}",
@@ -391,74 +389,75 @@ fn shows_a_plan_and_asks_at_a_terminal() {
     );
     terminal.press(crate::support::Key::Enter);
     terminal.ends_with(130);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
-/// Whether the QuayIntegration says with these words why namespaces are not linked.
-fn is_told(world: &World, words: &str) -> bool {
-    let ready = condition(world, "quay", "Ready");
+/// Whether the condition `Ready` is false with this message.
+fn is_not_ready(env: &TestEnv, text: &str) -> bool {
+    let ready = condition(env, "quay", "Ready");
     ready["status"] == "False"
-        && ready["message"].as_str().is_some_and(|message| message.contains(words))
+        && ready["message"].as_str().is_some_and(|message| message.contains(text))
 }
 
 #[test]
-fn says_once_what_keeps_organizations_from_being_created() {
+fn warns_once_when_organizations_cannot_be_created() {
     let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
     let table: [(&[&str], bool, &str); 2] = [
-        (&all, true, "allows no robot accounts"),
+        (&all, true, "does not allow robot accounts"),
         (&["repo:admin", "repo:create", "user:admin", "user:read"], false, "org:admin"),
     ];
     for (scopes, robots_disallow, why) in table {
-        let world = World::bare();
-        let quay = &world.sandbox.quay;
+        let env = TestEnv::bare();
+        let quay = &env.sandbox.quay;
         quay.set_flags(|flags| {
             (flags.robots_disallow, flags.namespace_gc) = (robots_disallow, true)
         });
         quay.add_organization("theirs", "quayadmin");
-        world.create(&sandbox::manifests::credentials(&quay.add_token("quayadmin", scopes)));
-        world.create(&sandbox::manifests::quay_integration(&quay.url()));
-        ["a", "b", "c"].iter().for_each(|name| world.namespace(name));
-        let bridge = Bridge::start(&world, &[]);
-        bridge.waits_until("the condition", || is_told(&world, why));
-        bridge.settles();
+        env.create(&sandbox::manifests::credentials(&quay.add_token("quayadmin", scopes)));
+        env.create(&sandbox::manifests::quay_integration(&quay.url()));
+        ["a", "b", "c"].iter().for_each(|name| env.namespace(name));
+        let controller = Controller::start(&env, &[]);
+        controller.wait_until("the condition", || is_not_ready(&env, why));
+        controller.wait_until_idle();
         assert_eq!(quay.organizations(), ["theirs"], "{why}");
-        let told = |words: &str| bridge.lines().iter().filter(|line| line.contains(words)).count();
-        assert_eq!(told("no organization is created"), 1, "{:#?}", bridge.lines());
-        assert!(told("WARN") <= 1 + told("failed"), "{:#?}", bridge.lines());
+        let count =
+            |text: &str| controller.log_lines().iter().filter(|line| line.contains(text)).count();
+        assert_eq!(count("organizations are not created"), 1, "{:#?}", controller.log_lines());
+        assert!(count("WARN") <= 1 + count("failed"), "{:#?}", controller.log_lines());
 
-        // A namespace that comes later finds out nothing new, and none is tried again by itself.
-        world.namespace("late");
-        bridge.settles();
-        world.forget_traffic();
+        // A later namespace emits no new warning, and none is retried without a change.
+        env.namespace("late");
+        controller.wait_until_idle();
+        env.forget_traffic();
         std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(bridge.requests_to_quay(), 0, "{why}: {:#?}", world.quay_traffic().entries());
-        assert_eq!(told("no organization is created"), 1, "{:#?}", bridge.lines());
+        assert_eq!(controller.requests_to_quay(), 0, "{why}: {:#?}", env.quay_traffic().entries());
+        assert_eq!(count("organizations are not created"), 1, "{:#?}", controller.log_lines());
 
         quay.set_flags(|flags| flags.robots_disallow = false);
         let token = json!({ "stringData": { "token": quay.admin_token() } });
-        world.merge("Secret", "openshift-operators", "quay-integration", &token);
+        env.merge("Secret", "openshift-operators", "quay-integration", &token);
         if scopes == all {
-            // The same user's other token.
+            // Another token of the same user.
             let token = json!({ "stringData": { "token": quay.add_token("quayadmin", scopes) } });
-            world.merge("Secret", "openshift-operators", "quay-integration", &token);
+            env.merge("Secret", "openshift-operators", "quay-integration", &token);
         }
-        bridge.waits_until("all are linked", || {
-            ["a", "b", "c", "late"].iter().all(|name| world.is_linked(name, &[]))
+        controller.wait_until("all are linked", || {
+            ["a", "b", "c", "late"].iter().all(|name| env.is_linked(name, &[]))
         });
     }
 }
 
 #[test]
-fn goes_on_when_quay_takes_writes_again() {
-    let world = World::bare();
-    world.integration();
-    world.sandbox.quay.set_flags(|flags| flags.readonly = true);
-    world.namespace("shop");
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it is told", || is_told(&world, "Quay is in read-only mode"));
-    let told = || bridge.lines().iter().filter(|line| line.contains("read-only")).count();
-    assert_eq!(told(), 1, "{:#?}", bridge.lines());
-    world.sandbox.quay.set_flags(|flags| flags.readonly = false);
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
-    assert_eq!(told(), 1, "{:#?}", bridge.lines());
+fn continues_after_read_only_mode() {
+    let env = TestEnv::bare();
+    env.integration();
+    env.sandbox.quay.set_flags(|flags| flags.readonly = true);
+    env.namespace("shop");
+    let controller = Controller::start(&env, &[]);
+    controller.wait_until("it is reported", || is_not_ready(&env, "Quay is in read-only mode"));
+    let count = || controller.log_lines().iter().filter(|line| line.contains("read-only")).count();
+    assert_eq!(count(), 1, "{:#?}", controller.log_lines());
+    env.sandbox.quay.set_flags(|flags| flags.readonly = false);
+    controller.wait_until("shop is linked", || env.is_linked("shop", &[]));
+    assert_eq!(count(), 1, "{:#?}", controller.log_lines());
 }

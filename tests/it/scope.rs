@@ -1,22 +1,21 @@
-//! Into scope and out of it: what `link` and `unlink` do to the namespace lists, and to nothing else.
+//! Changes of scope: the edits of `link` and `unlink` to the namespace lists.
 
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::TestEnv;
 
-/// Lists as they are, and what becomes of them.
+/// Namespace lists, and their expected changes.
 struct Case {
     namespace: &'static str,
     allow: &'static [&'static str],
     deny: &'static [&'static str],
     /// Why the namespace is out of scope.
     reason: &'static str,
-    /// Flags that `link` needs.
     flags: &'static [&'static str],
-    /// The two lists once it is linked, and once it is unlinked again.
+    /// The two lists after link, and after unlink.
     linked: [&'static [&'static str]; 2],
     unlinked: [&'static [&'static str]; 2],
-    /// Whether the namespace is marked, since no list can say it.
+    /// True when the namespace is annotated, since no list can express it.
     marked: bool,
 }
 
@@ -35,7 +34,7 @@ const CASES: [Case; 6] = [
         namespace: "shop",
         allow: &["b"],
         deny: &[],
-        reason: "there is an allowlist and it is not on it",
+        reason: "it is not on the allowlist",
         flags: &[],
         linked: [&["b", "shop"], &[]],
         unlinked: [&["b"], &[]],
@@ -48,7 +47,7 @@ const CASES: [Case; 6] = [
         reason: "the denylist names it",
         flags: &[],
         linked: [&["shop"], &[]],
-        // An allowlist that lost its last name would let every namespace in.
+        // An allowlist without names would allow every namespace.
         unlinked: [&["shop"], &["shop"]],
         marked: false,
     },
@@ -56,9 +55,9 @@ const CASES: [Case; 6] = [
         namespace: "openshift-extra",
         allow: &[],
         deny: &[],
-        reason: "its name is one of the platform's own",
+        reason: "it is a reserved platform namespace",
         flags: &["--force"],
-        // An allowlist that is started for one name would put every other namespace out.
+        // A new allowlist of one name would deny all other namespaces.
         linked: [&[], &[]],
         unlinked: [&[], &[]],
         marked: true,
@@ -67,7 +66,7 @@ const CASES: [Case; 6] = [
         namespace: "openshift-extra",
         allow: &["b"],
         deny: &[],
-        reason: "its name is one of the platform's own",
+        reason: "it is a reserved platform namespace",
         flags: &["--force"],
         linked: [&["b", "openshift-extra"], &[]],
         unlinked: [&["b"], &[]],
@@ -86,85 +85,85 @@ const CASES: [Case; 6] = [
 ];
 
 #[test]
-fn link_and_unlink_edit_the_lists_for_their_namespace_alone() {
-    let world = World::new();
-    world.namespace("openshift-extra");
+fn link_and_unlink_edit_only_entries_of_their_namespace() {
+    let env = TestEnv::new();
+    env.namespace("openshift-extra");
     for case in &CASES {
         let namespace = case.namespace;
         let lists = json!({ "allowlistNamespaces": case.allow, "denylistNamespaces": case.deny });
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": lists }));
-        assert_eq!(scope(&world, namespace), (false, case.reason.to_owned()));
-        // Out of scope is no error, and not for repair to change.
-        world.forget_traffic();
-        world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
+        env.merge("QuayIntegration", "", "quay", &json!({ "spec": lists }));
+        assert_eq!(scope(&env, namespace), (false, case.reason.to_owned()));
+        // Out of scope is no error, and repair does not change it.
+        env.forget_traffic();
+        env.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
         if case.flags.contains(&"--force") {
-            let run = world.oc_quay(&["link", "-n", namespace, "--yes"]).ends_with(2);
+            let run = env.oc_quay(&["link", "-n", namespace, "--yes"]).ends_with(2);
             assert!(run.stderr.contains("--force"), "{}", run.stderr);
         }
-        world.assert_nothing_written();
+        env.assert_nothing_written();
 
         let link = [&["link", "-n", namespace, "--yes"], case.flags].concat();
-        world.oc_quay(&link).succeeds();
-        assert_eq!(lists_of(&world), case.linked, "{namespace} {:?} {:?}", case.allow, case.deny);
-        assert!(scope(&world, namespace).0);
-        let mark = world.get("Namespace", "", namespace).unwrap()["metadata"]["annotations"]["oc-quay/linked"].clone();
+        env.oc_quay(&link).succeeds();
+        assert_eq!(lists_of(&env), case.linked, "{namespace} {:?} {:?}", case.allow, case.deny);
+        assert!(scope(&env, namespace).0);
+        let mark = env.get("Namespace", "", namespace).unwrap()["metadata"]["annotations"]["oc-quay/linked"].clone();
         assert_eq!(mark == "true", case.marked, "{mark}");
-        world.forget_traffic();
-        world.oc_quay(&link).succeeds();
-        world.assert_nothing_written();
+        env.forget_traffic();
+        env.oc_quay(&link).succeeds();
+        env.assert_nothing_written();
 
-        world.oc_quay(&["unlink", "-n", namespace, "--yes"]).succeeds();
-        assert_eq!(lists_of(&world), case.unlinked, "{namespace} {:?} {:?}", case.allow, case.deny);
-        assert!(!scope(&world, namespace).0);
-        let mark = world.get("Namespace", "", namespace).unwrap()["metadata"]["annotations"]["oc-quay/linked"].clone();
+        env.oc_quay(&["unlink", "-n", namespace, "--yes"]).succeeds();
+        assert_eq!(lists_of(&env), case.unlinked, "{namespace} {:?} {:?}", case.allow, case.deny);
+        assert!(!scope(&env, namespace).0);
+        let mark = env.get("Namespace", "", namespace).unwrap()["metadata"]["annotations"]["oc-quay/linked"].clone();
         assert_eq!(mark, Value::Null);
     }
 }
 
 #[test]
-fn several_namespaces_are_brought_in_with_one_edit() {
-    let world = World::new();
-    world.namespace("one");
-    world.merge(
+fn allows_several_namespaces_with_one_edit() {
+    let env = TestEnv::new();
+    env.namespace("one");
+    env.merge(
         "QuayIntegration",
         "",
         "quay",
         &json!({ "spec": { "denylistNamespaces": ["shop", "b", "one"] } }),
     );
-    world.forget_traffic();
-    world.oc_quay(&["link", "shop", "one", "--yes"]).succeeds();
-    assert_eq!(lists_of(&world), [&[][..], &["b"]]);
+    env.forget_traffic();
+    env.oc_quay(&["link", "shop", "one", "--yes"]).succeeds();
+    assert_eq!(lists_of(&env), [&[][..], &["b"]]);
     assert_eq!(
-        world.cluster_traffic().count("patch quayintegrations"),
+        env.cluster_traffic().count("patch quayintegrations"),
         1,
         "{:#?}",
-        world.cluster_traffic().writes()
+        env.cluster_traffic().writes()
     );
 }
 
 #[test]
 fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
-    let world = World::new();
-    world.namespace("one");
-    world.merge(
+    let env = TestEnv::new();
+    env.namespace("one");
+    env.merge(
         "QuayIntegration",
         "",
         "quay",
         &json!({ "spec": { "allowlistNamespaces": ["shop", "one"] } }),
     );
-    let run = world.oc_quay(&["unlink", "shop", "one", "--yes", "-o", "json"]).succeeds();
+    let run = env.oc_quay(&["unlink", "shop", "one", "--yes", "-o", "json"]).succeeds();
     let summary = run.json()["changes"][0]["summary"].clone();
-    assert_eq!(summary, "take off the allowlist: shop; put on the denylist: one");
-    assert_eq!(lists_of(&world), [&["one"], &["one"]]);
+    assert_eq!(summary, "remove from allowlist: shop; add to denylist: one");
+    assert_eq!(lists_of(&env), [&["one"], &["one"]]);
     for namespace in ["shop", "one", "default"] {
-        assert!(!scope(&world, namespace).0, "{namespace}");
+        assert!(!scope(&env, namespace).0, "{namespace}");
     }
 }
 
 #[test]
-fn leaves_namespace_lists_of_another_cluster_id_alone() {
-    let world = World::new();
-    world.merge(
+fn keeps_namespace_lists_of_another_cluster_id() {
+    let env = TestEnv::new();
+    env.merge(
         "QuayIntegration",
         "",
         "quay",
@@ -172,7 +171,7 @@ fn leaves_namespace_lists_of_another_cluster_id_alone() {
     );
     let said = "--cluster-id differs from QuayIntegration quay: its namespace lists are neither read nor changed";
     let other = |command: &[&str]| {
-        world.oc_quay(command).args(&["-n", "shop", "--cluster-id", "other"]).succeeds()
+        env.oc_quay(command).args(&["-n", "shop", "--cluster-id", "other"]).succeeds()
     };
     let run = other(&["link", "--yes"]);
     assert!(run.stderr.contains(said), "{}", run.stderr);
@@ -182,13 +181,13 @@ fn leaves_namespace_lists_of_another_cluster_id_alone() {
     assert_eq!(report["namespaces"][0]["linked"], true, "as it was linked a moment ago");
     assert!(status.stdout.contains("its namespace lists are not used"), "{}", status.stdout);
     assert!(other(&["unlink", "--yes"]).stderr.contains(said));
-    assert_eq!(world.get("Secret", "shop", "builder-quay-other"), None);
-    assert_eq!(lists_of(&world), [&["b"], &["shop"]]);
+    assert_eq!(env.get("Secret", "shop", "builder-quay-other"), None);
+    assert_eq!(lists_of(&env), [&["b"], &["shop"]]);
 }
 
-/// Whether a namespace is to be linked, and why or why not.
-fn scope(world: &World, namespace: &str) -> (bool, String) {
-    let report = world
+/// True when a namespace is in scope, and the reason.
+fn scope(env: &TestEnv, namespace: &str) -> (bool, String) {
+    let report = env
         .oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"])
         .succeeds()
         .json();
@@ -196,9 +195,8 @@ fn scope(world: &World, namespace: &str) -> (bool, String) {
     (namespace["linked"] == true, namespace["scope"].as_str().unwrap().to_owned())
 }
 
-/// The allowlist and the denylist.
-fn lists_of(world: &World) -> [Vec<String>; 2] {
-    let spec = world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
+fn lists_of(env: &TestEnv) -> [Vec<String>; 2] {
+    let spec = env.get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
     ["allowlistNamespaces", "denylistNamespaces"].map(|list| {
         spec[list]
             .as_array()

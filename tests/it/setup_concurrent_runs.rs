@@ -1,4 +1,4 @@
-//! Several set-ups at once, and set-ups by people who may not see everything: nothing is there twice, and nothing is
+//! Several set-ups at once, and set-ups by users without full read access: nothing is there twice, and nothing is
 //! planned on a guess.
 
 use std::thread;
@@ -7,32 +7,31 @@ use sandbox::Options;
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::json;
 
-use crate::support::{Command, Run, STREAMS, World, play_apart};
+use crate::support::{Command, Run, STREAMS, TestEnv, run_in_new_envs};
 
-fn fresh() -> World {
-    let world = World::bare();
-    world.shared_namespace("shop");
-    world.furnish_others();
-    world
+fn fresh() -> TestEnv {
+    let env = TestEnv::bare();
+    env.shared_namespace("shop");
+    env.create_foreign_objects();
+    env
 }
 
-fn everything(world: &World) -> Command<'_> {
-    world.setup(&["--node-trust", "apply", "--link", "shop"])
+fn everything(env: &TestEnv) -> Command<'_> {
+    env.setup(&["--node-trust", "apply", "--link", "shop"])
 }
 
-/// Runs two commands at once. Who comes second may be told so, in these words.
+/// Runs two commands at once. The second may fail with these messages.
 fn at_once(one: Command<'_>, other: Command<'_>) {
-    const OTHERS_WERE_FASTER: [&str; 5] = [
-        "changed meanwhile",
-        "there is one already, and it is not the same",
-        "somebody else may be at the same work",
+    const OTHERS_WERE_FASTER: [&str; 4] = [
+        "the object was modified",
+        "another object of this name exists",
         "default permission",
         "Remaining in",
     ];
     let judge = |run: &Run| {
-        let is_told = run.code == Some(1)
+        let is_reported = run.code == Some(1)
             && OTHERS_WERE_FASTER.iter().any(|words| run.said().contains(words));
-        assert!(run.code == Some(0) || is_told, "{run:#?}");
+        assert!(run.code == Some(0) || is_reported, "{run:#?}");
     };
     thread::scope(|scope| {
         let other = scope.spawn(|| judge(&other.run()));
@@ -42,44 +41,44 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
 }
 
 #[test]
-fn two_setups_at_once_leave_one_of_everything() {
-    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
-        let others = world.others();
-        at_once(everything(world), everything(world));
-        world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
-        everything(world).succeeds();
-        world.assert_set_up();
-        assert!(world.operator_runs());
-        assert_eq!(world.trusted_registries(), [world.registry_key()]);
-        assert_eq!(world.others(), others);
+fn concurrent_setups_create_no_duplicates() {
+    run_in_new_envs(&[(); 6], [1, 3], fresh, |env, ()| {
+        let others = env.foreign_objects();
+        at_once(everything(env), everything(env));
+        env.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+        everything(env).succeeds();
+        env.assert_set_up();
+        assert!(env.operator_runs());
+        assert_eq!(env.trusted_registries(), [env.registry_key()]);
+        assert_eq!(env.foreign_objects(), others);
     });
 }
 
 #[test]
-fn two_setups_that_sign_in_at_once_leave_one_token_in_one_secret() {
-    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
-        let password = world.sandbox.quay.password("quayadmin").unwrap();
+fn concurrent_sign_ins_store_one_token() {
+    run_in_new_envs(&[(); 6], [1, 3], fresh, |env, ()| {
+        let password = env.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
-            let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
+            let command = env.setup(&["--quay-username", "quayadmin", "--controller=none"]);
             command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", &password)
         };
         at_once(signed_in(), signed_in());
         signed_in().args(&["--link", "shop"]).succeeds();
-        world.assert_set_up();
-        let stored = world.stored_token().unwrap();
-        let applications = world.sandbox.quay.applications("openshift-integration");
+        env.assert_set_up();
+        let stored = env.stored_token().unwrap();
+        let applications = env.sandbox.quay.applications("openshift-integration");
         let mut tokens = applications.iter().flat_map(|application| &application.tokens);
         assert!(tokens.any(|token| token.token == stored), "{applications:#?}");
     });
 }
 
 #[test]
-fn a_teardown_beside_a_setup_loses_nothing_in_quay_and_either_can_be_run_again() {
-    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
-        everything(world).succeeds();
+fn teardown_during_setup_keeps_quay_data() {
+    run_in_new_envs(&[(); 6], [1, 3], fresh, |env, ()| {
+        everything(env).succeeds();
         thread::scope(|scope| {
-            let teardown = scope.spawn(|| world.oc_quay(&["teardown", "--yes"]).run());
-            let runs = [everything(world).run(), teardown.join().unwrap()];
+            let teardown = scope.spawn(|| env.oc_quay(&["teardown", "--yes"]).run());
+            let runs = [everything(env).run(), teardown.join().unwrap()];
             assert!(
                 runs.iter()
                     .all(|run| matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked")),
@@ -87,17 +86,17 @@ fn a_teardown_beside_a_setup_loses_nothing_in_quay_and_either_can_be_run_again()
             );
         });
         // A QuayIntegration that is gone says no more which of the nodes' registries is this Quay.
-        world.oc_quay(&["teardown", "--yes", "--quay-url", &world.sandbox.quay.url()]).succeeds();
-        world.assert_taken_back();
-        assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
-        everything(world).succeeds();
-        world.assert_set_up();
+        env.oc_quay(&["teardown", "--yes", "--quay-url", &env.sandbox.quay.url()]).succeeds();
+        env.assert_torn_down();
+        assert_eq!(env.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
+        everything(env).succeeds();
+        env.assert_set_up();
     });
 }
 
 #[test]
-fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
-    let world = fresh();
+fn writes_nothing_without_permissions() {
+    let env = fresh();
     let commands: [(&[&str], i32); 5] = [
         (&["setup", "--yes"], 2),
         (&["setup", "--dry-run"], 2),
@@ -105,10 +104,10 @@ fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
         (&["teardown", "--yes"], 2),
         (&["teardown", "--dry-run"], 2),
     ];
-    world.forget_traffic();
-    for user in ["dev", "nobody"] {
+    env.forget_traffic();
+    for user in ["dev", "guest"] {
         for (command, code) in commands {
-            let run = world.oc_quay(command).guest(user).ends_with(code);
+            let run = env.oc_quay(command).guest(user).ends_with(code);
             let said = run.said();
             for resource in ["quayintegrations", "namespaces"] {
                 assert!(
@@ -118,156 +117,161 @@ fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
             }
         }
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
-/// What comes of a right to read that lacks.
+/// The effect of a missing read permission.
 enum Outcome {
     /// It stops before anything is written, naming this.
-    Refused(&'static str),
+    Rejected(&'static str),
     /// All is set up, and this is said of what is not known.
     Done(&'static str),
 }
 
 #[test]
-fn what_may_not_be_read_is_not_guessed() {
-    use Outcome::{Done, Refused};
+fn plans_nothing_from_unreadable_state() {
+    use Outcome::{Done, Rejected};
     let cases = [
-        ("list", "", "namespaces", Refused("may not list namespaces")),
+        ("list", "", "namespaces", Rejected("is not allowed to list namespaces")),
         (
             "get",
             "",
             "secrets",
-            Refused("may not get secrets quay-integration in namespace openshift-operators"),
+            Rejected(
+                "is not allowed to get secrets quay-integration in namespace openshift-operators",
+            ),
         ),
         (
             "list",
             "quay.redhat.com",
             "quayintegrations",
-            Refused("may not list quayintegrations.quay.redhat.com"),
+            Rejected("is not allowed to list quayintegrations.quay.redhat.com"),
         ),
         (
             "get",
             "",
             "configmaps",
-            Refused("may not get configmaps oc-quay-registry-cas in namespace openshift-config"),
+            Rejected(
+                "is not allowed to get configmaps oc-quay-registry-cas in namespace openshift-config",
+            ),
         ),
         (
             "get",
             "config.openshift.io",
             "images",
-            Refused("may not get images.config.openshift.io cluster"),
+            Rejected("is not allowed to get images.config.openshift.io cluster"),
         ),
         (
             "list",
             "operators.coreos.com",
             "subscriptions",
-            Refused("may not list subscriptions.operators.coreos.com"),
+            Rejected("is not allowed to list subscriptions.operators.coreos.com"),
         ),
         (
             "list",
             "packages.operators.coreos.com",
             "packagemanifests",
-            Refused("may not list packagemanifests.packages.operators.coreos.com"),
+            Rejected("is not allowed to list packagemanifests.packages.operators.coreos.com"),
         ),
         (
             "list",
             "olm.operatorframework.io",
             "clusterextensions",
-            Refused("may not list clusterextensions.olm.operatorframework.io"),
+            Rejected("is not allowed to list clusterextensions.olm.operatorframework.io"),
         ),
         (
             "get",
             "apiextensions.k8s.io",
             "customresourcedefinitions",
-            Refused("may not get customresourcedefinitions.apiextensions.k8s.io"),
+            Rejected("is not allowed to get customresourcedefinitions.apiextensions.k8s.io"),
         ),
         (
             "create",
             "authentication.k8s.io",
             "selfsubjectreviews",
-            Refused("could not find out who the user is"),
+            Rejected("could not read the current user"),
         ),
         (
             "create",
             "authorization.k8s.io",
             "selfsubjectaccessreviews",
-            Done("could not find out whether the user may"),
+            Done("could not check permission to"),
         ),
         ("list", "apps", "deployments", Done("")),
         (
             "list",
             "admissionregistration.k8s.io",
             "mutatingwebhookconfigurations",
-            Done("webhook for builds is not there, or may not be read"),
+            Done("build webhook is missing or could not be read"),
         ),
         ("get", "config.openshift.io", "clusterversions", Done("Kubernetes v1.")),
         ("get", "config.openshift.io", "infrastructures", Done("")),
     ];
     for (verb, group, resource, outcome) in cases {
-        let Some(world) = World::stand_in_bare(Options::default(), "RBAC has no denials") else {
+        let Some(env) = TestEnv::stand_in_bare(Options::default(), "RBAC has no denials") else {
             return;
         };
         println!("{verb} {resource}");
-        world.shared_namespace("shop");
+        env.shared_namespace("shop");
         if resource == "secrets" {
             let metadata =
                 json!({ "name": "quay-integration", "namespace": "openshift-operators" });
-            let theirs = json!({ "token": "somebody-elses" });
-            world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
+            let theirs = json!({ "token": "other-token" });
+            env.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
         }
-        world.sandbox.openshift.deny("admin", verb, group, resource);
-        world.forget_traffic();
+        env.sandbox.openshift.deny("admin", verb, group, resource);
+        env.forget_traffic();
         match outcome {
-            Refused(words) => {
-                let run = everything(&world).ends_with(2);
+            Rejected(words) => {
+                let run = everything(&env).ends_with(2);
                 assert!(run.said().contains(words), "{run:#?}");
-                world.assert_nothing_written();
+                env.assert_nothing_written();
             }
             Done(words) => {
-                let run = everything(&world).succeeds();
+                let run = everything(&env).succeeds();
                 assert!(run.said().contains(words), "{run:#?}");
-                world.assert_set_up();
+                env.assert_set_up();
             }
         }
     }
 }
 
 #[test]
-fn an_operator_whose_progress_cannot_be_read_is_not_installed() {
+fn does_not_install_operator_with_unreadable_progress() {
     for (group, resource) in [
         ("operators.coreos.com", "installplans"),
         ("operators.coreos.com", "clusterserviceversions"),
     ] {
-        let Some(world) = World::stand_in_bare(Options::default(), "RBAC has no denials") else {
+        let Some(env) = TestEnv::stand_in_bare(Options::default(), "RBAC has no denials") else {
             return;
         };
-        world.shared_namespace("shop");
-        world.sandbox.openshift.deny("admin", "get", group, resource);
-        world.forget_traffic();
-        let run = everything(&world).ends_with(2);
-        let lacking =
-            format!("admin may not get {resource}.{group} in namespace openshift-operators");
+        env.shared_namespace("shop");
+        env.sandbox.openshift.deny("admin", "get", group, resource);
+        env.forget_traffic();
+        let run = everything(&env).ends_with(2);
+        let lacking = format!(
+            "admin is not allowed to get {resource}.{group} in namespace openshift-operators"
+        );
         assert!(run.stderr.contains(&lacking), "{run:#?}");
-        world.assert_nothing_written();
+        env.assert_nothing_written();
     }
 }
 
 #[test]
-fn plain_kubernetes_is_set_up_without_the_operator() {
+fn sets_up_plain_kubernetes_without_operator() {
     let without = ["config", "image", "build", "apps", "project"]
         .map(|group| format!("{group}.openshift.io"))
         .into();
     let cluster = Cluster { without, olm: Olm::None, ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
-    let Some(world) = World::stand_in_bare(options, "its API groups are those of OpenShift") else {
+    let Some(env) = TestEnv::stand_in_bare(options, "its API groups are those of OpenShift") else {
         return;
     };
-    let run = world.setup(&["--controller=none", "--node-trust", "apply", "-o", "json"]).succeeds();
+    let run = env.setup(&["--controller=none", "--node-trust", "apply", "-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "skipped", "{run:#?}");
     assert!(
         run.said().contains("Kubernetes v1.") && !run.said().contains("OpenShift 4."),
         "{run:#?}"
     );
-    assert!(world.one_integration().is_some() && world.stored_token().is_some());
+    assert!(env.single_integration().is_some() && env.stored_token().is_some());
 }

@@ -6,26 +6,26 @@ use sandbox::openshift::{Cluster, Olm};
 use serde_json::json;
 
 use crate::setup_operator::{IN_A_MOMENT, assert_nothing_to_do, assert_says};
-use crate::support::World;
+use crate::support::TestEnv;
 
-fn world() -> Option<World> {
+fn env() -> Option<TestEnv> {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
-    World::stand_in_bare(Options { cluster, ..Options::default() }, "the real one has both OLMs")
+    TestEnv::stand_in_bare(Options { cluster, ..Options::default() }, "the real one has both OLMs")
 }
 
 #[test]
-fn with_olm_v1_only_a_cluster_extension_installs_the_operator() {
-    let Some(world) = world() else { return };
-    let run = world.setup(&["--operator-channel", "stable-3.17", "-o", "json"]).succeeds();
+fn installs_cluster_extension_with_olm_v1_only() {
+    let Some(env) = env() else { return };
+    let run = env.setup(&["--operator-channel", "stable-3.17", "-o", "json"]).succeeds();
     assert_says(&run.step("operator"), &["\"done\"", "is running (3.17.1, through OLM v1)"]);
-    let extension = world.get("ClusterExtension", "", olm::PACKAGE).unwrap();
+    let extension = env.get("ClusterExtension", "", olm::PACKAGE).unwrap();
     assert_eq!(extension["spec"]["source"]["catalog"]["channels"], json!(["stable-3.17"]));
     assert_eq!(extension["spec"]["serviceAccount"]["name"], "quay-bridge-operator-installer");
-    assert_nothing_to_do(&world, &[]);
+    assert_nothing_to_do(&env, &[]);
 }
 
 #[test]
-fn what_olm_v1_runs_into_is_told_in_its_words() {
+fn reports_olm_v1_problems_in_its_words() {
     let blocked = Trouble::OperatorFails {
         reason: String::new(),
         message: "webhook is not supported".into(),
@@ -36,20 +36,20 @@ fn what_olm_v1_runs_into_is_told_in_its_words() {
             &[
                 "Progressing (Retrying)",
                 "no bundles found for package",
-                "OLM could not install it, and tries again",
+                "OLM failed to install it and will retry",
             ],
         ),
         (
             Trouble::InstallPlanFails("exceeded quota".into()),
             &["Progressing (Retrying)", "exceeded quota"],
         ),
-        (blocked, &["Progressing (Blocked)", "webhook is not supported", "does not try again"]),
+        (blocked, &["Progressing (Blocked)", "webhook is not supported", "will not retry"]),
     ];
-    for (trouble, told) in cases {
-        let Some(world) = world() else { return };
-        world.sandbox.openshift.trouble(Some(&trouble));
-        let run = world.setup(&IN_A_MOMENT).ends_with(1);
-        assert_says(&run.step("operator"), told);
+    for (trouble, reported) in cases {
+        let Some(env) = env() else { return };
+        env.sandbox.openshift.trouble(Some(&trouble));
+        let run = env.setup(&IN_A_MOMENT).ends_with(1);
+        assert_says(&run.step("operator"), reported);
         assert_eq!(run.state("integration"), "notReached");
     }
 }

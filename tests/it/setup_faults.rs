@@ -1,20 +1,22 @@
-//! Every fault on every request of a set-up: it ends by itself and says which request it was, nothing is reported as done
-//! that is not, and the next run without faults ends well. And what may not be read: nothing is planned on a guess.
+//! Every fault on every request of a set-up: it ends without a hang and names the request, nothing is reported as done
+//! that is not, and the next run without faults ends well. Unreadable objects: nothing is planned on a guess.
 
 use std::collections::BTreeSet;
 
 use sandbox::traffic::{Entry, Fault};
 use serde_json::{Value, json};
 
-use crate::support::{Command, Run, STREAMS, Side, WRONGS, World, Wrong, play_apart};
+use crate::support::{
+    Command, FAULT_KINDS, FaultKind, Run, STREAMS, Side, TestEnv, run_in_new_envs,
+};
 
-/// Every so manyth case is played, on the stand-in and on the real API server.
+/// Only every nth case is run, on the stand-in and on the real API server.
 const SAMPLES: [usize; 2] = [5, 151];
 
-/// What a message about a request has to name, in lower case and without spaces, by a part of its path; the first counts.
+/// The words that a message about a request must contain, in lower case and without spaces, by a part of its path; the first counts.
 const SUBJECTS: [(&str, &str); 25] = [
-    ("/selfsubjectreviews", "whotheuseris"),
-    ("/selfsubjectaccessreviews", "whethertheusermay"),
+    ("/selfsubjectreviews", "currentuser"),
+    ("/selfsubjectaccessreviews", "permissionto"),
     ("/infrastructures", ""),
     ("/clusterversions", ""),
     ("/customresourcedefinitions", "customresourcedefinition"),
@@ -49,7 +51,7 @@ struct Request {
     side: Side,
     method: String,
     path: String,
-    /// The path is only the front of those that are meant.
+    /// `path` is a prefix.
     is_front: bool,
 }
 
@@ -72,7 +74,8 @@ impl Request {
             "does not answer",
             "no answer from",
             "answered with HTTP status",
-            "cannot be used",
+            "is unusable",
+            "failed to check",
         ];
         let said = run.said();
         let subject = SUBJECTS
@@ -88,50 +91,50 @@ impl Request {
 #[derive(Debug)]
 struct Case {
     request: Request,
-    wrong: Wrong,
+    wrong: FaultKind,
     lasting: bool,
 }
 
 /// Every fault on every request that a command makes to these sides.
-fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>) -> Vec<Case> {
-    let world = make();
-    world.forget_traffic();
-    command(&world).succeeds();
+fn cases(sides: &[Side], make: fn() -> TestEnv, command: fn(&TestEnv) -> Command<'_>) -> Vec<Case> {
+    let env = make();
+    env.forget_traffic();
+    command(&env).succeeds();
     let requests: BTreeSet<_> = sides
         .iter()
         .flat_map(|side| {
-            side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry))
+            side.traffic(&env).entries().into_iter().map(|entry| Request::of(*side, &entry))
         })
         .collect();
-    let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
+    let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|wrong| (request, wrong)));
     let cases = faults.flat_map(|(request, wrong)| {
         [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
     });
     // Once or always makes a difference where it is worth trying again; that reads are is known from the other commands.
     cases
-        .filter(|case| case.lasting || (case.wrong.passes() && case.request.method != "GET"))
+        .filter(|case| case.lasting || (case.wrong.is_transient() && case.request.method != "GET"))
         .collect()
 }
 
 /// Lets a command meet every fault of these sides; `is_true` says whether a step is what it is reported to be.
 fn meet(
     sides: &[Side],
-    make: fn() -> World,
-    command: fn(&World) -> Command<'_>,
-    is_true: fn(&World, &str) -> bool,
-    finish: fn(&World),
+    make: fn() -> TestEnv,
+    command: fn(&TestEnv) -> Command<'_>,
+    is_true: fn(&TestEnv, &str) -> bool,
+    finish: fn(&TestEnv),
 ) {
     let cases = cases(sides, make, command);
     assert!(cases.len() > 80, "{}", cases.len());
-    play_apart(&cases, SAMPLES, make, |world, case| {
+    run_in_new_envs(&cases, SAMPLES, make, |env, case| {
         println!("{case:?}");
-        let others = world.others();
-        case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
-        let run = command(world)
-            .args(&["-o", "json", "--request-timeout", case.wrong.patience()])
+        let others = env.foreign_objects();
+        case.wrong.inject(env, case.request.side, case.request.fault(), case.lasting);
+        let run = command(env)
+            .args(&["-o", "json", "--request-timeout", case.wrong.request_timeout()])
             .in_process()
             .run();
-        world.clear_faults();
+        env.clear_faults();
         assert!(
             matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked"),
             "{case:?}: {run:#?}"
@@ -142,106 +145,106 @@ fn meet(
         for step in report["steps"].as_array().into_iter().flatten() {
             let is_done = step["state"] == "done" || step["state"] == "alreadyDone";
             assert!(
-                !is_done || is_true(world, step["step"].as_str().unwrap()),
+                !is_done || is_true(env, step["step"].as_str().unwrap()),
                 "{case:?}: {step:#}\n{}",
                 run.stderr
             );
         }
-        finish(world);
-        assert_eq!(world.others(), others);
+        finish(env);
+        assert_eq!(env.foreign_objects(), others);
     });
 }
 
-fn fresh() -> World {
-    let world = World::bare();
-    world.shared_namespace("shop");
-    world.furnish_others();
-    world
+fn fresh() -> TestEnv {
+    let env = TestEnv::bare();
+    env.shared_namespace("shop");
+    env.create_foreign_objects();
+    env
 }
 
 /// All but the first link, whose own suite it is.
-fn everything(world: &World) -> Command<'_> {
-    world.setup(&["--node-trust", "apply", "--operator-timeout", "20s"])
+fn everything(env: &TestEnv) -> Command<'_> {
+    env.setup(&["--node-trust", "apply", "--operator-timeout", "20s"])
 }
 
-/// The same with a token that Quay issues.
-fn signed_in(world: &World) -> Command<'_> {
-    let password = world.sandbox.quay.password("quayadmin").unwrap();
-    let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
+/// With a token that Quay issues.
+fn signed_in(env: &TestEnv) -> Command<'_> {
+    let password = env.sandbox.quay.password("quayadmin").unwrap();
+    let command = env.setup(&["--quay-username", "quayadmin", "--controller=none"]);
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
 /// Whether a step of a set-up is done indeed.
-fn is_set_up(world: &World, step: &str) -> bool {
+fn is_set_up(env: &TestEnv, step: &str) -> bool {
     match step {
-        "operator" => world.subscriptions() == 0 || world.operator_runs(),
-        "secret" => world.stored_token().is_some(),
-        "integration" => world.one_integration().is_some(),
-        "nodeTrust" => world.trusted_registries() == [world.registry_key()],
+        "operator" => env.subscriptions() == 0 || env.operator_runs(),
+        "secret" => env.stored_token().is_some(),
+        "integration" => env.single_integration().is_some(),
+        "nodeTrust" => env.trusted_registries() == [env.registry_key()],
         _ => true,
     }
 }
 
 /// Runs it again, with a token that is good still.
-fn set_up(world: &World) {
-    let token = world.sandbox.quay.add_full_token("quayadmin");
-    world.note_secret(&token);
-    everything(world)
+fn set_up(env: &TestEnv) {
+    let token = env.sandbox.quay.add_full_token("quayadmin");
+    env.note_secret(&token);
+    everything(env)
         .args(&["--link", "shop", "--replace-token"])
         .env("OC_QUAY_TOKEN", token)
         .in_process()
         .succeeds();
-    world.assert_set_up();
-    assert!(world.operator_runs());
+    env.assert_set_up();
+    assert!(env.operator_runs());
 }
 
 #[test]
-fn a_setup_meets_every_fault_and_is_finished_by_the_next() {
+fn next_setup_recovers_from_every_fault() {
     meet(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
 }
 
 #[test]
-fn a_setup_that_signs_in_meets_every_fault_and_is_finished_by_the_next() {
-    meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
-        signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
-        world.assert_set_up();
-        let applications = world.sandbox.quay.applications("openshift-integration");
+fn next_setup_recovers_from_every_fault_of_a_sign_in() {
+    meet(&[Side::Quay], fresh, signed_in, is_set_up, |env| {
+        signed_in(env).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
+        env.assert_set_up();
+        let applications = env.sandbox.quay.applications("openshift-integration");
         assert_eq!(applications.len(), 1, "{applications:#?}");
     });
 }
 
 #[test]
-fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
+fn next_teardown_recovers_from_every_fault() {
     let installed = || {
-        let world = fresh();
-        everything(&world).args(&["--link", "shop"]).in_process().succeeds();
-        world.merge(
+        let env = fresh();
+        everything(&env).args(&["--link", "shop"]).in_process().succeeds();
+        env.merge(
             "Namespace",
             "",
             "shop",
             &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }),
         );
-        world
+        env
     };
-    let is_taken_back = |world: &World, step: &str| match step {
+    let is_removed = |env: &TestEnv, step: &str| match step {
         "finalizers" => {
-            world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
+            env.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
         }
-        "nodeTrust" => world.trusted_registries().is_empty(),
-        "secret" => world.stored_token().is_none(),
-        "integration" => world.list("QuayIntegration", "").is_empty(),
-        "operator" => world.subscriptions() == 0,
+        "nodeTrust" => env.trusted_registries().is_empty(),
+        "secret" => env.stored_token().is_none(),
+        "integration" => env.list("QuayIntegration", "").is_empty(),
+        "operator" => env.subscriptions() == 0,
         _ => true,
     };
     meet(
         &[Side::Cluster],
         installed,
-        |world| world.oc_quay(&["teardown", "--yes"]),
-        is_taken_back,
-        |world| {
-            world.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
-            world.assert_taken_back();
-            assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
+        |env| env.oc_quay(&["teardown", "--yes"]),
+        is_removed,
+        |env| {
+            env.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
+            env.assert_torn_down();
+            assert_eq!(env.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
         },
     );
 }

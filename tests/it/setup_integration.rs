@@ -4,18 +4,18 @@ use sandbox::Options;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::{Command, Run, World};
+use crate::support::{Command, Run, TestEnv};
 
-/// `setup` that only looks or plans, for this world's Quay.
-fn look<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
-    let command = world.oc_quay(&["setup", "--controller=none"]).args(arguments);
+/// `setup` that only looks or plans, for this environment's Quay.
+fn look<'a>(env: &'a TestEnv, arguments: &[&str]) -> Command<'a> {
+    let command = env.oc_quay(&["setup", "--controller=none"]).args(arguments);
     command
-        .env("OC_QUAY_URL", world.sandbox.quay.url())
-        .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
+        .env("OC_QUAY_URL", env.sandbox.quay.url())
+        .env("OC_QUAY_TOKEN", env.sandbox.quay.admin_token())
 }
 
-fn spec(world: &World) -> Value {
-    world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone()
+fn spec(env: &TestEnv) -> Value {
+    env.get("QuayIntegration", "", "quay").unwrap()["spec"].clone()
 }
 
 /// Every step of a report with what became of it.
@@ -37,20 +37,20 @@ fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
 }
 
 #[test]
-fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
-    let world = World::bare();
-    world.setup(&["--controller=none"]).succeeds();
+fn creates_integration_from_options_and_defaults() {
+    let env = TestEnv::bare();
+    env.setup(&["--controller=none"]).succeeds();
     let secret =
         json!({ "namespace": "openshift-operators", "name": "quay-integration", "key": "token" });
-    let url = world.sandbox.quay.url();
+    let url = env.sandbox.quay.url();
     assert_eq!(
-        spec(&world),
+        spec(&env),
         json!({ "clusterID": "openshift", "quayHostname": url, "credentialsSecret": secret })
     );
 
-    drop(world);
-    let world = World::bare();
-    let url = world.sandbox.quay.url();
+    drop(env);
+    let env = TestEnv::bare();
+    let url = env.sandbox.quay.url();
     let said = [
         "--cluster-id",
         "prod-1",
@@ -60,61 +60,60 @@ fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
         "store",
         "--scheduled-import",
     ];
-    world.setup(&["--controller=none"]).args(&said).succeeds();
+    env.setup(&["--controller=none"]).args(&said).succeeds();
     let expected = json!({
         "clusterID": "prod-1", "quayHostname": url, "credentialsSecret": secret, "scheduledImageStreamImport": true,
         "allowlistNamespaces": ["shop", "store"], "denylistNamespaces": ["store"],
     });
-    assert_eq!(spec(&world), expected);
+    assert_eq!(spec(&env), expected);
 }
 
 #[test]
-fn one_that_is_as_it_should_be_is_left_alone() {
-    let world = World::bare();
-    world.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
-    let before = world.get("QuayIntegration", "", "quay");
+fn does_not_write_an_unchanged_integration() {
+    let env = TestEnv::bare();
+    env.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
+    let before = env.get("QuayIntegration", "", "quay");
     for arguments in [
         &["setup", "--yes", "--controller=none"][..],
         &["setup", "--yes", "--controller=none", "--cluster-id", "prod"],
     ] {
-        world.forget_traffic();
-        let run = world.oc_quay(arguments).args(&["-o", "json"]).succeeds();
-        world.assert_nothing_written();
+        env.forget_traffic();
+        let run = env.oc_quay(arguments).args(&["-o", "json"]).succeeds();
+        env.assert_nothing_written();
         assert_eq!(run.state("integration"), "alreadyDone");
     }
-    assert_eq!(world.get("QuayIntegration", "", "quay"), before);
+    assert_eq!(env.get("QuayIntegration", "", "quay"), before);
 }
 
 #[test]
-fn one_that_is_different_is_shown_field_by_field_and_patched_and_keeps_the_rest() {
-    let world = World::new();
-    world.merge(
+fn patches_only_changed_fields() {
+    let env = TestEnv::new();
+    env.merge(
         "QuayIntegration",
         "",
         "quay",
         &json!({ "metadata": { "annotations": { "theirs": "yes" } } }),
     );
-    world.merge(
+    env.merge(
         "QuayIntegration",
         "",
         "quay",
         &json!({ "spec": { "denylistNamespaces": ["mine"] } }),
     );
     let change = ["--cluster-id", "prod", "--allow", "shop", "-o", "json"];
-    world.forget_traffic();
-    let plan = look(&world, &["--dry-run"]).args(&change).succeeds();
-    world.assert_nothing_written();
+    env.forget_traffic();
+    let plan = look(&env, &["--dry-run"]).args(&change).succeeds();
+    env.assert_nothing_written();
     let step = plan.step("integration");
     let facts = step["facts"].to_string();
-    for part in [
-        r#"clusterID: \"openshift\" becomes \"prod\""#,
-        r#"allowlistNamespaces: [] becomes [\"shop\"]"#,
-    ] {
+    for part in
+        [r#"clusterID: \"openshift\" → \"prod\""#, r#"allowlistNamespaces: [] → [\"shop\"]"#]
+    {
         assert!(facts.contains(part), "{part}: {facts}");
     }
     assert!(!facts.contains("denylistNamespaces") && !facts.contains("quayHostname"), "{facts}");
-    world.setup(&["--controller=none"]).args(&change).succeeds();
-    let written: Vec<_> = world
+    env.setup(&["--controller=none"]).args(&change).succeeds();
+    let written: Vec<_> = env
         .cluster_traffic()
         .writes()
         .into_iter()
@@ -124,7 +123,7 @@ fn one_that_is_different_is_shown_field_by_field_and_patched_and_keeps_the_rest(
     let patch: Value = serde_json::from_slice(&written[0].body).unwrap();
     assert_eq!(patch["spec"], json!({ "clusterID": "prod", "allowlistNamespaces": ["shop"] }));
     assert!(patch["metadata"]["resourceVersion"].is_string(), "{patch}");
-    let now = world.get("QuayIntegration", "", "quay").unwrap();
+    let now = env.get("QuayIntegration", "", "quay").unwrap();
     assert_eq!(
         (&now["metadata"]["annotations"]["theirs"], &now["spec"]["denylistNamespaces"]),
         (&json!("yes"), &json!(["mine"]))
@@ -132,38 +131,41 @@ fn one_that_is_different_is_shown_field_by_field_and_patched_and_keeps_the_rest(
 }
 
 #[test]
-fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made() {
-    let why = "somebody writes at a moment that only a fault can choose";
-    let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
-    world.integration();
-    let cluster = world.sandbox.openshift.clone();
+fn does_not_overwrite_concurrent_changes() {
+    let why = "another process writes at a moment that only a fault can choose";
+    let Some(env) = TestEnv::stand_in_bare(Options::default(), why) else { return };
+    env.integration();
+    let cluster = env.sandbox.openshift.clone();
     let deny = move || {
         let mut object = cluster.get("QuayIntegration", "", "quay").unwrap();
         object["spec"]["denylistNamespaces"] = json!(["theirs"]);
         cluster.put(object);
     };
-    world.cluster_traffic().fault(Fault::on("PATCH", "quayintegrations").times(1).before(deny));
-    let run = world.setup(&["--controller=none", "--deny", "mine", "-o", "json"]).ends_with(1);
-    assert!(run.step("integration").to_string().contains("meanwhile"), "{}", run.stdout);
-    assert_eq!(spec(&world)["denylistNamespaces"], json!(["theirs"]));
+    env.cluster_traffic().fault(Fault::on("PATCH", "quayintegrations").times(1).before(deny));
+    let run = env.setup(&["--controller=none", "--deny", "mine", "-o", "json"]).ends_with(1);
+    assert!(
+        run.step("integration").to_string().contains("the object was modified"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(spec(&env)["denylistNamespaces"], json!(["theirs"]));
 
-    let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
-    let (cluster, url) = (world.sandbox.openshift.clone(), world.sandbox.quay.url());
+    let Some(env) = TestEnv::stand_in_bare(Options::default(), why) else { return };
+    let (cluster, url) = (env.sandbox.openshift.clone(), env.sandbox.quay.url());
     let create = move || {
         let mut other = sandbox::manifests::quay_integration(&url);
         other["metadata"]["name"] = json!("theirs");
         drop(cluster.create(other));
     };
-    // Somebody else makes theirs while the Secret is written.
-    world.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
-    let run =
-        world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
+    // Another process creates one while the Secret is written.
+    env.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
+    let run = env.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
     assert!(
-        run.step("integration").to_string().contains("theirs was made meanwhile"),
+        run.step("integration").to_string().contains("theirs was created in the meantime"),
         "{}",
         run.stdout
     );
-    let names: Vec<_> = world
+    let names: Vec<_> = env
         .sandbox
         .openshift
         .list("QuayIntegration", "")
@@ -174,50 +176,49 @@ fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made()
 }
 
 #[test]
-fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
-    let world = World::bare();
+fn rejects_invalid_cluster_id_before_requests() {
+    let env = TestEnv::bare();
     for id in ["Prod", "a_b", "a--b", "-a", "a-", "a.", "pröd", "", " ", "a b", &"a".repeat(250)] {
-        let run = world.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
+        let run = env.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
         assert!(run.stderr.contains("cluster"), "{id}: {}", run.stderr);
         assert!(
-            world.cluster_traffic().entries().is_empty()
-                && world.quay_traffic().entries().is_empty(),
+            env.cluster_traffic().entries().is_empty() && env.quay_traffic().entries().is_empty(),
             "{id}"
         );
     }
-    // One that stands in the cluster is refused as well.
-    drop(world);
-    let world = World::new();
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "Prod_1" } }));
-    world.forget_traffic();
-    let run = world.setup(&["--controller=none", "-o", "json"]).ends_with(2);
+    // One that stands in the cluster is rejected as well.
+    drop(env);
+    let env = TestEnv::new();
+    env.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "Prod_1" } }));
+    env.forget_traffic();
+    let run = env.setup(&["--controller=none", "-o", "json"]).ends_with(2);
     assert!(run.step("integration").to_string().contains("Prod_1"), "{}", run.stdout);
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn names_that_no_namespace_can_have_are_refused() {
-    let world = World::bare();
+fn rejects_invalid_namespace_names() {
+    let env = TestEnv::bare();
     for (flag, names) in [("--allow", "Shop"), ("--deny", "shop_1"), ("--deny", "*")] {
-        let run = world.setup(&["--controller=none", flag, names, "-o", "json"]).ends_with(2);
+        let run = env.setup(&["--controller=none", flag, names, "-o", "json"]).ends_with(2);
         assert!(
-            run.step("integration").to_string().contains("no namespace can be called that"),
+            run.step("integration").to_string().contains("invalid namespace name"),
             "{names}: {}",
             run.stdout
         );
-        world.assert_nothing_written();
+        env.assert_nothing_written();
     }
 }
 
 #[test]
-fn every_namespace_is_previewed_and_an_allowlist_suggested_when_there_are_many() {
-    let world = World::bare();
+fn previews_namespaces_and_suggests_allowlist() {
+    let env = TestEnv::bare();
     for number in 0..60 {
-        world.create(&sandbox::manifests::namespace(&format!("shop-{number}")));
+        env.create(&sandbox::manifests::namespace(&format!("shop-{number}")));
     }
-    world.forget_traffic();
+    env.forget_traffic();
     let preview = |arguments: &[&str]| {
-        let run = look(&world, &["--dry-run", "-o", "json"]).args(arguments).succeeds();
+        let run = look(&env, &["--dry-run", "-o", "json"]).args(arguments).succeeds();
         let report = run.json();
         let namespaces = report["namespaces"].as_array().unwrap().clone();
         let within = namespaces.iter().filter(|namespace| namespace["inScope"] == true).count();
@@ -230,19 +231,19 @@ fn every_namespace_is_previewed_and_an_allowlist_suggested_when_there_are_many()
     let (without, within, step) = preview(&[]);
     assert_eq!(within, 60);
     assert!(without >= 4 && step.contains("60 namespaces are in scope"), "{step}");
-    assert!(step.contains("makes 60 organizations; --allow"), "{step}");
+    assert!(step.contains("would create 60 organizations; use --allow"), "{step}");
     let (more, fewer, step) = preview(&["--allow", "shop-1,shop-2", "--deny", "shop-2"]);
     assert_eq!((more + fewer, fewer), (without + within, 1));
-    assert!(!step.contains("--allow starts"), "{step}");
-    world.assert_nothing_written();
+    assert!(!step.contains("use --allow"), "{step}");
+    env.assert_nothing_written();
 }
 
 #[test]
-fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over() {
-    let world = World::bare();
-    let quay = &world.sandbox.quay;
+fn stops_at_foreign_organizations_without_adopt() {
+    let env = TestEnv::bare();
+    let quay = &env.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
-    let run = world.setup(&["--controller=none", "-o", "json"]);
+    let run = env.setup(&["--controller=none", "-o", "json"]);
     // Without a mark it may be that of a namespace that was deleted.
     let step = run.args(&["--dry-run"]).succeeds().step("integration").to_string();
     assert!(
@@ -256,18 +257,18 @@ fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over()
         "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3",
     )
     .unwrap();
-    let run = world.setup(&["--controller=none", "-o", "json"]).ends_with(2);
-    world.assert_nothing_written();
+    let run = env.setup(&["--controller=none", "-o", "json"]).ends_with(2);
+    env.assert_nothing_written();
     let step = run.step("integration").to_string();
     for part in ["in use by cluster other.example.com:6443", "--cluster-id openshift-2", "--adopt"]
     {
         assert!(step.contains(part), "{part}: {step}");
     }
-    world.setup(&["--controller=none", "--cluster-id", "prod"]).succeeds();
+    env.setup(&["--controller=none", "--cluster-id", "prod"]).succeeds();
 
-    drop(world);
-    let world = World::bare();
-    let quay = &world.sandbox.quay;
+    drop(env);
+    let env = TestEnv::bare();
+    let quay = &env.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
     quay.add_robot(
         "openshift_shop",
@@ -275,17 +276,17 @@ fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over()
         "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3",
     )
     .unwrap();
-    let run = world.setup(&["--controller=none", "--adopt", "-o", "json"]).succeeds();
+    let run = env.setup(&["--controller=none", "--adopt", "-o", "json"]).succeeds();
     assert_eq!(run.state("integration"), "done");
 }
 
 #[test]
-fn answers_that_are_missing_are_listed_all_at_once() {
-    let world = World::bare();
-    let run = world.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
-    world.assert_nothing_written();
+fn lists_all_missing_inputs_at_once() {
+    let env = TestEnv::bare();
+    let run = env.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
+    env.assert_nothing_written();
     for part in [
-        "the address of the Quay",
+        "the address of Quay",
         "--quay-url",
         "OC_QUAY_URL",
         "a token for Quay",
@@ -294,28 +295,28 @@ fn answers_that_are_missing_are_listed_all_at_once() {
     ] {
         assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
     }
-    let run = world.oc_quay(&["setup"]).ends_with(2);
+    let run = env.oc_quay(&["setup"]).ends_with(2);
     assert!(run.stderr.contains("--yes") && run.stderr.contains("--dry-run"), "{}", run.stderr);
-    assert!(world.quay_traffic().entries().is_empty());
+    assert!(env.quay_traffic().entries().is_empty());
 }
 
 #[test]
-fn a_dry_run_writes_to_neither_side_in_any_format() {
-    let world = World::bare();
-    world.namespace("shop");
+fn dry_run_writes_nothing_in_any_format() {
+    let env = TestEnv::bare();
+    env.namespace("shop");
     for format in ["text", "wide", "short", "json", "yaml", "name"] {
-        world.forget_traffic();
+        env.forget_traffic();
         let run =
-            look(&world, &["--dry-run", "--node-trust", "apply", "--link", "shop", "-o", format])
+            look(&env, &["--dry-run", "--node-trust", "apply", "--link", "shop", "-o", format])
                 .succeeds();
-        world.assert_nothing_written();
+        env.assert_nothing_written();
         assert!(!run.stdout.is_empty(), "{format}");
         // The token may be given later.
-        look(&world, &["--dry-run", "-o", format]).without_env("OC_QUAY_TOKEN").succeeds();
-        world.assert_nothing_written();
+        look(&env, &["--dry-run", "-o", format]).without_env("OC_QUAY_TOKEN").succeeds();
+        env.assert_nothing_written();
     }
-    assert_eq!(world.get("QuayIntegration", "", "quay"), None);
-    let run = look(&world, &["--dry-run", "--link", "shop", "-o", "json"]).succeeds();
+    assert_eq!(env.get("QuayIntegration", "", "quay"), None);
+    let run = look(&env, &["--dry-run", "--link", "shop", "-o", "json"]).succeeds();
     assert_states(
         &run,
         [
@@ -344,24 +345,24 @@ fn documents(stream: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes() {
-    let world = World::bare();
-    let run = look(&world, &["--dry-run", "-o", "yaml", "--cluster-id", "prod"]).succeeds();
+fn manifests_are_valid_and_contain_no_token() {
+    let env = TestEnv::bare();
+    let run = look(&env, &["--dry-run", "-o", "yaml", "--cluster-id", "prod"]).succeeds();
     let objects = documents(&run.stdout);
     let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["Secret", "QuayIntegration"]);
     assert_eq!(objects[0]["stringData"]["token"], "the OAuth token for Quay");
-    objects.iter().for_each(|object| drop(world.create(object)));
+    objects.iter().for_each(|object| drop(env.create(object)));
 
     // With the real token put in, nothing is left to do but say so.
-    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
+    let run = env.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert_eq!(
         (run.state("secret").as_str(), run.state("integration").as_str()),
         ("done", "alreadyDone")
     );
 
     // What holds the real token is not overwritten by who applies the objects again.
-    let again = look(&world, &["--dry-run", "-o", "yaml"]).succeeds();
+    let again = look(&env, &["--dry-run", "-o", "yaml"]).succeeds();
     let (comment, objects) = again.stdout.split_once('\n').unwrap();
     assert!(
         comment
@@ -371,7 +372,7 @@ fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes()
     assert_eq!(documents(objects).iter().filter(|object| object["kind"] == "Secret").count(), 0);
 
     let external =
-        look(&world, &["--dry-run", "-o", "yaml", "--external-secret", "vault/quay/token"])
+        look(&env, &["--dry-run", "-o", "yaml", "--external-secret", "vault/quay/token"])
             .succeeds();
     let [secret, _] = documents(&external.stdout).try_into().unwrap();
     assert_eq!(
@@ -385,10 +386,10 @@ fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes()
 }
 
 #[test]
-fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
-    let world = World::bare();
-    let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
-    world.assert_nothing_written();
+fn check_reports_result_in_exit_code() {
+    let env = TestEnv::bare();
+    let run = look(&env, &["--check", "-o", "json"]).ends_with(1);
+    env.assert_nothing_written();
     let report = run.json();
     assert_eq!((&report["ok"], &report["dryRun"]), (&json!(false), &json!(true)));
     assert!(
@@ -397,24 +398,24 @@ fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
         report["summaryLine"]
     );
 
-    world.setup(&["--controller=none"]).succeeds();
-    world.forget_traffic();
-    let run = look(&world, &["--check", "--node-trust", "skip", "-o", "json"]).succeeds();
-    world.assert_nothing_written();
+    env.setup(&["--controller=none"]).succeeds();
+    env.forget_traffic();
+    let run = look(&env, &["--check", "--node-trust", "skip", "-o", "json"]).succeeds();
+    env.assert_nothing_written();
     assert_eq!(run.json()["ok"], true);
-    world.sandbox.quay.expire_tokens();
-    look(&world, &["--check"]).ends_with(1);
-    look(&world, &["--check"]).without_env("OC_QUAY_TOKEN").ends_with(1);
+    env.sandbox.quay.expire_tokens();
+    look(&env, &["--check"]).ends_with(1);
+    look(&env, &["--check"]).without_env("OC_QUAY_TOKEN").ends_with(1);
     for arguments in [["--check", "--yes"], ["--check", "--dry-run"]] {
-        look(&world, &arguments).ends_with(2);
+        look(&env, &arguments).ends_with(2);
     }
 }
 
 #[test]
-fn the_report_says_of_every_step_what_became_of_it() {
-    let world = World::bare();
-    world.namespace("shop");
-    let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
+fn report_contains_state_of_every_step() {
+    let env = TestEnv::bare();
+    env.namespace("shop");
+    let run = env.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     let done = |state| {
         [
             ("cluster", "alreadyDone"),
@@ -435,14 +436,14 @@ fn the_report_says_of_every_step_what_became_of_it() {
         (&json!("SetupReport"), &json!(true), &json!(true))
     );
     assert!(report["commandLine"].as_str().unwrap().contains(" --quay-url https://"), "{report}");
-    let again = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
+    let again = env.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     assert_states(&again, done("alreadyDone"));
 
-    drop(world);
-    let world = World::bare();
-    world.namespace("shop");
-    world.cluster_traffic().fault(Fault::on("POST", "/openshift-operators/secrets").status(403));
-    let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).ends_with(1);
+    drop(env);
+    let env = TestEnv::bare();
+    env.namespace("shop");
+    env.cluster_traffic().fault(Fault::on("POST", "/openshift-operators/secrets").status(403));
+    let run = env.setup(&["--controller=none", "--link", "shop", "-o", "json"]).ends_with(1);
     let states = states(&run);
     let found: Vec<_> = states
         .iter()
@@ -457,12 +458,13 @@ fn the_report_says_of_every_step_what_became_of_it() {
 }
 
 #[test]
-fn prints_the_objects_of_the_chosen_controller() {
-    let world = World::bare();
-    world.setup(&[]).succeeds();
-    let kinds = |bridge: &str| {
-        let command = world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--controller", bridge]);
-        let run = command.env("OC_QUAY_URL", world.sandbox.quay.url()).succeeds();
+fn prints_manifests_of_chosen_controller() {
+    let env = TestEnv::bare();
+    env.setup(&[]).succeeds();
+    let kinds = |controller: &str| {
+        let command =
+            env.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--controller", controller]);
+        let run = command.env("OC_QUAY_URL", env.sandbox.quay.url()).succeeds();
         let objects = run.stdout[run.stdout.find("---\n").unwrap()..].to_owned();
         documents(&objects)
             .iter()
@@ -477,15 +479,15 @@ fn prints_the_objects_of_the_chosen_controller() {
 }
 
 #[test]
-fn takes_none_for_the_namespaces_to_link() {
-    let world = World::bare();
-    let run = world.setup(&["--controller=none", "--link", "none", "-o", "json"]).succeeds();
+fn accepts_none_for_namespaces_to_link() {
+    let env = TestEnv::bare();
+    let run = env.setup(&["--controller=none", "--link", "none", "-o", "json"]).succeeds();
     assert_eq!(run.state("proof"), "skipped");
 }
 
 #[test]
 fn repeats_every_flag_in_the_command_line() {
-    let world = World::bare();
+    let env = TestEnv::bare();
     let flags = [
         "--operator-timeout 300s",
         "--request-timeout 20s",
@@ -495,21 +497,21 @@ fn repeats_every_flag_in_the_command_line() {
         "--adopt",
     ];
     let given: Vec<_> = flags.iter().flat_map(|flag| flag.split(' ')).collect();
-    let run = world.setup(&["--controller=none"]).args(&given).succeeds();
+    let run = env.setup(&["--controller=none"]).args(&given).succeeds();
     let line = run.stdout.lines().find(|line| line.starts_with("  oc quay setup --yes")).unwrap();
     for flag in flags {
         assert!(line.contains(flag), "{flag}: {line}");
     }
     assert!(
-        !world.setup(&["--controller=none"]).succeeds().stdout.contains("--operator-timeout"),
+        !env.setup(&["--controller=none"]).succeeds().stdout.contains("--operator-timeout"),
         "defaults are left out"
     );
 }
 
 #[test]
-fn says_only_what_is_known_of_trust() {
-    let world = World::bare();
-    let run = look(&world, &["--check"]).without_env("OC_QUAY_CA_FILE").ends_with(1);
+fn reports_only_known_trust() {
+    let env = TestEnv::bare();
+    let run = look(&env, &["--check"]).without_env("OC_QUAY_CA_FILE").ends_with(1);
     assert!(run.stdout.contains("not trusted"), "{}", run.stdout);
     assert!(!run.stdout.contains("this machine trusts Quay's certificate"), "{}", run.stdout);
 }

@@ -7,19 +7,19 @@ use std::thread;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::{Command, World};
+use crate::support::{Command, TestEnv};
 
 /// `setup` for another address.
-fn setup_for<'a>(world: &'a World, url: &str) -> Command<'a> {
-    world.setup(&["--controller=none", "--request-timeout", "5s", "--quay-url", url])
+fn setup_for<'a>(env: &'a TestEnv, url: &str) -> Command<'a> {
+    env.setup(&["--controller=none", "--request-timeout", "5s", "--quay-url", url])
 }
 
 /// Runs it, which fails, writes nothing, and says why.
 #[track_caller]
-fn refused(world: &World, url: &str, said: &str) -> String {
-    world.forget_traffic();
-    let run = setup_for(world, url).args(&["-o", "json"]).ends_with(2);
-    world.assert_nothing_written();
+fn rejected(env: &TestEnv, url: &str, said: &str) -> String {
+    env.forget_traffic();
+    let run = setup_for(env, url).args(&["-o", "json"]).ends_with(2);
+    env.assert_nothing_written();
     assert_eq!(run.state("quay"), "failed", "{url}");
     let step = run.step("quay").to_string();
     assert!(step.contains(said), "{url}: `{said}` is not in {step}");
@@ -28,21 +28,21 @@ fn refused(world: &World, url: &str, said: &str) -> String {
 }
 
 #[test]
-fn an_address_where_nobody_answers_is_refused_with_the_reason() {
-    let world = World::bare();
+fn rejects_unavailable_address_with_reason() {
+    let env = TestEnv::bare();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, said) in [
         ("https://quay.nowhere.invalid".to_owned(), "lookup address"),
         (format!("https://{closed}"), "refused"),
     ] {
-        let step = refused(&world, &url, said);
+        let step = rejected(&env, &url, said);
         assert!(step.contains("check the address, the network and the proxy"), "{step}");
     }
 }
 
 #[test]
-fn a_server_without_tls_is_refused() {
-    let world = World::bare();
+fn rejects_server_without_tls() {
+    let env = TestEnv::bare();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -54,32 +54,28 @@ fn a_server_without_tls_is_refused() {
             );
         }
     });
-    refused(&world, &format!("https://{address}"), "TLS");
+    rejected(&env, &format!("https://{address}"), "TLS");
 }
 
 #[test]
-fn plain_http_is_refused_before_anything_is_sent() {
-    let world = World::bare();
-    let url = world.sandbox.quay.url().replace("https://", "http://");
-    let run = setup_for(&world, &url).ends_with(2);
+fn rejects_plain_http_before_requests() {
+    let env = TestEnv::bare();
+    let url = env.sandbox.quay.url().replace("https://", "http://");
+    let run = setup_for(&env, &url).ends_with(2);
     assert!(
         run.stderr.contains("would travel unprotected") && run.stderr.contains("--insecure"),
         "{}",
         run.stderr
     );
-    assert!(
-        world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty()
-    );
+    assert!(env.cluster_traffic().entries().is_empty() && env.quay_traffic().entries().is_empty());
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
-    let world = World::bare();
-    let run = world
-        .setup(&["--controller=none", "-o", "json"])
-        .without_env("OC_QUAY_CA_FILE")
-        .ends_with(2);
-    world.assert_nothing_written();
+fn shows_untrusted_certificate() {
+    let env = TestEnv::bare();
+    let run =
+        env.setup(&["--controller=none", "-o", "json"]).without_env("OC_QUAY_CA_FILE").ends_with(2);
+    env.assert_nothing_written();
     let step = run.step("quay").to_string();
     for part in [
         "certificate of ",
@@ -99,9 +95,9 @@ fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
 }
 
 #[test]
-fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration() {
-    let world = World::bare();
-    let run = world
+fn insecure_warns_and_sets_insecure_registry() {
+    let env = TestEnv::bare();
+    let run = env
         .setup(&["--controller=none", "--insecure", "-o", "json"])
         .without_env("OC_QUAY_CA_FILE")
         .succeeds();
@@ -109,20 +105,17 @@ fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration
         fact["severity"] == "warning" && fact["text"].as_str().unwrap().contains("is not verified")
     });
     assert!(warning, "{}", run.stdout);
-    assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
+    assert_eq!(env.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
     // The next run finds it there.
-    world.forget_traffic();
-    world
-        .oc_quay(&["setup", "--yes", "--controller=none"])
-        .without_env("OC_QUAY_CA_FILE")
-        .succeeds();
-    world.assert_nothing_written();
+    env.forget_traffic();
+    env.oc_quay(&["setup", "--yes", "--controller=none"]).without_env("OC_QUAY_CA_FILE").succeeds();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn what_is_no_quay_is_not_taken_for_one() {
-    let world = World::bare();
-    let url = world.sandbox.quay.url();
+fn rejects_servers_other_than_quay() {
+    let env = TestEnv::bare();
+    let url = env.sandbox.quay.url();
     let table = [
         ("a web server", Fault::on("*", "/").html(200), "Quay"),
         ("a web server without the page", Fault::on("*", "/").html(404), "404"),
@@ -138,39 +131,39 @@ fn what_is_no_quay_is_not_taken_for_one() {
             Fault::on("*", "/config").status(301).header("Location", "/elsewhere"),
             "301",
         ),
-        ("nothing at all", Fault::on("*", "/").drop_before(), "the connection broke"),
+        ("nothing at all", Fault::on("*", "/").drop_before(), "connection lost"),
     ];
     for (what, fault, said) in table {
-        world.quay_traffic().fault(fault);
-        println!("{what}: {}", refused(&world, &url, said));
-        world.clear_faults();
+        env.quay_traffic().fault(fault);
+        println!("{what}: {}", rejected(&env, &url, said));
+        env.clear_faults();
     }
 }
 
 #[test]
-fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
-    let world = World::bare();
-    world.sandbox.quay.set_down(&["database"]);
-    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
+fn reports_unhealthy_quay_and_continues() {
+    let env = TestEnv::bare();
+    env.sandbox.quay.set_down(&["database"]);
+    let run = env.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(
-        run.step("quay").to_string().contains("it reports as not healthy: database"),
+        run.step("quay").to_string().contains("it reports unhealthy services: database"),
         "{}",
         run.stdout
     );
 
-    world.quay_traffic().fault(Fault::on("GET", "/health/instance").html(502));
-    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
+    env.quay_traffic().fault(Fault::on("GET", "/health/instance").html(502));
+    let run = env.setup(&["--controller=none", "-o", "json"]).succeeds();
     let facts = run.step("quay")["facts"].clone();
     assert!(facts.as_array().unwrap().iter().any(|fact| fact["severity"] == "unknown"), "{facts}");
 }
 
 #[test]
-fn an_address_is_understood_as_a_person_writes_it() {
-    let world = World::bare();
-    let host = world.sandbox.quay.host();
-    world.setup(&["--controller=none"]).succeeds();
+fn accepts_common_spellings_of_address() {
+    let env = TestEnv::bare();
+    let host = env.sandbox.quay.host();
+    env.setup(&["--controller=none"]).succeeds();
     assert_eq!(
-        world.get("QuayIntegration", "", "quay").unwrap()["spec"]["quayHostname"],
+        env.get("QuayIntegration", "", "quay").unwrap()["spec"]["quayHostname"],
         format!("https://{host}")
     );
     for written in [
@@ -179,9 +172,9 @@ fn an_address_is_understood_as_a_person_writes_it() {
         format!("{host}/"),
         format!("https://{host}/organization/shop?tab=x"),
     ] {
-        world.forget_traffic();
-        setup_for(&world, &written).succeeds();
-        world.assert_nothing_written();
+        env.forget_traffic();
+        setup_for(&env, &written).succeeds();
+        env.assert_nothing_written();
     }
     for nonsense in [
         "",
@@ -191,24 +184,24 @@ fn an_address_is_understood_as_a_person_writes_it() {
         "https://quay example com",
         "https://user:pass@quay.example.com",
     ] {
-        world.forget_traffic();
-        let run = setup_for(&world, nonsense).ends_with(2);
+        env.forget_traffic();
+        let run = setup_for(&env, nonsense).ends_with(2);
         assert!(run.stderr.contains("--quay-url"), "{nonsense}: {}", run.stderr);
-        assert!(world.cluster_traffic().entries().is_empty(), "{nonsense}");
+        assert!(env.cluster_traffic().entries().is_empty(), "{nonsense}");
     }
 }
 
 #[test]
-fn settings_of_quay_that_matter_are_named() {
-    let world = World::bare();
-    world.sandbox.quay.set_flags(|flags| {
+fn reports_relevant_quay_settings() {
+    let env = TestEnv::bare();
+    env.sandbox.quay.set_flags(|flags| {
         flags.direct_login = false;
         flags.org_creation_only = true;
         flags.restricted_users = true;
         flags.readonly = true;
     });
-    let run = world.oc_quay(&["setup", "--check", "--controller=none", "-o", "json"]);
-    let run = run.env("OC_QUAY_URL", world.sandbox.quay.url()).ends_with(1);
+    let run = env.oc_quay(&["setup", "--check", "--controller=none", "-o", "json"]);
+    let run = run.env("OC_QUAY_URL", env.sandbox.quay.url()).ends_with(1);
     let step = run.step("quay").to_string();
     for name in [
         "read-only",
@@ -222,22 +215,21 @@ fn settings_of_quay_that_matter_are_named() {
 }
 
 #[test]
-fn waits_when_quay_takes_no_more_requests_and_says_why() {
-    let world = World::bare();
+fn waits_for_rate_limited_quay_and_reports_it() {
+    let env = TestEnv::bare();
     // Pauses are a tenth as long in tests.
-    world
-        .quay_traffic()
+    env.quay_traffic()
         .fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
-    let run = world.setup(&["--controller=none"]).succeeds();
-    let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
+    let run = env.setup(&["--controller=none"]).succeeds();
+    let said = "Quay limits requests (429 Too Many Requests): waiting 10 s";
     assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
 }
 
 #[test]
-fn refuses_a_quay_that_the_image_policy_does_not_allow() {
-    let world = World::bare();
-    let host = world.sandbox.quay.host();
-    let policy = |spec: Value| world.merge("Image", "", "cluster", &json!({ "spec": spec }));
+fn rejects_quay_blocked_by_image_policy() {
+    let env = TestEnv::bare();
+    let host = env.sandbox.quay.host();
+    let policy = |spec: Value| env.merge("Image", "", "cluster", &json!({ "spec": spec }));
     let none = json!({ "registrySources": null, "allowedRegistriesForImport": null });
     let cases = [
         (
@@ -255,9 +247,9 @@ fn refuses_a_quay_that_the_image_policy_does_not_allow() {
         for (spec, said) in &cases {
             policy(none.clone());
             policy(spec.clone());
-            world.forget_traffic();
-            let url = world.sandbox.quay.url();
-            let check = world
+            env.forget_traffic();
+            let url = env.sandbox.quay.url();
+            let check = env
                 .oc_quay(&["setup", "--check", "-o", "json"])
                 .env("OC_QUAY_URL", url)
                 .ends_with(1);
@@ -268,12 +260,12 @@ fn refuses_a_quay_that_the_image_policy_does_not_allow() {
                 step["hints"],
                 json!(["change it: oc edit images.config.openshift.io cluster"])
             );
-            let run = world.setup(&["--controller=none"]).ends_with(2);
+            let run = env.setup(&["--controller=none"]).ends_with(2);
             assert!(run.said().contains(said), "{run:#?}");
-            world.assert_nothing_written();
+            env.assert_nothing_written();
         }
         policy(none.clone());
         policy(json!({ "registrySources": { "allowedRegistries": [host] } }));
-        world.setup(&["--controller=none"]).succeeds();
+        env.setup(&["--controller=none"]).succeeds();
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{CONFIG_MAP_OF_OTHERS, World};
+use crate::support::{CONFIG_MAP_OF_OTHERS, TestEnv};
 
 const CONFIG: &str = "openshift-config";
 const OLD: &str = "-----BEGIN CERTIFICATE-----\nMIIold\n-----END CERTIFICATE-----";
@@ -14,84 +14,84 @@ const OURS: &str = "oc-quay-registry-cas";
 
 /// The content of a ConfigMap for the nodes.
 #[track_caller]
-fn data(world: &World, name: &str) -> Value {
-    world.get("ConfigMap", CONFIG, name).unwrap_or_else(|| panic!("no ConfigMap {name}"))["data"]
+fn data(env: &TestEnv, name: &str) -> Value {
+    env.get("ConfigMap", CONFIG, name).unwrap_or_else(|| panic!("no ConfigMap {name}"))["data"]
         .clone()
 }
 
-/// The certificate authority of this world's Quay.
-fn authority(world: &World) -> String {
-    fs::read_to_string(world.sandbox.ca_file()).unwrap()
+/// The certificate authority of this environment's Quay.
+fn authority(env: &TestEnv) -> String {
+    fs::read_to_string(env.sandbox.ca_file()).unwrap()
 }
 
 /// The name of the ConfigMap that the image configuration trusts.
-fn trusted(world: &World) -> Value {
-    world.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"]["name"].clone()
+fn trusted(env: &TestEnv) -> Value {
+    env.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"]["name"].clone()
 }
 
 /// The writes to what nodes trust.
-fn writes(world: &World) -> Vec<String> {
-    let kinds = world.cluster_traffic().writes().into_iter().map(|entry| entry.kind);
+fn writes(env: &TestEnv) -> Vec<String> {
+    let kinds = env.cluster_traffic().writes().into_iter().map(|entry| entry.kind);
     kinds.filter(|kind| kind.ends_with(" configmaps") || kind.ends_with(" images")).collect()
 }
 
-/// A world in which all but the node trust is set up.
-fn set_up_but_for_trust() -> World {
-    let world = World::bare();
-    world.setup(&["--controller=none"]).succeeds();
-    world.forget_traffic();
-    world
+/// An environment in which all but the node trust is set up.
+fn set_up_but_for_trust() -> TestEnv {
+    let env = TestEnv::bare();
+    env.setup(&["--controller=none"]).succeeds();
+    env.forget_traffic();
+    env
 }
 
 #[test]
-fn the_authority_is_put_where_the_nodes_look_for_it_and_a_second_run_writes_nothing() {
-    let world = World::bare();
-    let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
+fn configures_node_trust_once() {
+    let env = TestEnv::bare();
+    let run = env.setup(&APPLY).args(&["-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "done");
-    assert_eq!(trusted(&world), OURS);
-    let host = world.sandbox.quay.host();
+    assert_eq!(trusted(&env), OURS);
+    let host = env.sandbox.quay.host();
     let (name, port) = host.split_once(':').unwrap();
-    assert_eq!(data(&world, OURS), json!({ format!("{name}..{port}"): authority(&world) }));
-    assert_eq!(writes(&world), ["create configmaps", "patch images"]);
+    assert_eq!(data(&env, OURS), json!({ format!("{name}..{port}"): authority(&env) }));
+    assert_eq!(writes(&env), ["create configmaps", "patch images"]);
 
-    world.forget_traffic();
-    let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
+    env.forget_traffic();
+    let run = env.setup(&APPLY).args(&["-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "alreadyDone");
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn writes_nothing_where_the_control_plane_is_hosted_and_names_the_fields() {
-    let Some(world) =
-        World::stand_in_bare(sandbox::Options::default(), "its control plane is its own")
+fn hosted_control_plane_gets_instructions_only() {
+    let Some(env) =
+        TestEnv::stand_in_bare(sandbox::Options::default(), "its control plane is its own")
     else {
         return;
     };
     let external = json!({ "status": { "controlPlaneTopology": "External" } });
-    world.merge("Infrastructure", "", "cluster/status", &external);
-    let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
+    env.merge("Infrastructure", "", "cluster/status", &external);
+    let run = env.setup(&APPLY).args(&["-o", "json"]).succeeds();
     let step = run.step("nodeTrust");
     assert_eq!(step["state"], "skipped");
     let reason = step["reason"].as_str().unwrap();
     assert!(reason.contains("spec.configuration.image.additionalTrustedCA.name"), "{reason}");
     assert!(step["facts"].to_string().contains("pods cannot pull from it"), "{step:#}");
-    assert_eq!(writes(&world), Vec::<String>::new());
-    let run = world
+    assert_eq!(writes(&env), Vec::<String>::new());
+    let run = env
         .setup(&["--controller=none", "--node-trust", "print", "--dry-run", "-o", "yaml"])
         .succeeds();
     assert!(!run.stdout.contains("kind: ConfigMap"), "{}", run.stdout);
 }
 
 #[test]
-fn nodes_are_left_alone_unless_somebody_says_otherwise() {
+fn changes_nodes_only_when_requested() {
     for (arguments, variable, reason) in [
-        (&[][..], "", "nodes are not updated unless somebody asks for it: --node-trust apply"),
-        (&["--node-trust", "skip"], "", "it was asked to be left"),
-        (&[], "skip", "it was asked to be left"),
-        (&["--node-trust", "print"], "", "it was asked to be printed"),
+        (&[][..], "", "not requested (use --node-trust apply)"),
+        (&["--node-trust", "skip"], "", "--node-trust skip"),
+        (&[], "skip", "--node-trust skip"),
+        (&["--node-trust", "print"], "", "--node-trust print"),
     ] {
-        let world = set_up_but_for_trust();
-        let mut command = world.setup(arguments).args(&["--controller=none", "-o", "json"]);
+        let env = set_up_but_for_trust();
+        let mut command = env.setup(arguments).args(&["--controller=none", "-o", "json"]);
         if !variable.is_empty() {
             command = command.env("OC_QUAY_NODE_TRUST", variable);
         }
@@ -100,150 +100,149 @@ fn nodes_are_left_alone_unless_somebody_says_otherwise() {
         assert_eq!(step["state"], "skipped");
         assert!(step["reason"].as_str().unwrap().starts_with(reason), "{step:#}");
         assert!(step["facts"].to_string().contains("pods cannot pull from it"), "{step:#}");
-        world.assert_nothing_written();
+        env.assert_nothing_written();
     }
 }
 
 #[test]
-fn what_is_printed_makes_the_nodes_trust_it_when_somebody_else_writes_it() {
-    let world = set_up_but_for_trust();
-    let report = world.setup(&["--node-trust", "print", "-o", "json"]).succeeds().json();
+fn printed_manifests_configure_node_trust() {
+    let env = set_up_but_for_trust();
+    let report = env.setup(&["--node-trust", "print", "-o", "json"]).succeeds().json();
     let manifests = report["manifests"].as_str().unwrap();
-    let human = world.setup(&["--node-trust", "print"]).succeeds();
+    let human = env.setup(&["--node-trust", "print"]).succeeds();
     for line in manifests.lines() {
         assert!(human.stdout.contains(line.trim_end()), "{line:?} is not in {}", human.stdout);
     }
     let objects: Vec<Value> = serde_saphyr::from_multiple(manifests)
         .unwrap_or_else(|error| panic!("{error}\n{manifests}"));
     let [config_map, image] = objects.as_slice() else { panic!("{objects:#?}") };
-    world.create(config_map);
-    world.merge(
+    env.create(config_map);
+    env.merge(
         image["kind"].as_str().unwrap(),
         "",
         image["metadata"]["name"].as_str().unwrap(),
         &json!({ "spec": image["spec"] }),
     );
-    let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
+    let run = env.setup(&APPLY).args(&["-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "alreadyDone");
-    assert_eq!(writes(&world), Vec::<String>::new());
+    assert_eq!(writes(&env), Vec::<String>::new());
 }
 
 #[test]
-fn a_config_map_that_others_have_for_the_nodes_is_added_to() {
-    let world = set_up_but_for_trust();
-    world.trust_others();
-    world.setup(&APPLY).succeeds();
-    assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
-    let expected =
-        json!({ "registry.example.com": "theirs", world.registry_key(): authority(&world) });
-    assert_eq!(data(&world, CONFIG_MAP_OF_OTHERS), expected);
-    assert_eq!(writes(&world), ["patch configmaps"]);
+fn extends_config_map_of_others() {
+    let env = set_up_but_for_trust();
+    env.trust_foreign_registry();
+    env.setup(&APPLY).succeeds();
+    assert_eq!(trusted(&env), CONFIG_MAP_OF_OTHERS);
+    let expected = json!({ "registry.example.com": "theirs", env.registry_key(): authority(&env) });
+    assert_eq!(data(&env, CONFIG_MAP_OF_OTHERS), expected);
+    assert_eq!(writes(&env), ["patch configmaps"]);
 }
 
 #[test]
-fn an_authority_is_put_beside_the_one_that_signs_until_then() {
-    let world = set_up_but_for_trust();
-    world.trust_others();
-    world.merge(
+fn appends_certificate_to_existing_key() {
+    let env = set_up_but_for_trust();
+    env.trust_foreign_registry();
+    env.merge(
         "ConfigMap",
         CONFIG,
         CONFIG_MAP_OF_OTHERS,
-        &json!({ "data": { world.registry_key(): OLD } }),
+        &json!({ "data": { env.registry_key(): OLD } }),
     );
-    world.setup(&APPLY).succeeds();
-    let found = data(&world, CONFIG_MAP_OF_OTHERS);
-    assert_eq!(found[world.registry_key()], format!("{OLD}\n{}", authority(&world)));
+    env.setup(&APPLY).succeeds();
+    let found = data(&env, CONFIG_MAP_OF_OTHERS);
+    assert_eq!(found[env.registry_key()], format!("{OLD}\n{}", authority(&env)));
     assert_eq!(found["registry.example.com"], "theirs");
-    world.forget_traffic();
-    world.setup(&APPLY).succeeds();
-    world.assert_nothing_written();
+    env.forget_traffic();
+    env.setup(&APPLY).succeeds();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn a_config_map_that_is_named_but_not_there_is_made() {
-    let world = set_up_but_for_trust();
-    world.merge(
+fn creates_missing_referenced_config_map() {
+    let env = set_up_but_for_trust();
+    env.merge(
         "Image",
         "",
         "cluster",
         &json!({ "spec": { "additionalTrustedCA": { "name": "gone" } } }),
     );
-    world.setup(&APPLY).succeeds();
-    assert_eq!(trusted(&world), "gone");
-    assert_eq!(data(&world, "gone"), json!({ world.registry_key(): authority(&world) }));
-    assert_eq!(writes(&world), ["create configmaps"]);
+    env.setup(&APPLY).succeeds();
+    assert_eq!(trusted(&env), "gone");
+    assert_eq!(data(&env, "gone"), json!({ env.registry_key(): authority(&env) }));
+    assert_eq!(writes(&env), ["create configmaps"]);
 }
 
 #[test]
-fn a_config_map_of_ours_that_nothing_trusts_any_more_is_trusted_again() {
-    let world = set_up_but_for_trust();
-    world.setup(&APPLY).succeeds();
-    world.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": null } }));
-    world.setup(&APPLY).succeeds();
-    assert_eq!(trusted(&world), OURS);
-    assert_eq!(data(&world, OURS), json!({ world.registry_key(): authority(&world) }));
+fn references_own_config_map_again() {
+    let env = set_up_but_for_trust();
+    env.setup(&APPLY).succeeds();
+    env.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": null } }));
+    env.setup(&APPLY).succeeds();
+    assert_eq!(trusted(&env), OURS);
+    assert_eq!(data(&env, OURS), json!({ env.registry_key(): authority(&env) }));
 }
 
 #[test]
-fn what_somebody_writes_meanwhile_is_not_overwritten_and_the_next_run_merges_with_it() {
-    let world = set_up_but_for_trust();
-    world.trust_others();
+fn merges_concurrent_changes_on_next_run() {
+    let env = set_up_but_for_trust();
+    env.trust_foreign_registry();
     let added = json!({ "data": { "another.example.com": "added meanwhile" } });
-    let setup = world.setup(&APPLY).args(&["-o", "json"]);
-    let run = world.interfere("PATCH", "/configmaps/", setup, || {
-        world.merge("ConfigMap", CONFIG, CONFIG_MAP_OF_OTHERS, &added);
+    let setup = env.setup(&APPLY).args(&["-o", "json"]);
+    let run = env.interfere("PATCH", "/configmaps/", setup, || {
+        env.merge("ConfigMap", CONFIG, CONFIG_MAP_OF_OTHERS, &added);
     });
     assert_eq!((run.code, run.state("nodeTrust")), (Some(1), "failed".to_owned()), "{run:#?}");
     assert_eq!(
-        data(&world, CONFIG_MAP_OF_OTHERS),
+        data(&env, CONFIG_MAP_OF_OTHERS),
         json!({ "registry.example.com": "theirs", "another.example.com": "added meanwhile" })
     );
 
-    world.setup(&APPLY).succeeds();
+    env.setup(&APPLY).succeeds();
     let keys: Vec<_> =
-        data(&world, CONFIG_MAP_OF_OTHERS).as_object().unwrap().keys().cloned().collect();
+        data(&env, CONFIG_MAP_OF_OTHERS).as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
 }
 
 #[test]
-fn an_image_configuration_that_is_pointed_elsewhere_meanwhile_stays_so() {
-    let world = set_up_but_for_trust();
-    let setup = world.setup(&APPLY).args(&["-o", "json"]);
-    let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_others());
+fn does_not_overwrite_changed_image_configuration() {
+    let env = set_up_but_for_trust();
+    let setup = env.setup(&APPLY).args(&["-o", "json"]);
+    let run = env.interfere("PATCH", "/images/cluster", setup, || env.trust_foreign_registry());
     assert_eq!((run.code, run.state("nodeTrust")), (Some(1), "failed".to_owned()), "{run:#?}");
-    assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
+    assert_eq!(trusted(&env), CONFIG_MAP_OF_OTHERS);
 
-    world.setup(&APPLY).succeeds();
-    assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
-    assert_eq!(data(&world, CONFIG_MAP_OF_OTHERS)[world.registry_key()], authority(&world));
+    env.setup(&APPLY).succeeds();
+    assert_eq!(trusted(&env), CONFIG_MAP_OF_OTHERS);
+    assert_eq!(data(&env, CONFIG_MAP_OF_OTHERS)[env.registry_key()], authority(&env));
 }
 
 #[test]
-fn without_an_authority_there_is_nothing_for_the_nodes_to_trust() {
-    let world = World::bare();
+fn skips_node_trust_without_authority() {
+    let env = TestEnv::bare();
     let insecure = ["--controller=none", "--insecure", "--node-trust", "apply", "-o", "json"];
-    let run = world.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();
+    let run = env.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();
     let step = run.step("nodeTrust");
     assert_eq!(
         (&step["state"], &step["reason"]),
         (&json!("skipped"), &json!("there is no certificate authority to trust"))
     );
     assert!(
-        step["facts"].to_string().contains("nodes verify Quay's certificate all the same"),
+        step["facts"].to_string().contains("nodes still verify Quay's certificate"),
         "{step:#}"
     );
 
-    // A system that trusts Quay's certificate by itself.
-    drop(world);
-    let world = World::bare();
-    let trusting = world.setup(&APPLY).args(&["-o", "json"]).without_env("OC_QUAY_CA_FILE");
-    let run = trusting.env("SSL_CERT_FILE", world.sandbox.ca_file()).succeeds();
+    // A system that trusts Quay's certificate.
+    drop(env);
+    let env = TestEnv::bare();
+    let trusting = env.setup(&APPLY).args(&["-o", "json"]).without_env("OC_QUAY_CA_FILE");
+    let run = trusting.env("SSL_CERT_FILE", env.sandbox.ca_file()).succeeds();
     let step = run.step("nodeTrust");
     assert_eq!(step["state"], "skipped");
     assert!(
         step["reason"].as_str().unwrap().starts_with("this machine trusts Quay's certificate"),
         "{step:#}"
     );
-    assert_eq!(trusted(&world), Value::Null);
-    assert_eq!(writes(&world), Vec::<String>::new());
+    assert_eq!(trusted(&env), Value::Null);
+    assert_eq!(writes(&env), Vec::<String>::new());
 }

@@ -1,44 +1,44 @@
-//! `status`: what a namespace is found to be.
+//! `status`: the findings of a namespace.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::TestEnv;
 
 #[test]
-fn a_namespace_as_the_operator_leaves_it_is_healthy_and_nothing_is_written_to_it() {
-    let world = World::bare();
-    world.integration();
-    world.namespace("golden");
-    world.image_stream("golden", "app");
-    world.link_by_hand("golden", "app");
-    world.assert_linked("golden", &["app"]);
-    world.forget_traffic();
+fn namespace_linked_by_the_operator_is_healthy() {
+    let env = TestEnv::bare();
+    env.integration();
+    env.namespace("golden");
+    env.image_stream("golden", "app");
+    env.link_by_hand("golden", "app");
+    env.assert_linked("golden", &["app"]);
+    env.forget_traffic();
 
-    let status = world.oc_quay(&["status", "-n", "golden", "-o", "json"]).succeeds();
-    // All there is to say: that deleting the namespace deletes the images.
+    let status = env.oc_quay(&["status", "-n", "golden", "-o", "json"]).succeeds();
+    // The only finding: deleting the namespace deletes the images.
     assert_eq!(status.codes(), ["OQ124"]);
     assert_eq!(status.json()["ok"], true);
-    let probed = world.oc_quay(&["status", "-n", "golden", "--probe", "-o", "json"]).succeeds();
+    let probed = env.oc_quay(&["status", "-n", "golden", "--probe", "-o", "json"]).succeeds();
     assert_eq!(probed.codes(), ["OQ124"]);
 
     for command in ["repair", "link"] {
-        let run = world.oc_quay(&[command, "-n", "golden", "--yes"]).succeeds();
+        let run = env.oc_quay(&[command, "-n", "golden", "--yes"]).succeeds();
         assert_eq!(run.stdout, "Nothing to do\n", "{command}");
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn each_setting_is_shown_with_where_it_comes_from() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+fn shows_the_source_of_each_setting() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let sources = |integration: &Value| {
         ["quay", "clusterId", "token"].map(|setting| integration[setting]["source"].to_string())
     };
-    let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds().json();
+    let report = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds().json();
     let [quay, cluster_id, token] = sources(&report["integration"]);
     assert!(
         quay.contains("QuayIntegration") && cluster_id.contains("QuayIntegration"),
@@ -46,12 +46,12 @@ fn each_setting_is_shown_with_where_it_comes_from() {
     );
     assert!(token.contains("openshift-operators/quay-integration"), "{token}");
 
-    let url = world.sandbox.quay.url();
-    let command = world.oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url]);
+    let url = env.sandbox.quay.url();
+    let command = env.oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url]);
     let command = command
         .env("OC_QUAY_CLUSTER_ID", "openshift")
-        .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
-    // A flag goes before its variable.
+        .env("OC_QUAY_TOKEN", env.sandbox.quay.admin_token());
+    // A flag takes precedence over its variable.
     let report = command.env("OC_QUAY_URL", "https://quay.invalid").succeeds().json();
     let sources = sources(&report["integration"]);
     for (source, expected) in
@@ -62,24 +62,24 @@ fn each_setting_is_shown_with_where_it_comes_from() {
 }
 
 #[test]
-fn the_token_may_come_from_stdin() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.delete("Secret", "openshift-operators", "quay-integration");
-    let token = format!("{}\n", world.sandbox.quay.admin_token());
-    world.oc_quay(&["status", "-n", "shop", "--quay-token-file", "-"]).stdin(&token).succeeds();
+fn reads_token_from_stdin() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.delete("Secret", "openshift-operators", "quay-integration");
+    let token = format!("{}\n", env.sandbox.quay.admin_token());
+    env.oc_quay(&["status", "-n", "shop", "--quay-token-file", "-"]).stdin(&token).succeeds();
 }
 
 #[test]
-fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
-    // The QuayIntegration could not be read, which is told and is no error.
+fn project_administrator_chooses_the_quay() {
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let report = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
+    // The unread QuayIntegration is reported and is no error.
     assert_eq!(report.codes(), ["OQ901"]);
     assert_eq!(report.json()["findings"][0]["object"], json!({ "kind": "QuayIntegration" }));
-    let report = world.oc_quay(&["status", "-A", "-o", "json"]).guest("dev").succeeds().json();
+    let report = env.oc_quay(&["status", "-A", "-o", "json"]).guest("dev").succeeds().json();
     let names: Vec<_> = report["namespaces"]
         .as_array()
         .unwrap()
@@ -89,22 +89,23 @@ fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
     assert!(names.contains(&json!("shop")), "{names:?}");
 }
 
-/// Quay's web server refuses request lines of more than 4094 bytes, and every character that is not a letter counts three.
+/// Quay's web server rejects request lines of more than 4094 bytes, and encodes every character
+/// except letters with three.
 #[test]
-fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes() {
-    let world = World::new();
+fn splits_long_repository_queries_for_quay() {
+    let env = TestEnv::new();
     for number in 0..20 {
-        world.image_stream("shop", &format!("{number}-{}", "a-long.name".repeat(18)));
+        env.image_stream("shop", &format!("{number}-{}", "a-long.name".repeat(18)));
     }
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.oc_quay(&["status", "-n", "shop", "--probe", "--fail-on", "warning"]).succeeds();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.oc_quay(&["status", "-n", "shop", "--probe", "--fail-on", "warning"]).succeeds();
 }
 
 #[test]
-fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let host = world.sandbox.quay.host();
+fn reports_image_policy_that_blocks_quay() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let host = env.sandbox.quay.host();
     let sources = |sources: Value| json!({ "spec": { "registrySources": sources, "allowedRegistriesForImport": null } });
     let none = json!({ "allowedRegistries": null, "blockedRegistries": null });
     let table = [
@@ -121,8 +122,8 @@ fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
         ),
     ];
     for (policy, code) in table {
-        world.merge("Image", "", "cluster", &policy);
-        let status = world
+        env.merge("Image", "", "cluster", &policy);
+        let status = env
             .oc_quay(&["status", "-n", "shop", "-o", "json"])
             .ends_with(i32::from(code.is_some()));
         assert_eq!(status.codes(), code.into_iter().collect::<Vec<_>>(), "{policy}");
@@ -132,13 +133,13 @@ fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
 }
 
 #[test]
-fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
-    let path = format!("{}/openshift_shop/app", world.sandbox.quay.host());
+fn reports_no_pull_of_a_tag_missing_in_quay() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
+    let path = format!("{}/openshift_shop/app", env.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:1") });
-    world.merge(
+    env.merge(
         "ImageStream",
         "shop",
         "app",
@@ -147,7 +148,7 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let imported = |created: &str| {
         let item = json!({ "created": created, "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1 });
-        world.merge(
+        env.merge(
             "ImageStream",
             "shop",
             "app/status",
@@ -155,11 +156,11 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
         );
     };
     let summary_line = |arguments: &[&str]| {
-        let status = world.oc_quay(&["status", "-o", "json"]).args(arguments).succeeds();
+        let status = env.oc_quay(&["status", "-o", "json"]).args(arguments).succeeds();
         (status.codes(), status.json()["summaryLine"].as_str().unwrap().to_owned())
     };
-    let host = world.sandbox.quay.host();
-    // Nobody has pushed to the repository since the tag was imported.
+    let host = env.sandbox.quay.host();
+    // No push to the repository since the tag was imported.
     imported("2099-01-01T00:00:00Z");
     let open = format!(
         "Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe"
@@ -178,12 +179,12 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
 }
 
 #[test]
-fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
-    let world = World::new();
-    let image = format!("{}/openshift_shop/app:1", world.sandbox.quay.host());
+fn reports_pod_older_than_the_link_and_its_restart() {
+    let env = TestEnv::new();
+    let image = format!("{}/openshift_shop/app:1", env.sandbox.quay.host());
     let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d4f", "uid": "1", "controller": true });
     let labels = json!({ "pod-template-hash": "5d4f" });
-    world.create(&json!({
+    env.create(&json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "app-5d4f-x", "namespace": "shop", "labels": labels, "ownerReferences": [owner] },
         "spec": { "serviceAccountName": "default", "containers": [{ "name": "app", "image": image }] },
@@ -194,9 +195,9 @@ fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
         "name": "app", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": waiting,
     });
     let status = json!({ "status": { "phase": "Pending", "containerStatuses": [container] } });
-    world.merge("Pod", "shop", "app-5d4f-x/status", &status);
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+    env.merge("Pod", "shop", "app-5d4f-x/status", &status);
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
     assert_eq!(status.codes(), ["OQ317"]);
     assert_eq!(status.json()["next"], "oc rollout restart deployment/app -n shop");
     assert!(
@@ -204,14 +205,14 @@ fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
         "{}",
         status.stdout
     );
-    let all = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
+    let all = env.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
     assert!(all.codes().contains(&"OQ317".to_owned()), "{}", all.stdout);
 }
 
 #[test]
-fn tells_a_quota_before_and_when_it_is_used_up() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+fn reports_quota_before_and_when_exhausted() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let organization = "/api/v1/organization/openshift_shop";
     for (used, reject, expected) in [
         (2_500_000, true, Some("OQ216")),
@@ -219,7 +220,7 @@ fn tells_a_quota_before_and_when_it_is_used_up() {
         (2_500_000, false, None),
         (1_000, true, None),
     ] {
-        // Samples 744c and 744d.
+        // wire/744c and 744d.
         let report = json!({ "quota_bytes": used, "configured_quota": 3_000_000 });
         let repositories = ["app", "base", "web"].map(|name| {
             let report = if name == "app" { report.clone() } else { json!({ "quota_bytes": 0, "configured_quota": 3_000_000 }) };
@@ -234,39 +235,35 @@ fn tells_a_quota_before_and_when_it_is_used_up() {
             "name": "openshift_shop", "is_admin": true, "is_member": true, "teams": {}, "quota_report": report,
             "quotas": [{ "id": 1, "limit_bytes": 3_000_000, "limits": limits }],
         });
-        let quay = world.quay_traffic();
+        let quay = env.quay_traffic();
         quay.fault(
             Fault::on("GET", "/api/v1/repository?")
                 .status(200)
                 .body(&json!({ "repositories": repositories }).to_string()),
         );
         quay.fault(Fault::on("GET", organization).whole_path().status(200).body(&view.to_string()));
-        world.forget_traffic();
-        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
+        env.forget_traffic();
+        let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
         assert_eq!(status.codes(), expected.into_iter().collect::<Vec<_>>(), "{used} {reject}");
-        let views = world
-            .quay_traffic()
-            .entries()
-            .iter()
-            .filter(|entry| entry.path == organization)
-            .count();
+        let views =
+            env.quay_traffic().entries().iter().filter(|entry| entry.path == organization).count();
         assert_eq!(views, usize::from(used > 1_000), "only a quota that is near costs a request");
-        world.quay_traffic().clear_faults();
+        env.quay_traffic().clear_faults();
     }
 }
 
 #[test]
-fn passes_over_platform_namespaces() {
-    let world = World::new();
-    let status = world.oc_quay(&["status", "-n", "default", "-o", "json"]).succeeds();
+fn skips_platform_namespaces() {
+    let env = TestEnv::new();
+    let status = env.oc_quay(&["status", "-n", "default", "-o", "json"]).succeeds();
     assert_eq!(status.codes(), ["OQ126"]);
     assert_eq!(status.json()["next"], Value::Null);
 }
 
 #[test]
-fn ends_with_2_where_nothing_could_be_read() {
-    let world = World::new();
-    let url = world.sandbox.quay.url();
+fn exits_with_2_when_nothing_could_be_read() {
+    let env = TestEnv::new();
+    let url = env.sandbox.quay.url();
     let arguments = [
         "status",
         "-n",
@@ -278,18 +275,18 @@ fn ends_with_2_where_nothing_could_be_read() {
         "--fail-on",
         "never",
     ];
-    let run = world.oc_quay(&arguments).user("nobody").ends_with(2);
+    let run = env.oc_quay(&arguments).user("guest").ends_with(2);
     assert!(run.stdout.contains("Nothing could be checked in shop"), "{}", run.stdout);
     assert!(!run.stdout.contains('√'), "{}", run.stdout);
 }
 
 #[test]
-fn sends_the_stored_token_to_no_other_quay() {
-    let (world, other) = (World::new(), World::new());
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+fn sends_stored_token_to_no_other_quay() {
+    let (env, other) = (TestEnv::new(), TestEnv::new());
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     other.forget_traffic();
     let url = other.sandbox.quay.url();
-    let run = world
+    let run = env
         .oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url])
         .args(&["--insecure"])
         .run();
@@ -302,31 +299,31 @@ fn sends_the_stored_token_to_no_other_quay() {
         ),
         "{asked:?}"
     );
-    let run = world
+    let run = env
         .oc_quay(&["repair", "-n", "shop", "--yes", "--quay-url", &url, "--insecure"])
         .ends_with(2);
     assert!(run.stderr.contains("whose token is not sent there"), "{}", run.stderr);
 }
 
 #[test]
-fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
-    let world = World::new();
-    let ca = STANDARD.encode(std::fs::read(world.sandbox.ca_file()).unwrap());
-    world.merge(
+fn trusts_stored_authority_with_any_token() {
+    let env = TestEnv::new();
+    let ca = STANDARD.encode(std::fs::read(env.sandbox.ca_file()).unwrap());
+    env.merge(
         "Secret",
         "openshift-operators",
         "quay-integration",
         &json!({ "data": { "ca.crt": ca } }),
     );
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let status = world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
-    status.env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token()).succeeds();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = env.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
+    status.env("OC_QUAY_TOKEN", env.sandbox.quay.admin_token()).succeeds();
 }
 
 #[test]
-fn names_the_proxy_that_does_not_answer() {
-    let world = World::new();
-    let command = world.oc_quay(&[
+fn names_unavailable_proxy() {
+    let env = TestEnv::new();
+    let command = env.oc_quay(&[
         "status",
         "-n",
         "shop",
@@ -340,7 +337,7 @@ fn names_the_proxy_that_does_not_answer() {
         .env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1")
         .run();
     assert!(
-        run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
+        run.stdout.contains("via proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
         "{}",
         run.stdout
     );

@@ -1,19 +1,19 @@
-//! What those who share a cluster can and cannot do to each other, and to the bridge.
+//! Isolation of tenants from each other and from the controller.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::{Bridge, STREAMS, World};
+use crate::support::{Controller, STREAMS, TestEnv};
 
-/// Makes `shop`, whose organization goes with it only if `deletion_policy` says so.
-fn shop(world: &World, deletion_policy: &str) {
-    world.namespace("shop");
+/// Creates `shop` with a deletion policy for its organization.
+fn shop(env: &TestEnv, deletion_policy: &str) {
+    env.namespace("shop");
     for stream in STREAMS {
-        world.image_stream("shop", stream);
+        env.image_stream("shop", stream);
     }
-    world.merge(
+    env.merge(
         "Namespace",
         "",
         "shop",
@@ -21,21 +21,21 @@ fn shop(world: &World, deletion_policy: &str) {
     );
 }
 
-fn is_there(world: &World, namespace: &str) -> bool {
-    world.get("Namespace", "", namespace).is_some()
+fn is_there(env: &TestEnv, namespace: &str) -> bool {
+    env.get("Namespace", "", namespace).is_some()
 }
 
-fn secret(world: &World) -> Option<Value> {
-    world.get("Secret", "shop", "builder-quay-openshift")
+fn secret(env: &TestEnv) -> Option<Value> {
+    env.get("Secret", "shop", "builder-quay-openshift")
 }
 
-fn condition(world: &World, kind: &str) -> Value {
-    let integration = world.get("QuayIntegration", "", "quay").unwrap();
+fn condition(env: &TestEnv, kind: &str) -> Value {
+    let integration = env.get("QuayIntegration", "", "quay").unwrap();
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
     conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
 
-/// The operator's webhook, answered in a namespace. It is called for nothing.
+/// The operator's webhook with a service in a namespace. It matches no requests.
 fn operators_webhook(namespace: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -52,61 +52,61 @@ fn operators_webhook(namespace: &str) -> Value {
 }
 
 #[test]
-fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridge() {
-    let world = World::bare();
-    world.integration();
-    let bridge = Bridge::start(&world, &[]);
-    shop(&world, "retain");
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
-    bridge.settles();
-    world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
+fn recreated_namespace_gets_no_images_of_the_former_one() {
+    let env = TestEnv::bare();
+    env.integration();
+    let controller = Controller::start(&env, &[]);
+    shop(&env, "retain");
+    controller.wait_until("shop is linked", || env.is_linked("shop", &STREAMS));
+    controller.wait_until_idle();
+    env.delete("Namespace", "", "shop");
+    controller.wait_until("it is gone", || !is_there(&env, "shop"));
 
-    shop(&world, "delete");
-    bridge.waits_until("it says why it does nothing", || {
-        bridge.says("made for an earlier namespace shop")
+    shop(&env, "delete");
+    controller.wait_until("it says why it does nothing", || {
+        controller.has_logged("created for a previous namespace shop")
     });
-    bridge.waits_until("it is told in the namespace", || {
-        let mut events = world.list("Event", "shop").into_iter();
+    controller.wait_until("it is reported in the namespace", || {
+        let mut events = env.list("Event", "shop").into_iter();
         events.any(|event| {
             event["reason"] == "QuayReconcileFailed"
                 && event["message"].to_string().contains("OQ205")
         })
     });
-    bridge.waits_until("it is a condition", || {
-        condition(&world, "Ready")["reason"] == "ReconcileFailed"
+    controller.wait_until("it is a condition", || {
+        condition(&env, "Ready")["reason"] == "ReconcileFailed"
     });
-    assert_eq!(secret(&world), None, "nobody gets a login to what somebody else left");
+    assert_eq!(secret(&env), None, "no credentials for resources of another owner");
 
-    // Nor can anybody have them deleted.
-    world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
-    assert!(world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()));
-    assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
+    // It cannot be deleted either.
+    env.delete("Namespace", "", "shop");
+    controller.wait_until("it is gone", || !is_there(&env, "shop"));
+    assert!(env.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()));
+    assert_eq!(env.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 
-    // A person who knows that both belong together says so, once.
-    shop(&world, "retain");
-    bridge.waits_until("it does nothing again", || {
-        condition(&world, "Ready")["reason"] == "ReconcileFailed"
+    // An administrator confirms once that both belong together.
+    shop(&env, "retain");
+    controller.wait_until("it does nothing again", || {
+        condition(&env, "Ready")["reason"] == "ReconcileFailed"
     });
-    world.assert_within_the_bridges_rights();
-    world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
-    world.assert_linked("shop", &STREAMS);
-    bridge.waits_until("it is well", || condition(&world, "Ready")["reason"] == "Linked");
-    world.delete("Secret", "shop", "builder-quay-openshift");
-    bridge.waits_until("it works for it", || secret(&world).is_some());
+    env.assert_uses_only_granted_permissions();
+    env.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
+    env.assert_linked("shop", &STREAMS);
+    controller.wait_until("it is well", || condition(&env, "Ready")["reason"] == "Linked");
+    env.delete("Secret", "shop", "builder-quay-openshift");
+    controller.wait_until("it works for it", || secret(&env).is_some());
 }
 
 #[test]
-fn a_command_hands_the_organization_of_a_former_namespace_over_only_when_asked_to() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.delete("Namespace", "", "shop");
-    world.wait_for("it to go", || !is_there(&world, "shop"));
-    shop(&world, "retain");
-    world.forget_traffic();
+fn adopts_organization_of_former_namespace_only_on_request() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.delete("Namespace", "", "shop");
+    env.wait_for("it to go", || !is_there(&env, "shop"));
+    shop(&env, "retain");
+    env.forget_traffic();
     for command in ["link", "repair"] {
-        let run = world.oc_quay(&[command, "-n", "shop", "--yes"]).run();
+        let run = env.oc_quay(&[command, "-n", "shop", "--yes"]).run();
         assert_ne!(run.code, Some(0), "{command}: {run:#?}");
         assert!(
             run.said().contains("OQ205") && run.said().contains("--adopt"),
@@ -122,128 +122,130 @@ fn a_command_hands_the_organization_of_a_former_namespace_over_only_when_asked_t
         "openshift_shop",
         "--yes",
     ];
-    assert_ne!(world.oc_quay(&delete).run().code, Some(0));
-    assert_eq!(world.quay_traffic().writes().len(), 0, "{:#?}", world.quay_traffic().writes());
-    assert_eq!(secret(&world), None);
+    assert_ne!(env.oc_quay(&delete).run().code, Some(0));
+    assert_eq!(env.quay_traffic().writes().len(), 0, "{:#?}", env.quay_traffic().writes());
+    assert_eq!(secret(&env), None);
 
-    world.oc_quay(&["link", "-n", "shop", "--adopt", "--yes"]).succeeds();
-    world.assert_linked("shop", &STREAMS);
-    world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
-    world.forget_traffic();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.assert_nothing_written();
+    env.oc_quay(&["link", "-n", "shop", "--adopt", "--yes"]).succeeds();
+    env.assert_linked("shop", &STREAMS);
+    env.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
+    env.forget_traffic();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.assert_nothing_written();
 }
 
 #[test]
-fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_made_it() {
-    let world = World::bare();
-    world.integration();
-    world.namespace("mallory");
-    world.namespace("operators");
-    world.create(&manifests::operator_deployment("mallory", 1));
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it works", || world.is_linked("mallory", &[]));
-    assert!(!bridge.says("standing by"), "{:#?}", bridge.lines());
+fn trusts_operator_deployment_only_in_protected_namespaces() {
+    let env = TestEnv::bare();
+    env.integration();
+    env.namespace("mallory");
+    env.namespace("operators");
+    env.create(&manifests::operator_deployment("mallory", 1));
+    let controller = Controller::start(&env, &[]);
+    controller.wait_until("it works", || env.is_linked("mallory", &[]));
+    assert!(!controller.has_logged("controller is passive"), "{:#?}", controller.log_lines());
 
-    // The operator may be in any namespace: the API server says where it is called. A decoy does not hide it.
-    world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
-    world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+    // The operator can be in any namespace: the API server knows where its webhook is called. A
+    // decoy does not hide it.
+    env.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
+    env.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "guarded", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-    bridge.waits_until("guarded is linked", || world.is_linked("guarded", &[]));
-    world.create(&operators_webhook("operators"));
-    world.create(&manifests::operator_deployment("operators", 1));
-    bridge
-        .waits_until("it stands by", || bridge.says("the Quay Bridge Operator runs: standing by"));
-    world.delete("Namespace", "", "guarded");
-    bridge
-        .waits_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
-    assert!(world.sandbox.quay.organizations().contains(&"openshift_guarded".to_owned()));
-    world.assert_within_the_bridges_rights();
+    controller.wait_until("guarded is linked", || env.is_linked("guarded", &[]));
+    env.create(&operators_webhook("operators"));
+    env.create(&manifests::operator_deployment("operators", 1));
+    controller.wait_until("it stands by", || {
+        controller.has_logged("the operator is running; controller is passive")
+    });
+    env.delete("Namespace", "", "guarded");
+    controller
+        .wait_until("no namespace waits for one that stands by", || !is_there(&env, "guarded"));
+    assert!(env.sandbox.quay.organizations().contains(&"openshift_guarded".to_owned()));
+    env.assert_uses_only_granted_permissions();
 }
 
 #[test]
-fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
-    let world = World::bare();
-    world.integration();
-    let bridge = Bridge::start(&world, &[]);
-    for name in ["away", "refused"] {
-        world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+fn no_namespace_is_stuck_while_quay_fails() {
+    let env = TestEnv::bare();
+    env.integration();
+    let controller = Controller::start(&env, &[]);
+    for name in ["offline", "rejected"] {
+        env.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": name, "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-        bridge.waits_until("it is linked", || world.is_linked(name, &[]));
+        controller.wait_until("it is linked", || env.is_linked(name, &[]));
     }
-    world.quay_traffic().fault(Fault::on("*", "").drop_before());
-    world.delete("Namespace", "", "away");
-    bridge.waits_until("it goes while Quay is away", || !is_there(&world, "away"));
-    world.clear_faults();
-    let left_behind = || condition(&world, "OrphanedOrganizations");
-    bridge.waits_until("it is recorded", || left_behind()["message"] == "openshift_away");
+    env.quay_traffic().fault(Fault::on("*", "").drop_before());
+    env.delete("Namespace", "", "offline");
+    controller.wait_until("deleted while Quay is unavailable", || !is_there(&env, "offline"));
+    env.clear_faults();
+    let left_behind = || condition(&env, "OrphanedOrganizations");
+    controller.wait_until("it is recorded", || left_behind()["message"] == "openshift_away");
 
-    world.merge(
+    env.merge(
         "Secret",
         "openshift-operators",
         "quay-integration",
         &json!({ "stringData": { "token": "revoked" } }),
     );
-    world.image_stream("refused", "app");
-    bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
-    world.delete("Namespace", "", "refused");
-    bridge.waits_until("it goes although the token is refused", || !is_there(&world, "refused"));
-    bridge.waits_until("it is recorded too", || {
-        left_behind()["message"] == "openshift_away, openshift_refused"
+    env.image_stream("rejected", "app");
+    controller.wait_until("the token is rejected", || controller.has_logged("rejected the token"));
+    env.delete("Namespace", "", "rejected");
+    controller.wait_until("deleted although the token is rejected", || !is_there(&env, "rejected"));
+    controller.wait_until("it is recorded too", || {
+        left_behind()["message"] == "openshift_away, openshift_rejected"
     });
 
-    // Who has dealt with them takes the condition away, and it stays away.
-    let token = world.sandbox.quay.admin_token();
-    world.merge(
+    // An administrator removes the condition, and it is not set again.
+    let token = env.sandbox.quay.admin_token();
+    env.merge(
         "Secret",
         "openshift-operators",
         "quay-integration",
         &json!({ "stringData": { "token": token } }),
     );
-    bridge
-        .waits_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
-    bridge.settles();
-    world.merge("QuayIntegration", "", "quay/status", &json!({ "status": { "conditions": [] } }));
-    world.namespace("next");
-    bridge.waits_until("conditions are written anew", || {
-        condition(&world, "Ready")["status"] == "True"
+    controller
+        .wait_until("the token is valid", || condition(&env, "TokenValid")["status"] == "True");
+    controller.wait_until_idle();
+    env.merge("QuayIntegration", "", "quay/status", &json!({ "status": { "conditions": [] } }));
+    env.namespace("next");
+    controller.wait_until("conditions are written again", || {
+        condition(&env, "Ready")["status"] == "True"
     });
     assert_eq!(left_behind(), Value::Null);
 }
 
 #[test]
-fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
-    let world = World::bare();
-    world.integration();
-    let bridge = Bridge::start(&world, &[]);
-    world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+fn records_organization_by_name_without_token() {
+    let env = TestEnv::bare();
+    env.integration();
+    let controller = Controller::start(&env, &[]);
+    env.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "shop", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
-    world.delete("Secret", "openshift-operators", "quay-integration");
-    bridge
-        .waits_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
-    world.delete("Namespace", "", "shop");
-    bridge.waits_until("it goes", || !is_there(&world, "shop"));
-    bridge.waits_until("it is recorded", || {
-        condition(&world, "OrphanedOrganizations")["message"] == "openshift_shop"
+    controller.wait_until("it is linked", || env.is_linked("shop", &[]));
+    env.delete("Secret", "openshift-operators", "quay-integration");
+    controller
+        .wait_until("it gives up", || condition(&env, "TokenValid")["reason"] == "TokenMissing");
+    env.delete("Namespace", "", "shop");
+    controller.wait_until("it goes", || !is_there(&env, "shop"));
+    controller.wait_until("it is recorded", || {
+        condition(&env, "OrphanedOrganizations")["message"] == "openshift_shop"
     });
 }
 
 /// `docs/security.md`, "Disaster recovery": a copy of a cluster has the uids of the original.
 #[test]
-fn another_cluster_id_guards_the_organizations_of_the_original() {
-    let world = World::bare();
-    world.integration();
-    let bridge = Bridge::start(&world, &["--deletion-policy", "delete"]);
-    shop(&world, "delete");
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
-    bridge.settles();
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "copy" } }));
-    let copied = || world.sandbox.quay.repositories("copy_shop").len() == STREAMS.len();
-    bridge.waits_until("it has an organization of its own", copied);
-    bridge.settles();
-    world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
-    assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"], "copy_shop is deleted");
-    assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
+fn different_cluster_id_protects_original_organizations() {
+    let env = TestEnv::bare();
+    env.integration();
+    let controller = Controller::start(&env, &["--deletion-policy", "delete"]);
+    shop(&env, "delete");
+    controller.wait_until("shop is linked", || env.is_linked("shop", &STREAMS));
+    controller.wait_until_idle();
+    env.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "copy" } }));
+    let copied = || env.sandbox.quay.repositories("copy_shop").len() == STREAMS.len();
+    controller.wait_until("it has an organization of its own", copied);
+    controller.wait_until_idle();
+    env.delete("Namespace", "", "shop");
+    controller.wait_until("it is gone", || !is_there(&env, "shop"));
+    assert_eq!(env.sandbox.quay.organizations(), ["openshift_shop"], "copy_shop is deleted");
+    assert_eq!(env.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 }

@@ -1,4 +1,4 @@
-//! The build webhook, called by the API server: the stand-in's and the real one.
+//! The build webhook, called by an API server.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -12,14 +12,14 @@ use sandbox::tls::Authority;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::World;
+use crate::support::TestEnv;
 
-/// A webhook that knows one thing: everybody but `robot` can push.
-struct Known {
+/// Every service account except `robot` has a push secret.
+struct FakeView {
     integration: Arc<Integration>,
 }
 
-impl WebhookView for Known {
+impl WebhookView for FakeView {
     fn integration(&self) -> Option<Arc<Integration>> {
         Some(Arc::clone(&self.integration))
     }
@@ -28,17 +28,17 @@ impl WebhookView for Known {
         Some(Scope::of(namespace, false, None))
     }
 
-    fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
+    fn has_push_secret(&self, _namespace: &str, service_account: &str) -> bool {
         service_account != "robot"
     }
 }
 
-impl Known {
-    fn of(world: &World) -> Self {
+impl FakeView {
+    fn new(env: &TestEnv) -> Self {
         let source = Source::Resource("quay".into());
         let integration = Integration {
             url: Sourced {
-                value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0,
+                value: QuayUrl::parse(&env.sandbox.quay.url()).unwrap().0,
                 source: source.clone(),
             },
             cluster_id: Sourced { value: ClusterId::new("openshift"), source },
@@ -59,37 +59,37 @@ fn build(name: &str, output: &Value) -> Value {
 }
 
 #[test]
-fn the_api_server_has_builds_rewritten() {
-    let world = World::new();
+fn api_server_calls_webhook_for_new_builds() {
+    let env = TestEnv::new();
     let authority = Authority::new().unwrap();
-    authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
-    let (known, outcomes) = (Arc::new(Known::of(&world)), Arc::new(Mutex::new(Vec::new())));
-    let told = Arc::clone(&outcomes);
+    authority.write_server_files(&["127.0.0.1"], env.dir()).unwrap();
+    let (view, outcomes) = (Arc::new(FakeView::new(&env)), Arc::new(Mutex::new(Vec::new())));
+    let recorded = Arc::clone(&outcomes);
     let observer = Arc::new(move |event: &WebhookEvent| {
         if let WebhookEvent::Reviewed { outcome, .. } = event {
-            told.lock().unwrap().push(*outcome);
+            recorded.lock().unwrap().push(*outcome);
         }
     });
-    let webhook = Webhook::new(world.dir(), known.clone(), observer).unwrap();
+    let webhook = Webhook::new(env.dir(), view.clone(), observer).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("https://{}{PATH}", listener.local_addr().unwrap());
     runtime.spawn(webhook.serve(listener));
-    world.webhook(&url, &authority);
+    env.webhook(&url, &authority);
 
-    // A real API server takes a moment to learn of a webhook.
-    let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());
-    world.build_config(
+    // A real API server needs time to load the webhook.
+    let image = |name: &str| format!("{}/openshift_shop/{name}", env.sandbox.quay.host());
+    env.build_config(
         "shop",
         "app",
         &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1.0" } }),
     );
     let name = Cell::new(String::new());
-    world.wait_for("the webhook to be called", || {
-        name.set(world.start_build("shop", "app"));
+    env.wait_for("the webhook to be called", || {
+        name.set(env.start_build("shop", "app"));
         !outcomes.lock().unwrap().is_empty()
     });
-    let started = world.get("Build", "shop", &name.take()).unwrap();
+    let started = env.get("Build", "shop", &name.take()).unwrap();
     assert_eq!(
         started["spec"]["output"],
         json!({ "to": { "kind": "DockerImage", "name": image("app:1.0") } })
@@ -101,16 +101,16 @@ fn the_api_server_has_builds_rewritten() {
     );
     assert_eq!(annotations["openshift.io/build-config.name"], "app");
 
-    // No tag, no annotations, and a push secret for another registry.
+    // No tag, no annotations, and a push secret of another registry.
     let output = json!({ "to": { "kind": "ImageStreamTag", "name": "web" }, "pushSecret": { "name": "builder-dockercfg-x" } });
-    let created = world.create(&build("by-hand", &output));
+    let created = env.create(&build("by-hand", &output));
     let pushed = json!({ "to": { "kind": "DockerImage", "name": image("web:latest") }, "pushSecret": { "name": "builder-quay-openshift" } });
     assert_eq!(created["spec"]["output"], pushed);
     assert_eq!(
         created["metadata"]["annotations"],
         json!({ MANAGED_ANNOTATION: "true", DESTINATION_ANNOTATION: "shop/web:latest" })
     );
-    world.merge(
+    env.merge(
         "Build",
         "shop",
         "by-hand",
@@ -120,6 +120,6 @@ fn the_api_server_has_builds_rewritten() {
     let mut unlinked =
         build("unlinked", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1" } }));
     unlinked["spec"]["serviceAccount"] = json!("robot");
-    assert_eq!(world.create(&unlinked)["spec"]["output"], unlinked["spec"]["output"]);
+    assert_eq!(env.create(&unlinked)["spec"]["output"], unlinked["spec"]["output"]);
     assert!(outcomes.lock().unwrap().contains(&ReviewOutcome::NotLinked));
 }

@@ -11,7 +11,7 @@ mod token;
 
 use serde_json::Value;
 
-use crate::support::World;
+use crate::support::TestEnv;
 use scripted_user::{Person, QUESTIONS, Question};
 
 const ADDRESS: Question = QUESTIONS[0];
@@ -20,7 +20,7 @@ const USER: Question = QUESTIONS[2];
 const PASSWORD: Question = QUESTIONS[3];
 const ISSUE: Question = QUESTIONS[4];
 const STORE: Question = QUESTIONS[5];
-const BRIDGE: Question = QUESTIONS[6];
+const CONTROLLER: Question = QUESTIONS[6];
 const CHANNEL: Question = QUESTIONS[7];
 const APPROVAL: Question = QUESTIONS[8];
 const INSTALL: Question = QUESTIONS[9];
@@ -33,36 +33,35 @@ const TRUST: Question = QUESTIONS[15];
 const LINK: Question = QUESTIONS[16];
 
 /// A cluster without an integration, and namespace `shop` in it.
-fn shop() -> World {
-    let world = World::bare();
-    world.namespace("shop");
-    world
+fn shop() -> TestEnv {
+    let env = TestEnv::bare();
+    env.namespace("shop");
+    env
 }
 
-/// Somebody who sets a world up.
-fn person(world: &World) -> Person<'_> {
-    Person::begins(world, world.oc_quay(&["setup"]), 100)
+/// A user who runs setup.
+fn person(env: &TestEnv) -> Person<'_> {
+    Person::begins(env, env.oc_quay(&["setup"]), 100)
 }
 
 /// Whether everything is there and well.
 #[track_caller]
-fn assert_healthy(world: &World) {
-    world.oc_quay(&["setup", "--check"]).succeeds();
-    let status =
-        world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds().json();
+fn assert_healthy(env: &TestEnv) {
+    env.oc_quay(&["setup", "--check"]).succeeds();
+    let status = env.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds().json();
     assert_eq!(status["summary"]["linked"], 1, "{status}");
-    world.assert_linked("shop", &[]);
+    env.assert_linked("shop", &[]);
 }
 
-/// The command line that a set-up ends with, its files replaced by those with this world's secrets.
-fn command_line(screen: &str, world: &World) -> Vec<String> {
-    let line = screen.split("without questions:\n").nth(1).unwrap().lines().next().unwrap();
-    let password = world.dir().join("password");
-    std::fs::write(&password, world.sandbox.quay.password("quayadmin").unwrap()).unwrap();
-    let token = world.dir().join("token");
-    std::fs::write(&token, world.sandbox.quay.admin_token()).unwrap();
+/// The command line that a set-up ends with, its files replaced by those with this environment's secrets.
+fn command_line(screen: &str, env: &TestEnv) -> Vec<String> {
+    let line = screen.split("non-interactive command:\n").nth(1).unwrap().lines().next().unwrap();
+    let password = env.dir().join("password");
+    std::fs::write(&password, env.sandbox.quay.password("quayadmin").unwrap()).unwrap();
+    let token = env.dir().join("token");
+    std::fs::write(&token, env.sandbox.quay.admin_token()).unwrap();
     let files = [
-        ("--quay-ca-file", world.sandbox.ca_file()),
+        ("--quay-ca-file", env.sandbox.ca_file()),
         ("--quay-password-file", password),
         ("--quay-token-file", token),
     ];
@@ -73,8 +72,8 @@ fn command_line(screen: &str, world: &World) -> Vec<String> {
     line.strip_prefix("oc quay ").unwrap().split(' ').map(str::to_owned).collect()
 }
 
-/// What a set-up leaves in the cluster, without what differs from one cluster to the next.
-fn made(world: &World) -> Vec<Value> {
+/// The objects of a completed setup, without fields that differ between clusters.
+fn made(env: &TestEnv) -> Vec<Value> {
     let objects = [
         ("QuayIntegration", "", "quay"),
         ("Subscription", "openshift-operators", "quay-bridge-operator"),
@@ -84,10 +83,10 @@ fn made(world: &World) -> Vec<Value> {
         ("ClusterRole", "", "oc-quay-user"),
         ("ClusterRoleBinding", "", "oc-quay-user"),
     ];
-    let url = world.sandbox.quay.url();
+    let url = env.sandbox.quay.url();
     let (_, port) = url.rsplit_once(':').unwrap();
     let objects = objects.map(|(kind, namespace, name)| {
-        let object = world.get(kind, namespace, name).unwrap_or_else(|| panic!("no {kind} {name}"));
+        let object = env.get(kind, namespace, name).unwrap_or_else(|| panic!("no {kind} {name}"));
         let keys = |field: &str| {
             object[field].as_object().map(|map| map.keys().cloned().collect::<Vec<_>>())
         };
@@ -107,54 +106,50 @@ fn made(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn enter_all_the_way_through_is_a_good_set_up() {
-    let world = shop();
-    let (left, asked) = person(&world).finishes(0);
+fn defaults_complete_the_setup() {
+    let env = shop();
+    let (left, asked) = person(&env).finishes(0);
     assert_eq!(asked, QUESTIONS);
     assert!(left.screen.contains("Pods in shop can pull from"), "{}", left.screen);
-    assert_healthy(&world);
+    assert_healthy(&env);
     assert_eq!(
-        world.quay_traffic().count("POST signout"),
+        env.quay_traffic().count("POST signout"),
         0,
         "other sessions of the user were ended"
     );
 }
 
 #[test]
-fn the_second_time_only_the_namespaces_are_asked_for_and_nothing_is_written() {
-    let world = shop();
-    person(&world).finishes(0);
-    world.forget_traffic();
-    let (left, asked) = person(&world).finishes(0);
+fn second_setup_asks_only_for_namespaces() {
+    let env = shop();
+    person(&env).finishes(0);
+    env.forget_traffic();
+    let (left, asked) = person(&env).finishes(0);
     assert_eq!(asked, [LINK]);
-    assert!(left.screen.ends_with("Everything is set up; nothing was written"), "{}", left.screen);
-    world.assert_nothing_written();
+    assert!(left.screen.ends_with("Already set up; nothing was written"), "{}", left.screen);
+    env.assert_nothing_written();
 }
 
 #[test]
-fn the_command_line_in_the_end_writes_nothing_here_and_makes_the_same_elsewhere() {
+fn equivalent_command_reproduces_setup() {
     let (screen, objects) = {
-        let world = shop();
-        let (left, _) = person(&world)
-            .will_choose(APPROVAL, "Manual")
-            .will_type(CLUSTER_ID, "prod")
-            .finishes(0);
-        world.forget_traffic();
-        let again = command_line(&left.screen, &world);
-        world
-            .oc_quay(&again.iter().map(String::as_str).collect::<Vec<_>>())
+        let env = shop();
+        let (left, _) =
+            person(&env).will_choose(APPROVAL, "Manual").will_type(CLUSTER_ID, "prod").finishes(0);
+        env.forget_traffic();
+        let again = command_line(&left.screen, &env);
+        env.oc_quay(&again.iter().map(String::as_str).collect::<Vec<_>>())
             .without_env("OC_QUAY_CA_FILE")
             .succeeds();
-        world.assert_nothing_written();
-        let url = world.sandbox.quay.url();
-        (left.screen.replace(&url, "ADDRESS"), made(&world))
+        env.assert_nothing_written();
+        let url = env.sandbox.quay.url();
+        (left.screen.replace(&url, "ADDRESS"), made(&env))
     };
-    let world = shop();
-    let line = command_line(&screen.replace("ADDRESS", &world.sandbox.quay.url()), &world);
-    world
-        .oc_quay(&line.iter().map(String::as_str).collect::<Vec<_>>())
+    let env = shop();
+    let line = command_line(&screen.replace("ADDRESS", &env.sandbox.quay.url()), &env);
+    env.oc_quay(&line.iter().map(String::as_str).collect::<Vec<_>>())
         .without_env("OC_QUAY_CA_FILE")
         .succeeds();
-    assert_eq!(made(&world), objects);
-    assert_eq!(world.sandbox.quay.organizations(), ["openshift-integration", "prod_shop"]);
+    assert_eq!(made(&env), objects);
+    assert_eq!(env.sandbox.quay.organizations(), ["openshift-integration", "prod_shop"]);
 }

@@ -1,5 +1,5 @@
-//! The file: its fields and its merging, as client-go reads them (`tools/clientcmd/api/v1/types.go` and
-//! `tools/clientcmd/loader.go`). A field that is missing, null or empty is the same.
+//! Parsing and merging of kubeconfig files, as in client-go (`tools/clientcmd/api/v1/types.go`,
+//! `tools/clientcmd/loader.go`). Missing, null and empty fields are equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{MAIN_SEPARATOR, Path, PathBuf, absolute};
@@ -15,16 +15,16 @@ use serde_saphyr::DuplicateKeyPolicy;
 
 use crate::ui::printable_line;
 
-/// Base64 as Go decodes it: the bits behind the last byte do not count.
+/// Like Go, ignores trailing bits.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// The extension of a cluster that a credential plugin gets (`clusterExtensionKey` in client-go's `client_config.go`).
+/// `clusterExtensionKey` in client-go's `client_config.go`.
 const PLUGIN_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
-/// A kubeconfig, or several that were merged.
+/// One kubeconfig or the merged content of several.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct File {
@@ -149,46 +149,37 @@ pub(super) struct AuthProvider {
     pub(super) config: BTreeMap<String, String>,
 }
 
-/// A credential plugin.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(in crate::cluster) struct Exec {
-    /// The program.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) command: String,
-    /// Its arguments.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) args: Vec<String>,
-    /// What is added to its environment.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) env: Vec<Variable>,
-    /// The version of what it reads and writes.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) api_version: String,
-    /// How to install it.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) install_hint: String,
-    /// Whether it may ask: `Never`, `IfAvailable` or `Always`.
+    /// `Never`, `IfAvailable` or `Always`.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) interactive_mode: String,
-    /// It wants to know about the cluster.
+    /// Whether the plugin receives the cluster's configuration.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) provide_cluster_info: bool,
 }
 
-/// A variable of a plugin's environment.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::cluster) struct Variable {
-    /// Its name.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) name: String,
-    /// Its value.
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cluster) value: String,
 }
 
-/// Bytes in base64, which may be wrapped.
+/// Base64 with optional line breaks.
 #[derive(Clone, Default)]
 pub(super) struct Data(SecretSlice<u8>);
 
@@ -205,7 +196,7 @@ impl Data {
 impl<'de> Deserialize<'de> for Data {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // Go passes over line breaks, and over nothing else.
+        // Like Go, ignores line breaks only.
         let text = text.replace(['\r', '\n'], "");
         BASE64
             .decode(text.as_bytes())
@@ -220,18 +211,18 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Why bytes are no kubeconfig. A YAML error's own text would quote lines of it, which may hold a token.
+/// Without the YAML error's text, which quotes lines that may contain a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invalid {
-    /// At this line and column.
+    /// Line and column.
     At(u64, u64),
-    /// It is no text in a Unicode encoding.
-    NoText,
-    /// It is YAML of something else.
+    /// Not UTF-8 or UTF-16.
+    NotText,
+    /// Another kind or version.
     OtherKind,
-    /// No place is known.
-    Somewhere,
-    /// Two entries of one list have one name.
+    /// Invalid YAML at an unknown position.
+    UnknownPosition,
+    /// Two entries of a list have the same name.
     Duplicate(String),
 }
 
@@ -239,25 +230,25 @@ impl std::fmt::Display for Invalid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Invalid::At(line, column) => {
-                write!(f, "is not valid: look at line {line}, column {column}")
+                write!(f, "is invalid at line {line}, column {column}")
             }
-            Invalid::NoText => f.write_str("is not text"),
+            Invalid::NotText => f.write_str("is not text"),
             Invalid::OtherKind => f.write_str("is not a Config of version v1"),
-            Invalid::Somewhere => f.write_str("is not valid YAML"),
-            Invalid::Duplicate(name) => write!(f, "names {name} twice in one list"),
+            Invalid::UnknownPosition => f.write_str("is not valid YAML"),
+            Invalid::Duplicate(name) => write!(f, "contains {name} twice in a list"),
         }
     }
 }
 
 impl File {
-    /// Reads the first document of some bytes. No bytes are a kubeconfig without anything in it.
+    /// Parses the first document. Empty input is an empty kubeconfig.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
-        let text = text(bytes).ok_or(Invalid::NoText)?;
+        let text = text(bytes).ok_or(Invalid::NotText)?;
         let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, with_snippet: false };
         let documents: Vec<Option<Self>> = serde_saphyr::from_multiple_with_options(&text, options)
             .map_err(|error| match error.location() {
                 Some(at) => Invalid::At(at.line(), at.column()),
-                None => Invalid::Somewhere,
+                None => Invalid::UnknownPosition,
             })?;
         let file = documents.into_iter().next().flatten().unwrap_or_default();
         if !matches!(file.kind.as_str(), "" | "Config")
@@ -274,13 +265,13 @@ impl File {
         }
     }
 
-    /// Makes the paths in it absolute: they are relative to the folder of `path`, the file that it was read from.
+    /// Resolves paths relative to the folder of `path`, the kubeconfig.
     pub(super) fn resolve_paths(&mut self, path: &Path) {
         let path = absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().unwrap_or(&path);
         let resolve = |path: &mut String| {
             if !path.is_empty() && Path::new(path.as_str()).is_relative() {
-                // Without the dots in it.
+                // Removes `.` components.
                 *path = folder
                     .join(path.as_str())
                     .components()
@@ -296,7 +287,7 @@ impl File {
             [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]
                 .into_iter()
                 .for_each(resolve);
-            // One without a separator is looked up in PATH.
+            // A command without a separator is looked up in PATH.
             if let Some(exec) =
                 user.exec.as_mut().filter(|exec| exec.command.contains(MAIN_SEPARATOR))
             {
@@ -305,7 +296,7 @@ impl File {
         }
     }
 
-    /// Adds what another file has and this one has not: the first that sets something wins.
+    /// Adds missing values from another file: the first file wins.
     pub(super) fn merge(&mut self, next: Self) {
         if self.current_context.is_empty() {
             self.current_context = next.current_context;
@@ -315,7 +306,6 @@ impl File {
         append(&mut self.users, next.users, |entry| &entry.name);
     }
 
-    /// Whether nothing in it says anything about a cluster.
     pub(super) fn is_empty(&self) -> bool {
         self.current_context.is_empty()
             && self.contexts.is_empty()
@@ -347,7 +337,7 @@ impl User {
 }
 
 impl Cluster {
-    /// What a plugin is told about the cluster beside its fields.
+    /// Additional configuration for a plugin.
     pub(in crate::cluster) fn plugin_config(&self) -> Option<&Value> {
         let extension =
             self.extensions.iter().find(|extension| extension.name == PLUGIN_EXTENSION)?;
@@ -368,7 +358,7 @@ fn duplicate<'a>(names: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     names.map(String::as_str).find(|name| !seen.insert(*name))
 }
 
-/// UTF-8, or UTF-16 with a byte order mark, as Windows' shell writes it.
+/// UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
 fn text(bytes: &[u8]) -> Option<String> {
     let units = |from: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes.get(2..)?.as_chunks::<2>();

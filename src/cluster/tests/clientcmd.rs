@@ -1,8 +1,8 @@
-//! Each kubeconfig comes to the same here as in client-go: what its `clientcmd` makes of the cases below is recorded in
-//! `clientcmd/recording.json`, by the program in `tests/envtest/clientcmd`.
+//! Compares kubeconfig resolution with client-go's `clientcmd`. Its results are recorded in
+//! `clientcmd/recording.json` by the program in `tests/envtest/clientcmd`.
 //!
-//! With `KUBEBUILDER_ASSETS`, the folder that `tests/envtest/build` prints, that program is asked again; with
-//! `UPDATE_RECORDING=1` as well its answers are recorded.
+//! With `KUBEBUILDER_ASSETS`, the folder that `tests/envtest/build` prints, the program runs again;
+//! with `UPDATE_RECORDING=1` its results are recorded.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,16 +19,15 @@ use serde_json::{Value, json};
 
 use crate::cluster::Options;
 use crate::cluster::authorization::Authorization;
-use crate::cluster::kubeconfig::{ResolvedContext, choice};
+use crate::cluster::kubeconfig::{ResolvedContext, resolve_files};
 
 const CA: &str = include_str!("clientcmd/ca.pem");
 const CERTIFICATE: &str = include_str!("clientcmd/client.pem");
 const KEY: &str = include_str!("clientcmd/client.key");
 
-/// How many cases are generated.
 const GENERATED: u64 = 400;
 
-/// Where client-go resolves what we refuse, or the other way round, and why.
+/// Intended differences with their reasons.
 const DIFFERENCES: [(&str, &str); 4] = [
     (
         "server without a scheme",
@@ -39,11 +38,12 @@ const DIFFERENCES: [(&str, &str); 4] = [
     ("own proxy without a host", "client-go finds out when it connects"),
 ];
 
-/// Some kubeconfigs, and what is asked for.
+/// Kubeconfigs and options.
 #[derive(Default)]
 struct Case {
     name: String,
-    /// Their contents. `{dir}` stands for the folder with `ca.pem`, `client.pem`, `client.key`, `token`, `empty` and `plugin`.
+    /// `{dir}` is replaced by the folder of `ca.pem`, `client.pem`, `client.key`, `token`, `empty`
+    /// and `plugin`.
     files: Vec<String>,
     context: &'static str,
     cluster: &'static str,
@@ -59,7 +59,6 @@ fn case(name: &str, files: &[&str]) -> Case {
     }
 }
 
-/// One context with one cluster and one user.
 fn single(name: &str, cluster: &str, user: &str) -> Case {
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {{cluster: b, user: c}}\n\
@@ -79,8 +78,7 @@ fn wrapped(text: &str) -> String {
 
 const SERVER: &str = "server: 'https://api.one:6443'";
 
-/// The cases that were picked by hand.
-fn picked() -> Vec<Case> {
+fn fixed_cases() -> Vec<Case> {
     let (ca, certificate, key) =
         (STANDARD.encode(CA), STANDARD.encode(CERTIFICATE), STANDARD.encode(KEY));
     let exec =
@@ -380,7 +378,7 @@ fn picked() -> Vec<Case> {
     ]
 }
 
-/// Numbers that are the same in each run (SplitMix64).
+/// Deterministic random numbers (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -392,7 +390,7 @@ impl Numbers {
         ((mixed ^ (mixed >> 31)) % end as u64) as usize
     }
 
-    /// Fields, each with one of its values or, twice as often as one of them, not there.
+    /// Each field has one of its values, or is missing.
     fn fields(&mut self, fields: &[(&str, &[String])]) -> String {
         let mut text = String::new();
         for (name, values) in fields {
@@ -405,7 +403,7 @@ impl Numbers {
     }
 }
 
-fn generated(seed: u64) -> Case {
+fn generated_case(seed: u64) -> Case {
     let mut numbers = Numbers(seed);
     let values =
         |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
@@ -478,10 +476,10 @@ fn generated(seed: u64) -> Case {
 }
 
 fn cases() -> Vec<Case> {
-    picked().into_iter().chain((0..GENERATED).map(generated)).collect()
+    fixed_cases().into_iter().chain((0..GENERATED).map(generated_case)).collect()
 }
 
-/// Writes what the cases name into a folder; answers the paths of each case's files.
+/// Returns the paths of each case's files.
 fn write(folder: &Path, cases: &[Case]) -> Vec<Vec<PathBuf>> {
     for (name, content) in [
         ("ca.pem", CA),
@@ -498,23 +496,22 @@ fn write(folder: &Path, cases: &[Case]) -> Vec<Vec<PathBuf>> {
             fs::write(&path, content.replace("{dir}", &folder.display().to_string())).unwrap();
             path
         };
-        // One that is not there is passed over.
+        // Missing files are skipped.
         case.files.iter().enumerate().map(file).chain([folder.join("missing")]).collect()
     };
     cases.iter().enumerate().map(files).collect()
 }
 
-fn given(name: &str) -> Option<String> {
+fn non_empty_variable(name: &str) -> Option<String> {
     Some(name.to_owned()).filter(|name| !name.is_empty())
 }
 
-/// What we make of a case.
 fn ours(case: &Case, paths: &[PathBuf]) -> Value {
     let options = Options {
         kubeconfig: None,
-        context: given(case.context),
-        cluster: given(case.cluster),
-        user: given(case.user),
+        context: non_empty_variable(case.context),
+        cluster: non_empty_variable(case.cluster),
+        user: non_empty_variable(case.user),
         impersonate: None,
         impersonate_groups: vec![],
         impersonate_uid: None,
@@ -524,11 +521,11 @@ fn ours(case: &Case, paths: &[PathBuf]) -> Value {
     let variable = |name: &str| {
         case.variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
-    choice(paths, &options, variable).map_or(Value::Null, |choice| shown(&choice))
+    resolve_files(paths, &options, variable).map_or(Value::Null, |context| to_json(&context))
 }
 
-fn shown(choice: &ResolvedContext) -> Value {
-    let ResolvedContext { config, authorization, identity, .. } = choice;
+fn to_json(context: &ResolvedContext) -> Value {
+    let ResolvedContext { config, authorization, identity, .. } = context;
     let fingerprint = |der: &[u8]| {
         digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
@@ -582,7 +579,7 @@ fn shown(choice: &ResolvedContext) -> Value {
     })
 }
 
-/// What client-go makes of the cases, where there is the program that asks it.
+/// None without the client-go program.
 fn theirs(folder: &Path, cases: &[Case], paths: &[Vec<PathBuf>]) -> Option<Vec<Value>> {
     let program = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?).join("clientcmd");
     let mut child = Command::new(program)
@@ -605,7 +602,7 @@ fn theirs(folder: &Path, cases: &[Case], paths: &[Vec<PathBuf>]) -> Option<Vec<V
         })
         .collect();
     let mut stdin = child.stdin.take().unwrap();
-    // It answers while it is asked.
+    // Written from a thread, as the program responds to each line.
     let asking = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
     let output = child.wait_with_output().unwrap();
     asking.join().unwrap().unwrap();
@@ -622,8 +619,8 @@ fn recording() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cluster/tests/clientcmd/recording.json")
 }
 
-/// Without the folder, which is another one each time.
-fn without(folder: &Path, answer: &Value) -> Value {
+/// Removes the temporary folder.
+fn without_folder(folder: &Path, answer: &Value) -> Value {
     serde_json::from_str(&answer.to_string().replace(&folder.display().to_string(), "{dir}"))
         .unwrap()
 }
@@ -635,8 +632,9 @@ fn kubeconfigs_resolve_as_in_client_go() {
     let cases = cases();
     let paths = write(&folder, &cases);
     let asked = theirs(&folder, &cases, &paths);
-    let asked = asked
-        .map(|answers| answers.iter().map(|answer| without(&folder, answer)).collect::<Vec<_>>());
+    let asked = asked.map(|answers| {
+        answers.iter().map(|answer| without_folder(&folder, answer)).collect::<Vec<_>>()
+    });
     if let Some(answers) = asked.as_ref().filter(|_| std::env::var_os("UPDATE_RECORDING").is_some())
     {
         let line = |(case, answer): (&Case, &Value)| format!("{}: {answer}", json!(case.name));
@@ -657,7 +655,7 @@ fn kubeconfigs_resolve_as_in_client_go() {
         if let Some(asked) = &asked {
             assert_eq!(&asked[index], expected, "{} is not as recorded", case.name);
         }
-        let ours = without(&folder, &ours(case, paths));
+        let ours = without_folder(&folder, &ours(case, paths));
         if &ours == expected {
             continue;
         }

@@ -11,12 +11,12 @@ use crate::domain::integration::ConnectionStage;
 use crate::domain::snapshot::ReadErrorKind;
 
 #[test]
-fn a_client_knows_where_it_is_and_says_who_it_is() {
+fn reports_context_server_and_user_agent() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
     assert_eq!((cluster.context(), cluster.namespace()), ("dev", "myproj"));
     assert_eq!(format!("https://{}", cluster.server()), stage.openshift().url());
-    assert_eq!(stage.requests(), Vec::<String>::new(), "connecting sends no request");
+    assert_eq!(stage.requests(), Vec::<String>::new(), "sends no request");
     stage.run(cluster.version()).unwrap();
     for entry in stage.openshift().traffic().entries() {
         assert_eq!(entry.user_agent, concat!("oc-quay/", env!("CARGO_PKG_VERSION")));
@@ -24,18 +24,18 @@ fn a_client_knows_where_it_is_and_says_who_it_is() {
 }
 
 #[test]
-fn acting_as_somebody_is_left_to_the_server() {
+fn leaves_impersonation_to_api_server() {
     let stage = Stage::new();
-    let options = Options { impersonate: Some("nobody".into()), ..stage.options("admin") };
+    let options = Options { impersonate: Some("guest".into()), ..stage.options("admin") };
     let cluster = stage.run(Cluster::connect(&options)).unwrap();
     let unread = stage.run(cluster.namespaces(None)).unwrap_err();
     assert_eq!(unread.kind, ReadErrorKind::Forbidden);
-    assert!(unread.reason.contains("nobody"), "{}", unread.reason);
+    assert!(unread.reason.contains("guest"), "{}", unread.reason);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_credential_plugin_that_fails_is_not_quoted() {
+fn does_not_quote_failed_plugin() {
     let stage = Stage::new();
     let token = format!("token: {}", stage.openshift().token("dev"));
     let exec = r#"exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, "echo HIDDEN; exit 3"]}"#;
@@ -50,7 +50,7 @@ fn a_credential_plugin_that_fails_is_not_quoted() {
     assert_eq!(format!("{error:#}"), "context dev: credential plugin sh failed (exit status: 3)");
 }
 
-/// A kubeconfig whose user has a plugin instead of a token; `{dir}` in it stands for a folder.
+/// A kubeconfig with a plugin instead of a token; `{dir}` is replaced by the folder.
 #[cfg(unix)]
 fn with_plugin(stage: &Stage, exec: &str) -> Options {
     let token = format!("token: {}", stage.openshift().token("dev"));
@@ -65,7 +65,7 @@ fn with_plugin(stage: &Stage, exec: &str) -> Options {
 
 #[cfg(unix)]
 #[test]
-fn a_credential_plugin_runs_once_and_knows_that_nobody_is_there() {
+fn runs_plugin_once_without_terminal() {
     let stage = Stage::new();
     let version = "client.authentication.k8s.io/v1";
     let status = format!(
@@ -83,9 +83,9 @@ fn a_credential_plugin_runs_once_and_knows_that_nobody_is_there() {
     let cluster = stage.run(Cluster::connect(&with_plugin(&stage, &exec))).unwrap();
     stage.run(cluster.version()).unwrap();
     stage.run(cluster.version()).unwrap();
-    let asked = std::fs::read_to_string(stage.sandbox.dir().join("asked")).unwrap();
-    assert_eq!(asked.lines().count(), 1, "{asked}");
-    let info: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    let exec_infos = std::fs::read_to_string(stage.sandbox.dir().join("asked")).unwrap();
+    assert_eq!(exec_infos.lines().count(), 1, "{exec_infos}");
+    let info: serde_json::Value = serde_json::from_str(&exec_infos).unwrap();
     assert_eq!(info["apiVersion"], version);
     let cluster = &info["spec"]["cluster"];
     assert_eq!(cluster["server"], stage.openshift().url());
@@ -94,10 +94,10 @@ fn a_credential_plugin_runs_once_and_knows_that_nobody_is_there() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_wrong_with_a_credential_plugin_is_said_without_its_words() {
+fn explains_plugin_errors_without_quoting() {
     let stage = Stage::new();
     let version = "client.authentication.k8s.io/v1";
-    let says = |mode: &str, command: &str, rest: &str| {
+    let error_of = |mode: &str, command: &str, rest: &str| {
         let exec =
             format!("apiVersion: {version}, interactiveMode: {mode}, command: {command}, {rest}");
         format!("{:#}", stage.run(Cluster::connect(&with_plugin(&stage, &exec))).err().unwrap())
@@ -106,36 +106,38 @@ fn what_is_wrong_with_a_credential_plugin_is_said_without_its_words() {
         let answer =
             format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{status}}}"#);
         std::fs::write(stage.sandbox.dir().join("answer"), answer).unwrap();
-        says("Never", "cat", "args: ['{dir}/answer']")
+        error_of("Never", "cat", "args: ['{dir}/answer']")
     };
-    let hinted = says("Never", "no-such-plugin", "installHint: 'brew install it'");
+    let missing = error_of("Never", "no-such-plugin", "installHint: 'brew install it'");
     assert_eq!(
-        hinted,
+        missing,
         "context dev: credential plugin no-such-plugin is not installed: brew install it"
     );
-    let terminal = says("Always", "cat", "");
-    assert_eq!(terminal, "context dev: credential plugin cat has to ask, and stdin is no terminal");
+    let terminal = error_of("Always", "cat", "");
+    assert_eq!(
+        terminal,
+        "context dev: credential plugin cat requires a terminal, but stdin is not a terminal"
+    );
     for (status, expected) in [
-        (
-            r#"{"token":"HIDDEN\n"}"#,
-            "its token holds a line break or another character that cannot be sent",
-        ),
+        (r#"{"token":"HIDDEN\n"}"#, "its token contains a line break or another invalid character"),
         (r#"{"token":""}"#, "it has neither a token nor a certificate with its key"),
-        (r#"{"clientKeyData":"HIDDEN"}"#, "it has a certificate or a key, and not both"),
+        (
+            r#"{"clientKeyData":"HIDDEN"}"#,
+            "it has either a certificate or a key: both are required",
+        ),
         (
             r#"{"token":"HIDDEN","expirationTimestamp":"soon"}"#,
-            "its expirationTimestamp is no time",
+            "its expirationTimestamp is not a time",
         ),
-        ("[HIDDEN]", "it is no ExecCredential"),
+        ("[HIDDEN]", "it is not an ExecCredential"),
     ] {
-        let expected =
-            format!("context dev: the answer of credential plugin cat cannot be used: {expected}");
+        let expected = format!("context dev: invalid output of credential plugin cat: {expected}");
         assert_eq!(answer(status), expected);
     }
 }
 
-/// Why a call to `server` got no answer.
-fn silence(stage: &Stage, server: &str) -> (ConnectionStage, String) {
+/// The stage and reason of an unanswered call.
+fn connection_error(stage: &Stage, server: &str) -> (ConnectionStage, String) {
     let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig())
         .unwrap()
         .replace(&stage.openshift().url(), server);
@@ -154,18 +156,18 @@ fn silence(stage: &Stage, server: &str) -> (ConnectionStage, String) {
 }
 
 #[test]
-fn no_answer_says_how_far_the_call_got() {
+fn unanswered_call_reports_connection_stage() {
     let (stage, other) = (Stage::new(), Stage::new());
-    assert_eq!(silence(&stage, "https://oc-quay.invalid:6443").0, ConnectionStage::Name);
+    assert_eq!(connection_error(&stage, "https://oc-quay.invalid:6443").0, ConnectionStage::Name);
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (step, reason) = silence(&stage, &format!("https://{closed}"));
+    let (step, reason) = connection_error(&stage, &format!("https://{closed}"));
     assert!(step == ConnectionStage::Connect && reason.contains("refused"), "{step:?} {reason}");
 
-    let (step, reason) = silence(&stage, &other.openshift().url());
+    let (step, reason) = connection_error(&stage, &other.openshift().url());
     assert!(step == ConnectionStage::Tls && reason.contains("certificate"), "{step:?} {reason}");
 
-    // A server that speaks no TLS.
+    // A server without TLS.
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = plain.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -173,11 +175,11 @@ fn no_answer_says_how_far_the_call_got() {
             let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
-    assert_eq!(silence(&stage, &format!("https://{address}")).0, ConnectionStage::Tls);
+    assert_eq!(connection_error(&stage, &format!("https://{address}")).0, ConnectionStage::Tls);
 }
 
 #[test]
-fn a_slow_answer_is_given_up_and_named() {
+fn reports_timeout_of_slow_response() {
     let stage = Stage::new();
     stage
         .openshift()
@@ -191,14 +193,14 @@ fn a_slow_answer_is_given_up_and_named() {
         ("list QuayIntegrations", ReadErrorKind::Failed)
     );
     assert!(
-        unread.reason.ends_with("while waiting for an answer: nothing came within 1 s"),
+        unread.reason.ends_with("while waiting for a response: timed out after 1 s"),
         "{}",
         unread.reason
     );
 }
 
 #[test]
-fn what_may_pass_is_tried_again() {
+fn retries_transient_errors() {
     let stage = Stage::new();
     let traffic = stage.openshift().traffic();
     let cluster = stage.cluster("admin");
@@ -217,7 +219,7 @@ fn what_may_pass_is_tried_again() {
     }
 }
 
-/// What a pod of the sandbox's cluster finds as its service account's.
+/// The service account volume of a pod.
 fn mount(stage: &Stage) -> std::path::PathBuf {
     let mount = stage.sandbox.dir().join("serviceaccount");
     std::fs::create_dir_all(&mount).unwrap();
@@ -228,7 +230,7 @@ fn mount(stage: &Stage) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
+fn pod_uses_service_account_and_external_address() {
     let stage = Stage::new();
     let mount = mount(&stage);
     let port = stage.openshift().url().rsplit(':').next().unwrap().to_owned();
@@ -237,10 +239,13 @@ fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
         "KUBERNETES_SERVICE_PORT" => Some(port.clone()),
         _ => None,
     };
-    let pod = InClusterConfig::of(variables, &mount).unwrap();
+    let pod = InClusterConfig::detect(variables, &mount).unwrap();
     let connect = || {
         stage
-            .run(Cluster::of_choice(pod.choice(&stage.options("")).unwrap(), &stage.options("")))
+            .run(Cluster::from_context(
+                pod.resolve(&stage.options("")).unwrap(),
+                &stage.options(""),
+            ))
             .unwrap()
     };
     let cluster = connect();
@@ -249,13 +254,13 @@ fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
     stage.run(cluster.integrations()).unwrap();
 
     stage.openshift().deny("admin", "get", "config.openshift.io", "infrastructures");
-    assert_eq!(connect().server(), format!("127.0.0.1:{port}"), "who may not ask has the address");
+    assert_eq!(connect().server(), format!("127.0.0.1:{port}"), "without permission");
 }
 
 #[test]
-fn without_a_token_or_an_address_there_is_no_pod() {
+fn pod_requires_token_and_address() {
     let stage = Stage::new();
     let mount = mount(&stage);
-    assert!(InClusterConfig::of(|_| None, &mount).is_none());
-    assert!(InClusterConfig::of(|_| Some("1".into()), stage.sandbox.dir()).is_none());
+    assert!(InClusterConfig::detect(|_| None, &mount).is_none());
+    assert!(InClusterConfig::detect(|_| Some("1".into()), stage.sandbox.dir()).is_none());
 }

@@ -37,7 +37,7 @@ fn write(
 }
 
 #[test]
-fn the_secret_says_how_old_it_is() {
+fn reads_age_from_managed_fields() {
     let stage = Stage::new();
     let mut secret = manifests::credentials("T0KEN");
     secret["metadata"]["creationTimestamp"] = json!("2026-01-02T03:04:05Z");
@@ -51,7 +51,7 @@ fn the_secret_says_how_old_it_is() {
 }
 
 #[test]
-fn an_answer_that_is_lost_does_no_harm() {
+fn write_survives_lost_response() {
     let stage = Stage::new();
     let traffic = stage.openshift().traffic();
     traffic.fault(Fault::on("POST", "/secrets").nth(1).drop_after());

@@ -1,8 +1,8 @@
-//! The cluster side against the sandbox's API server, over TLS.
+//! Tests against the sandbox's API server over TLS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Paths are Unix'.
+// Expects Unix paths.
 #[cfg(unix)]
 mod clientcmd;
 mod connection;
@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::{BuildsMode, Cluster, NamespaceResources, Options, SecretsMode};
 use crate::domain::snapshot::Namespace;
 
-/// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.
+/// A sandbox with the namespace `myproj`, and a runtime.
 struct Stage {
     sandbox: Sandbox,
     runtime: tokio::runtime::Runtime,
@@ -32,10 +32,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self::of(sandbox::openshift::Cluster::default())
+        Self::with_cluster(sandbox::openshift::Cluster::default())
     }
 
-    fn of(mut cluster: sandbox::openshift::Cluster) -> Self {
+    fn with_cluster(mut cluster: sandbox::openshift::Cluster) -> Self {
         cluster.settle = Duration::ZERO;
         let internal_registry = cluster.internal_registry;
         let optional = ["build.openshift.io", "apps.openshift.io"];
@@ -81,15 +81,14 @@ impl Stage {
         }
     }
 
-    /// A client for one of the sandbox's users, the log of requests cleared.
+    /// Clears the log of requests.
     fn cluster(&self, user: &str) -> Cluster {
         let cluster = self.run(Cluster::connect(&self.options(user))).unwrap();
         self.openshift().traffic().clear();
         cluster
     }
 
-    /// The cluster's side of a namespace, its secrets completed.
-    fn parts(
+    fn namespace_resources(
         &self,
         cluster: &Cluster,
         name: &str,
@@ -98,8 +97,9 @@ impl Stage {
         secrets: SecretsMode,
     ) -> NamespaceResources {
         self.run(async {
-            let parts = cluster.namespace_parts(name, known, secrets, BuildsMode::Leave).await;
-            cluster.complete_secrets(parts, secret_of).await
+            let resources =
+                cluster.namespace_resources(name, known, secrets, BuildsMode::Leave).await;
+            cluster.complete_secrets(resources, secret_of).await
         })
     }
 
@@ -107,7 +107,7 @@ impl Stage {
         self.runtime.block_on(work)
     }
 
-    /// The kinds of the requests since the log was cleared.
+    /// Sorted kinds of the requests in the log.
     fn requests(&self) -> Vec<String> {
         let mut kinds: Vec<_> =
             self.openshift().traffic().entries().into_iter().map(|entry| entry.kind).collect();
@@ -115,7 +115,6 @@ impl Stage {
         kinds
     }
 
-    /// Changes an object behind the client's back.
     fn modify(
         openshift: &OpenShift,
         kind: &str,

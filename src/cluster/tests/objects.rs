@@ -22,7 +22,7 @@ fn version(object: &Value) -> &str {
 }
 
 #[test]
-fn what_is_being_deleted_is_not_as_good_as_created() {
+fn object_in_deletion_is_not_created() {
     let stage = Stage::new();
     let mut dying = config_map("ours");
     dying["metadata"]["finalizers"] = json!(["example.com/wait"]);
@@ -38,7 +38,7 @@ fn what_is_being_deleted_is_not_as_good_as_created() {
 }
 
 #[test]
-fn an_answer_that_is_lost_does_no_harm() {
+fn writes_survive_lost_responses() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let traffic = stage.openshift().traffic();
@@ -56,25 +56,25 @@ fn an_answer_that_is_lost_does_no_harm() {
 }
 
 #[test]
-fn our_definition_asks_what_the_operators_asks() {
+fn crd_schema_equals_the_operators() {
     let theirs = sandbox::openshift::definitions::quay_integrations();
     let spec = |definition: &Value| {
         let mut spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
             ["spec"]
             .clone();
-        forget_descriptions(&mut spec);
+        remove_descriptions(&mut spec);
         spec
     };
     assert_eq!(spec(&quay_integration_crd()), spec(&theirs));
 }
 
-fn forget_descriptions(schema: &mut Value) {
+fn remove_descriptions(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.retain(|key, value| key != "description" || !value.is_string());
-            fields.values_mut().for_each(forget_descriptions);
+            fields.values_mut().for_each(remove_descriptions);
         }
-        Value::Array(items) => items.iter_mut().for_each(forget_descriptions),
+        Value::Array(items) => items.iter_mut().for_each(remove_descriptions),
         _ => {}
     }
 }

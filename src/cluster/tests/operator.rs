@@ -11,22 +11,22 @@ const OPERATORS: &str = "openshift-operators";
 const CSV: &str = "quay-bridge-operator.v3.18.0";
 
 fn stage(olm: Olm, operator: bool) -> Stage {
-    Stage::of(SandboxCluster { olm, operator, ..SandboxCluster::default() })
+    Stage::with_cluster(SandboxCluster { olm, operator, ..SandboxCluster::default() })
 }
 
 fn groups(stage: &Stage) -> BTreeSet<String> {
     stage.run(stage.cluster("admin").platform()).unwrap().groups
 }
 
-fn look(stage: &Stage) -> Operator {
+fn read_operator(stage: &Stage) -> Operator {
     let groups = groups(stage);
     stage.run(stage.cluster("admin").operator(&groups)).unwrap()
 }
 
-/// Looks until what is wanted is seen, as a set-up does.
-fn until(stage: &Stage, wanted: impl Fn(&Operator) -> bool) -> Operator {
-    stage.eventually(|_| wanted(&look(stage)));
-    look(stage)
+/// Reads the operator until a condition holds.
+fn wait_until(stage: &Stage, wanted: impl Fn(&Operator) -> bool) -> Operator {
+    stage.eventually(|_| wanted(&read_operator(stage)));
+    read_operator(stage)
 }
 
 fn subscribe(stage: &Stage, approval: &str) {
@@ -35,7 +35,6 @@ fn subscribe(stage: &Stage, approval: &str) {
     stage.openshift().create(subscription);
 }
 
-/// The one problem of an operator.
 fn problem(operator: &Operator) -> String {
     let problems = operator.problems();
     let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
@@ -43,10 +42,10 @@ fn problem(operator: &Operator) -> String {
 }
 
 #[test]
-fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
+fn requests_each_part_once_without_operator() {
     for (olm, parts) in [(Olm::Both, 7), (Olm::V0, 5), (Olm::V1, 6), (Olm::None, 4)] {
         let stage = stage(olm, false);
-        let operator = look(&stage);
+        let operator = read_operator(&stage);
         assert_eq!(stage.requests().len(), parts, "{olm:?}: {:?}", stage.requests());
         assert!(
             !operator.is_installed() && !operator.is_healthy() && !operator.has_failed(),
@@ -61,7 +60,7 @@ fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
 }
 
 #[test]
-fn what_may_pass_is_no_failure() {
+fn transient_problems_are_no_failure() {
     let table = [
         (
             Olm::V0,
@@ -74,15 +73,15 @@ fn what_may_pass_is_no_failure() {
             Olm::V1,
             Trouble::PackageMissing,
             "Progressing (Retrying)",
-            "OLM could not install it, and tries again",
+            "OLM failed to install it and will retry",
         ),
     ];
-    for (olm, trouble, said, meaning) in table {
+    for (olm, trouble, state, meaning) in table {
         let stage = stage(olm, false);
         stage.openshift().trouble(Some(&trouble));
         install(&stage, olm);
-        let told = |text: &String| text.contains(said) && text.contains(meaning);
-        let operator = until(&stage, |operator| operator.problems().iter().any(told));
+        let explains = |text: &String| text.contains(state) && text.contains(meaning);
+        let operator = wait_until(&stage, |operator| operator.problems().iter().any(explains));
         assert!(!operator.is_healthy() && operator.is_installed(), "{trouble:?}");
         assert!(!operator.has_failed(), "{trouble:?}: {:#?}", operator.problems());
     }
@@ -101,13 +100,13 @@ fn install(stage: &Stage, olm: Olm) {
 }
 
 #[test]
-fn a_subscription_anywhere_counts_and_a_second_one_is_a_problem() {
+fn second_subscription_is_a_problem() {
     let stage = stage(Olm::V0, true);
     let mut second = olm::subscription();
     second["metadata"]["name"] = json!("again");
     second["metadata"]["namespace"] = json!("myproj");
     stage.openshift().put(second);
-    let operator = look(&stage);
+    let operator = read_operator(&stage);
     let subscription = operator.subscription.as_ref().unwrap();
     assert_eq!(
         (subscription.namespace.as_str(), subscription.others.as_slice()),
@@ -117,19 +116,19 @@ fn a_subscription_anywhere_counts_and_a_second_one_is_a_problem() {
         operator
             .problems()
             .iter()
-            .any(|text| text.ends_with("there are others for the same package: myproj/again"))
+            .any(|text| text.ends_with("other Subscriptions to the package exist: myproj/again"))
     );
 
     stage.openshift().delete("Subscription", OPERATORS, "quay-bridge-operator");
-    assert_eq!(look(&stage).subscription.unwrap().namespace, "myproj");
+    assert_eq!(read_operator(&stage).subscription.unwrap().namespace, "myproj");
 }
 
 #[test]
-fn an_operator_outlives_its_subscription() {
+fn finds_operator_without_subscription() {
     let stage = stage(Olm::V0, true);
-    until(&stage, Operator::is_healthy);
+    wait_until(&stage, Operator::is_healthy);
     stage.openshift().delete("Subscription", OPERATORS, "quay-bridge-operator");
-    let operator = look(&stage);
+    let operator = read_operator(&stage);
     assert_eq!(operator.subscription, None);
     assert_eq!(
         operator.csv.as_ref().map(|csv| csv.name.as_str()),
@@ -140,21 +139,21 @@ fn an_operator_outlives_its_subscription() {
 }
 
 #[test]
-fn an_operator_that_was_deleted_under_its_subscription_does_not_come_back() {
+fn deleted_csv_is_a_lasting_problem() {
     let stage = stage(Olm::V0, true);
-    until(&stage, Operator::is_healthy);
+    wait_until(&stage, Operator::is_healthy);
     stage.openshift().delete("ClusterServiceVersion", OPERATORS, CSV);
-    let operator = until(&stage, |operator| operator.csv.is_none());
+    let operator = wait_until(&stage, |operator| operator.csv.is_none());
     assert!(operator.has_failed() && !operator.is_healthy() && operator.is_installed());
     assert!(
-        problem(&operator).contains(&format!("gone: {CSV}. That is: somebody deleted it")),
+        problem(&operator).contains(&format!("missing: {CSV} – it was deleted")),
         "{}",
         problem(&operator)
     );
 }
 
 #[test]
-fn packages_come_from_the_catalogs_that_serve_the_operators_namespace() {
+fn lists_packages_of_serving_catalogs() {
     let stage = stage(Olm::V0, false);
     let groups = groups(&stage);
     let cluster = stage.cluster("admin");
@@ -183,7 +182,7 @@ fn packages_come_from_the_catalogs_that_serve_the_operators_namespace() {
             },
         })
     };
-    // The sandbox's OLM takes away what no catalog holds, and writes what a new one has.
+    // The sandbox's OLM removes packages without a catalog, and writes those of a new one.
     for namespace in ["myproj", OPERATORS] {
         stage.openshift().put(json!({
             "apiVersion": "operators.coreos.com/v1alpha1", "kind": "CatalogSource",

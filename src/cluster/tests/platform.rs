@@ -4,12 +4,16 @@ use super::Stage;
 use crate::cluster::ResourceAttributes;
 use crate::domain::snapshot::ReadErrorKind;
 
-fn right(verb: &'static str, group: &'static str, resource: &'static str) -> ResourceAttributes {
+fn permission(
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+) -> ResourceAttributes {
     ResourceAttributes { verb, group, resource, namespace: None, name: None }
 }
 
 #[test]
-fn an_older_cluster_names_the_user_in_openshifts_own_way() {
+fn reads_openshift_user_on_older_cluster() {
     let stage = Stage::new();
     let traffic = stage.openshift().traffic();
     traffic.fault(
@@ -28,7 +32,7 @@ fn an_older_cluster_names_the_user_in_openshifts_own_way() {
 }
 
 #[test]
-fn a_cluster_that_does_not_list_its_groups_is_unknown() {
+fn fails_without_api_groups() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     stage.openshift().traffic().fault(Fault::on("GET", "/apis").whole_path().html(403));
@@ -37,18 +41,20 @@ fn a_cluster_that_does_not_list_its_groups_is_unknown() {
 }
 
 #[test]
-fn a_question_that_is_not_answered_is_no_refusal() {
+fn failed_review_is_not_a_missing_permission() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     stage.openshift().expire_tokens();
-    let unread = stage.run(cluster.lacking(&[right("list", "", "namespaces")])).unwrap_err();
-    assert_eq!(unread.call, "find out whether the user may list namespaces");
+    let unread = stage
+        .run(cluster.missing_permissions(&[permission("list", "", "namespaces")]))
+        .unwrap_err();
+    assert_eq!(unread.call, "check permission to list namespaces");
     assert_eq!(unread.kind, ReadErrorKind::Failed);
 }
 
 #[test]
-fn a_right_reads_as_a_person_would_say_it() {
-    let subscriptions = right("create", "operators.coreos.com", "subscriptions");
+fn formats_permission() {
+    let subscriptions = permission("create", "operators.coreos.com", "subscriptions");
     let in_namespace =
         ResourceAttributes { namespace: Some("openshift-operators".into()), ..subscriptions };
     assert_eq!(
@@ -57,8 +63,8 @@ fn a_right_reads_as_a_person_would_say_it() {
     );
     let named = ResourceAttributes {
         name: Some("cluster".into()),
-        ..right("patch", "config.openshift.io", "images")
+        ..permission("patch", "config.openshift.io", "images")
     };
     assert_eq!(named.to_string(), "patch images.config.openshift.io cluster");
-    assert_eq!(right("list", "", "secrets").to_string(), "list secrets");
+    assert_eq!(permission("list", "", "secrets").to_string(), "list secrets");
 }

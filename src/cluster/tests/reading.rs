@@ -5,7 +5,7 @@ use super::{Stage, secret_of};
 use crate::cluster::{BuildsMode, SecretsMode};
 use crate::domain::snapshot::{Namespace, ReadErrorKind, Secret};
 
-fn login_secret(namespace: &str, name: &str) -> serde_json::Value {
+fn registry_secret(namespace: &str, name: &str) -> serde_json::Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
         "metadata": { "name": name, "namespace": namespace },
@@ -18,20 +18,25 @@ fn names(secrets: &[Secret]) -> Vec<&str> {
 }
 
 #[test]
-fn a_fresh_namespace_that_is_known_takes_two_calls() {
+fn reads_new_namespace_with_two_calls() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let known = Some(Namespace { uid: "u".into(), ..Namespace::default() });
-    let parts =
-        stage.parts(&cluster, "myproj", known.clone(), secret_of, SecretsMode::IfReferenced);
+    let resources = stage.namespace_resources(
+        &cluster,
+        "myproj",
+        known.clone(),
+        secret_of,
+        SecretsMode::IfReferenced,
+    );
     assert_eq!(stage.requests(), ["list imagestreams", "list serviceaccounts"]);
-    assert_eq!((parts.namespace, parts.secrets.unwrap().unwrap().len()), (Ok(known), 0));
+    assert_eq!((resources.namespace, resources.secrets.unwrap().unwrap().len()), (Ok(known), 0));
 }
 
 #[test]
-fn a_reference_to_one_of_ours_makes_the_secrets_worth_a_call() {
+fn reads_secrets_if_one_is_referenced() {
     let stage = Stage::new();
-    stage.openshift().create(login_secret("myproj", "builder-quay-openshift"));
+    stage.openshift().create(registry_secret("myproj", "builder-quay-openshift"));
     Stage::modify(stage.openshift(), "ServiceAccount", "myproj", "default", |account| {
         account["imagePullSecrets"]
             .as_array_mut()
@@ -39,23 +44,25 @@ fn a_reference_to_one_of_ours_makes_the_secrets_worth_a_call() {
             .push(json!({ "name": "builder-quay-openshift" }));
     });
     let cluster = stage.cluster("admin");
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
-    assert_eq!(names(&parts.secrets.unwrap().unwrap()), ["builder-quay-openshift"]);
+    let resources =
+        stage.namespace_resources(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
+    assert_eq!(names(&resources.secrets.unwrap().unwrap()), ["builder-quay-openshift"]);
 }
 
 #[test]
-fn a_secret_of_the_wrong_type_is_found_by_name() {
+fn finds_secret_of_wrong_type_by_name() {
     let stage = Stage::new();
-    let mut wrong = login_secret("myproj", "builder-quay-openshift");
+    let mut wrong = registry_secret("myproj", "builder-quay-openshift");
     wrong["type"] = json!("Opaque");
     stage.openshift().create(wrong);
     Stage::modify(stage.openshift(), "ServiceAccount", "myproj", "default", |account| {
         account["metadata"]["annotations"]["oc-quay/role"] = json!("read");
     });
-    stage.openshift().create(login_secret("myproj", "deployer-quay-openshift"));
+    stage.openshift().create(registry_secret("myproj", "deployer-quay-openshift"));
     let cluster = stage.cluster("admin");
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::Always);
-    let secrets = parts.secrets.unwrap().unwrap();
+    let resources =
+        stage.namespace_resources(&cluster, "myproj", None, secret_of, SecretsMode::Always);
+    let secrets = resources.secrets.unwrap().unwrap();
     let wrong = secrets.iter().find(|secret| secret.name == "builder-quay-openshift").unwrap();
     assert_eq!((secrets.len(), wrong.kind.as_str()), (2, "Opaque"));
     assert_eq!(
@@ -66,25 +73,27 @@ fn a_secret_of_the_wrong_type_is_found_by_name() {
 }
 
 #[test]
-fn a_name_that_no_object_can_have_is_not_asked_for() {
+fn does_not_request_invalid_names() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let impossible = |account: &str| format!("{account}-quay-Prod_1");
-    let parts = stage.parts(&cluster, "myproj", None, impossible, SecretsMode::Always);
-    assert_eq!(parts.secrets.unwrap().unwrap().len(), 0);
+    let resources =
+        stage.namespace_resources(&cluster, "myproj", None, impossible, SecretsMode::Always);
+    assert_eq!(resources.secrets.unwrap().unwrap().len(), 0);
     assert_eq!(stage.openshift().traffic().count("get secrets"), 0);
 }
 
 #[test]
-fn everything_is_read_in_pages_and_sorted_by_namespace() {
+fn reads_all_namespaces_in_pages() {
     let stage = Stage::new();
     for number in 0..1010 {
-        stage
-            .openshift()
-            .put(login_secret(if number % 2 == 0 { "even" } else { "odd" }, &format!("s{number}")));
+        stage.openshift().put(registry_secret(
+            if number % 2 == 0 { "even" } else { "odd" },
+            &format!("s{number}"),
+        ));
     }
     let cluster = stage.cluster("admin");
-    let mut all = stage.run(cluster.all_parts(BuildsMode::Read));
+    let mut all = stage.run(cluster.all_resources(BuildsMode::Read));
     assert_eq!(stage.openshift().traffic().count("list secrets"), 3);
     let requests = stage.openshift().traffic().entries();
     assert!(
@@ -100,18 +109,18 @@ fn everything_is_read_in_pages_and_sorted_by_namespace() {
 }
 
 #[test]
-fn what_may_not_be_read_of_all_is_unknown_of_each() {
+fn forbidden_list_is_unknown_in_each_namespace() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
-    let mut all = stage.run(cluster.all_parts(BuildsMode::Read));
-    let parts = all.take("myproj", Namespace::default());
-    assert_eq!(parts.secrets.unwrap().unwrap_err().call, "list secrets in all namespaces");
-    assert_eq!(parts.service_accounts.unwrap_err().kind, ReadErrorKind::Forbidden);
+    let mut all = stage.run(cluster.all_resources(BuildsMode::Read));
+    let resources = all.take("myproj", Namespace::default());
+    assert_eq!(resources.secrets.unwrap().unwrap_err().call, "list secrets in all namespaces");
+    assert_eq!(resources.service_accounts.unwrap_err().kind, ReadErrorKind::Forbidden);
     assert!(all.take("other", Namespace::default()).image_streams.is_err());
 }
 
 #[test]
-fn starts_a_list_over_whose_version_is_forgotten() {
+fn restarts_list_after_expired_token() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let first = r#"{"kind":"ServiceAccountList","apiVersion":"v1","metadata":{"resourceVersion":"1","continue":"more"},
@@ -121,9 +130,10 @@ fn starts_a_list_over_whose_version_is_forgotten() {
     let traffic = stage.openshift().traffic();
     traffic.fault(Fault::on("GET", "/serviceaccounts").nth(1).status(200).body(first));
     traffic.fault(Fault::on("GET", "/serviceaccounts").nth(2).status(410).body(expired));
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
+    let resources =
+        stage.namespace_resources(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
     let mut names: Vec<_> =
-        parts.service_accounts.unwrap().into_iter().map(|account| account.name).collect();
+        resources.service_accounts.unwrap().into_iter().map(|account| account.name).collect();
     names.sort();
     assert_eq!(names, ["builder", "default", "deployer"]);
     let lists = stage

@@ -34,8 +34,11 @@ fn names(list: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_service_account_with_nothing_at_all_is_edited_too() {
-    let stage = Stage::of(SandboxCluster { internal_registry: false, ..SandboxCluster::default() });
+fn edits_bare_service_account() {
+    let stage = Stage::with_cluster(SandboxCluster {
+        internal_registry: false,
+        ..SandboxCluster::default()
+    });
     stage.openshift().put(json!({
         "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "bare", "namespace": "myproj" },
     }));
@@ -57,7 +60,7 @@ fn a_service_account_with_nothing_at_all_is_edited_too() {
 }
 
 #[test]
-fn a_refusal_that_is_no_race_is_an_error() {
+fn reports_rejection_that_is_no_conflict() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
     let body = r#"{"kind":"Status","status":"Failure","message":"denied by policy","reason":"Invalid","code":422}"#;
@@ -70,20 +73,20 @@ fn a_refusal_that_is_no_race_is_an_error() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "could not edit service account builder in namespace myproj: denied by policy"
+        "failed to edit service account builder in namespace myproj: denied by policy"
     );
     assert_eq!(stage.openshift().traffic().count("patch serviceaccounts"), 1);
 }
 
 #[test]
-fn a_service_account_that_is_gone_has_nothing_to_remove() {
+fn removal_from_missing_account_succeeds() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
     stage.run(cluster.edit_service_account("myproj", "pipeline", None, &unlink("ours"))).unwrap();
     let error = stage
         .run(cluster.edit_service_account("myproj", "pipeline", None, &link("ours")))
         .unwrap_err();
-    assert!(error.to_string().ends_with("there is no such service account"), "{error}");
+    assert!(error.to_string().ends_with("the service account does not exist"), "{error}");
     let gone = ServiceAccount {
         name: "pipeline".into(),
         resource_version: "1".into(),

@@ -9,22 +9,21 @@ use super::Stage;
 use crate::cluster::{Cluster, ClusterError};
 use crate::domain::change::ScopeEdit;
 use crate::domain::dockerconfig::{AuthEntry, RegistryScope};
-use crate::domain::snapshot::{Login, Secret};
+use crate::domain::snapshot::{RegistryCredentials, Secret};
 
 const OLD: &str = r#"{"auths":{"q":{"auth":"YTpvbGQ="}}}"#;
 const NEW: &str = r#"{"auths":{"q":{"auth":"YTpuZXc="}}}"#;
 
-/// Creates the secret with [`NEW`] in it.
 async fn create(cluster: &Cluster) -> Result<Secret, ClusterError> {
-    cluster.create_secret("myproj", "s", &entry(&login("new"))).await
+    cluster.create_secret("myproj", "s", &entry(&credentials("new"))).await
 }
 
-fn login(password: &str) -> Login {
-    Login { username: "a".into(), password: password.into() }
+fn credentials(password: &str) -> RegistryCredentials {
+    RegistryCredentials { username: "a".into(), password: password.into() }
 }
 
-fn entry(login: &Login) -> AuthEntry<'_> {
-    AuthEntry { place: RegistryScope { host: "q", organization: "o" }, login }
+fn entry(credentials: &RegistryCredentials) -> AuthEntry<'_> {
+    AuthEntry { place: RegistryScope { host: "q", organization: "o" }, credentials }
 }
 
 fn secret(kind: &str, text: &str) -> Value {
@@ -52,35 +51,37 @@ fn creates_a_secret_with_our_label_where_there_is_none() {
     assert_eq!(first["metadata"]["labels"], json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     assert_eq!(first["data"], json!({ ".dockerconfigjson": STANDARD.encode(NEW) }));
     let error =
-        stage.run(cluster.create_secret("myproj", "s", &entry(&login("older")))).unwrap_err();
+        stage.run(cluster.create_secret("myproj", "s", &entry(&credentials("older")))).unwrap_err();
     assert!(error.is_conflict(), "{error}");
-    assert_eq!(stored(&stage), first, "what is there may be newer");
+    assert_eq!(stored(&stage), first, "the stored secret may be newer");
     assert_eq!(stage.requests(), ["create secrets", "create secrets"]);
 }
 
 #[test]
-fn an_update_never_writes_over_what_others_have_put_there_meanwhile() {
+fn update_does_not_overwrite_concurrent_changes() {
     let stage = Stage::new();
     stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
     let cluster = stage.cluster("dev");
     let stale = version(&stored(&stage)).to_owned();
-    stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap();
+    stage.run(cluster.update_secret("myproj", "s", &entry(&credentials("new")), &stale)).unwrap();
     let data = json!({ ".dockerconfigjson": STANDARD.encode(NEW), "kept": STANDARD.encode("x") });
     assert_eq!(stored(&stage)["data"], data);
     assert_eq!(stage.requests(), ["get secrets", "patch secrets"]);
 
     let done = stored(&stage);
-    stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap();
-    assert_eq!(stored(&stage), done, "what is there already is not written again");
+    stage.run(cluster.update_secret("myproj", "s", &entry(&credentials("new")), &stale)).unwrap();
+    assert_eq!(stored(&stage), done, "is not written again");
 
-    let error =
-        stage.run(cluster.update_secret("myproj", "s", &entry(&login("old")), &stale)).unwrap_err();
+    let error = stage
+        .run(cluster.update_secret("myproj", "s", &entry(&credentials("old")), &stale))
+        .unwrap_err();
     assert_eq!(error.status(), Some(409));
-    assert_eq!(stored(&stage), done, "somebody else's newer content");
+    assert_eq!(stored(&stage), done, "newer content of others");
 
     stage.openshift().delete("Secret", "myproj", "s");
-    let error =
-        stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap_err();
+    let error = stage
+        .run(cluster.update_secret("myproj", "s", &entry(&credentials("new")), &stale))
+        .unwrap_err();
     assert_eq!(error.status(), Some(404));
 }
 
@@ -89,22 +90,23 @@ fn replaces_a_secret_of_the_wrong_type_only_if_unchanged() {
     let stage = Stage::new();
     stage.openshift().create(secret("Opaque", OLD));
     let cluster = stage.cluster("dev");
-    let error =
-        stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), "1")).unwrap_err();
+    let error = stage
+        .run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), "1"))
+        .unwrap_err();
     assert!(error.is_conflict(), "{error}");
     assert_eq!(stored(&stage)["type"], "Opaque");
     assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None);
 
     let seen = version(&stored(&stage)).to_owned();
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), &seen)).unwrap();
     let replaced = stored(&stage);
     assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
-    assert_eq!(stored(&stage), replaced, "the second time there is nothing to replace");
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), &seen)).unwrap();
+    assert_eq!(stored(&stage), replaced, "is not replaced again");
 }
 
 #[test]
-fn deletes_no_secret_of_others_to_replace_one() {
+fn replacement_keeps_foreign_secret() {
     let stage = Stage::new();
     stage.openshift().create(secret("Opaque", OLD));
     let mut theirs = secret("Opaque", OLD);
@@ -113,7 +115,7 @@ fn deletes_no_secret_of_others_to_replace_one() {
     let cluster = stage.cluster("dev");
     let before = stored(&stage);
     let error = stage
-        .run(cluster.replace_secret("myproj", "s", &entry(&login("new")), version(&before)))
+        .run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), version(&before)))
         .unwrap_err();
     assert!(error.to_string().contains("s-spare"), "{error}");
     assert_eq!(stored(&stage), before);
@@ -134,7 +136,10 @@ fn deletes_a_secret_only_as_it_was_read() {
         secret["data"]["theirs"] = json!("eA==")
     });
     let error = delete(&seen).unwrap_err();
-    assert!(error.is_conflict() && error.to_string().contains("changed meanwhile"), "{error}");
+    assert!(
+        error.is_conflict() && error.to_string().contains("the object was modified"),
+        "{error}"
+    );
     let mut another = stored(&stage);
     another["metadata"]["uid"] = json!("another");
     assert!(delete(&another).unwrap_err().is_conflict());
@@ -155,8 +160,8 @@ fn replacement_loses_nothing_to_another_writer() {
             }),
             None => drop(openshift.create(secret("kubernetes.io/dockerconfigjson", LATER))),
         },
-        |openshift| make_again(openshift, "Opaque", LATER),
-        |openshift| make_again(openshift, "kubernetes.io/dockerconfigjson", LATER),
+        |openshift| recreate(openshift, "Opaque", LATER),
+        |openshift| recreate(openshift, "kubernetes.io/dockerconfigjson", LATER),
     ];
     for (method, nth) in [("POST", 1), ("DELETE", 1), ("POST", 2), ("DELETE", 2)] {
         for (number, writer) in writers.into_iter().enumerate() {
@@ -169,30 +174,40 @@ fn replacement_loses_nothing_to_another_writer() {
                 .openshift()
                 .traffic()
                 .fault(Fault::on(method, "/secrets").nth(nth).before(move || writer(&openshift)));
-            let _ = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen));
-            let held: String =
-                ["s", "s-spare"].iter().filter_map(|name| held(stage.openshift(), name)).collect();
-            assert!(held.contains("later.example.com"), "{method} {nth}, writer {number}: {held}");
-            // Whoever deletes the finished secret deletes what is in it.
+            let _ = stage.run(cluster.replace_secret(
+                "myproj",
+                "s",
+                &entry(&credentials("new")),
+                &seen,
+            ));
+            let content_of: String = ["s", "s-spare"]
+                .iter()
+                .filter_map(|name| content_of(stage.openshift(), name))
+                .collect();
+            assert!(
+                content_of.contains("later.example.com"),
+                "{method} {nth}, writer {number}: {content_of}"
+            );
+            // Deleting the replaced secret deletes its content.
             let is_deleted_by_others = (method, nth) == ("DELETE", 2) && number > 0;
             assert!(
-                held.contains("first.example.com") || is_deleted_by_others,
-                "{method} {nth}, writer {number}: {held}"
+                content_of.contains("first.example.com") || is_deleted_by_others,
+                "{method} {nth}, writer {number}: {content_of}"
             );
         }
     }
 }
 
-/// Deletes the secret, if it is there, and creates another one of its name.
-fn make_again(openshift: &OpenShift, kind: &str, text: &str) {
+/// Deletes and recreates the secret.
+fn recreate(openshift: &OpenShift, kind: &str, text: &str) {
     if openshift.get("Secret", "myproj", "s").is_some() {
         openshift.delete("Secret", "myproj", "s");
     }
     openshift.create(secret(kind, text));
 }
 
-/// What is in a secret, if it is there: the names of its keys and its docker configuration.
-fn held(openshift: &OpenShift, name: &str) -> Option<String> {
+/// Keys and docker configuration of a secret.
+fn content_of(openshift: &OpenShift, name: &str) -> Option<String> {
     let secret = openshift.get("Secret", "myproj", name)?;
     let content = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
     Some(format!(
@@ -208,18 +223,22 @@ fn reuses_the_copy_of_an_interrupted_replacement() {
     stage.openshift().create(secret("Opaque", OLD));
     let cluster = stage.cluster("dev");
     let seen = version(&stored(&stage)).to_owned();
-    // The answer is lost, and with it whether the secret was deleted.
+    // The response to the deletion is lost.
     stage.openshift().traffic().fault(Fault::on("DELETE", "/secrets").drop_before());
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap_err();
+    stage
+        .run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), &seen))
+        .unwrap_err();
     stage.openshift().traffic().clear_faults();
     let copy = stage.openshift().get("Secret", "myproj", "s-spare").unwrap();
     stage.openshift().traffic().fault(Fault::on("POST", "/secrets").drop_before());
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("newer")), &seen)).unwrap_err();
+    stage
+        .run(cluster.replace_secret("myproj", "s", &entry(&credentials("newer")), &seen))
+        .unwrap_err();
     assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), Some(copy));
     stage.openshift().traffic().clear_faults();
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("newer")), &seen)).unwrap();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&credentials("newer")), &seen)).unwrap();
     assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None);
-    let content = held(stage.openshift(), "s").unwrap();
+    let content = content_of(stage.openshift(), "s").unwrap();
     assert!(content.contains(&STANDARD.encode("a:newer")), "{content}");
 }
 
@@ -234,14 +253,18 @@ fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
         stage.openshift().create(old);
         let cluster = stage.cluster("dev");
         let seen = version(&stored(&stage)).to_owned();
-        let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":422,"message":"Not today"}"#;
+        let rejection = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":422,"message":"Not today"}"#;
         stage
             .openshift()
             .traffic()
-            .fault(Fault::on(method, "/secrets").nth(nth).status(422).body(refusal));
-        stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap_err();
+            .fault(Fault::on(method, "/secrets").nth(nth).status(422).body(rejection));
+        stage
+            .run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), &seen))
+            .unwrap_err();
         stage.openshift().traffic().clear_faults();
-        stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
+        stage
+            .run(cluster.replace_secret("myproj", "s", &entry(&credentials("new")), &seen))
+            .unwrap();
         let replaced = stored(&stage);
         assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
         assert_eq!(replaced["metadata"]["annotations"], json!({ "team": "web" }), "{method} {nth}");
@@ -251,7 +274,7 @@ fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
             replaced["data"],
             json!({ ".dockerconfigjson": STANDARD.encode(kept), "kept": STANDARD.encode("x") })
         );
-        // After the last step it is the next plan that finds the copy.
+        // After the last step, the next run removes the copy.
         let is_left = stage.openshift().get("Secret", "myproj", "s-spare").is_some();
         assert_eq!(is_left, (method, nth) == ("DELETE", 2), "{method} {nth}");
     }
@@ -270,14 +293,16 @@ fn notes_no_import_on_a_build_made_again() {
     });
     let build = || stage.openshift().get("Build", "myproj", "app-1").unwrap();
     let before = build();
-    stage.run(cluster.note_imported("myproj", "app-1", "an-earlier-one")).unwrap_err();
+    stage.run(cluster.annotate_imported("myproj", "app-1", "an-earlier-one")).unwrap_err();
     assert_eq!(build(), before);
     let uid = before["metadata"]["uid"].as_str().unwrap();
-    assert!(stage.run(cluster.note_imported("myproj", "app-1", uid)).unwrap().unwrap().imported);
+    assert!(
+        stage.run(cluster.annotate_imported("myproj", "app-1", uid)).unwrap().unwrap().imported
+    );
 }
 
 #[test]
-fn the_lists_of_the_integration_are_edited_beside_others() {
+fn edits_namespace_lists_concurrently() {
     let stage = Stage::new();
     let mut resource = manifests::quay_integration("https://q");
     resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept"]);
@@ -313,7 +338,7 @@ fn the_lists_of_the_integration_are_edited_beside_others() {
 }
 
 #[test]
-fn denies_when_others_shorten_the_allowlist_meanwhile() {
+fn denies_after_concurrent_allowlist_change() {
     let stage = Stage::new();
     let mut resource = manifests::quay_integration("https://q");
     resource["spec"]["allowlistNamespaces"] = json!(["shop", "billing"]);
@@ -338,7 +363,7 @@ fn denies_when_others_shorten_the_allowlist_meanwhile() {
 }
 
 #[test]
-fn only_the_operators_finalizer_is_taken_off() {
+fn removes_only_operator_finalizer() {
     let stage = Stage::new();
     let finalizers = |list: Value| {
         Stage::modify(stage.openshift(), "Namespace", "", "myproj", |namespace| {
@@ -356,13 +381,13 @@ fn only_the_operators_finalizer_is_taken_off() {
             });
         },
     ));
-    stage.run(cluster.release_namespace("myproj")).unwrap();
+    stage.run(cluster.remove_operator_finalizer("myproj")).unwrap();
     let left =
         stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["finalizers"].clone();
     assert_eq!(left, json!(["a/first", "z/last"]));
 
     stage.openshift().traffic().clear();
-    stage.run(cluster.release_namespace("myproj")).unwrap();
+    stage.run(cluster.remove_operator_finalizer("myproj")).unwrap();
     assert_eq!(stage.requests(), ["get namespaces"]);
-    stage.run(cluster.release_namespace("nowhere")).unwrap();
+    stage.run(cluster.remove_operator_finalizer("nowhere")).unwrap();
 }

@@ -1,10 +1,10 @@
-//! `builds`: BuildConfigs and their last builds, and whether they push to Quay.
+//! `builds`: lists BuildConfigs, their last builds and where they push.
 
 mod rewrite;
 
 use std::collections::BTreeMap;
 
-use super::{CommandContext, refuse_missing};
+use super::{CommandContext, require_namespace};
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
 use crate::domain::checks;
@@ -19,7 +19,7 @@ use crate::report::{BuildConfigReport, BuildsReport, ShipwrightReport};
 pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus, Error> {
     if let (true, Some(command)) = (args.all_namespaces, &args.command) {
         let name = command.name();
-        return Err(Error::new(format!("-A of `builds` is for the list: `{name}` has its own"))
+        return Err(Error::new(format!("-A must follow `builds {name}`"))
             .hint(format!("{} builds {name} -A", context.program)));
     }
     match &args.command {
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<E
             rewrite::run(context, configs, rewrite::Direction::ToQuay).await
         }
         Some(BuildsCommand::Restore(configs)) => {
-            rewrite::run(context, configs, rewrite::Direction::Back).await
+            rewrite::run(context, configs, rewrite::Direction::ToOriginal).await
         }
     }
 }
@@ -37,36 +37,36 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
     let global = context.global;
     let settings = Settings::read(global)?;
     let cluster = ops::connect(global).await?;
-    let which = which(context, args.all_namespaces, &cluster)?;
+    let which = select_namespaces(context, args.all_namespaces, &cluster)?;
     let namespace = match &which {
         NamespaceSelector::Named(names) => names.first().map(String::as_str),
         _ => None,
     };
-    let (look, shipwright) = tokio::join!(
-        look(context, &cluster, settings, &which, |_, judged| judged),
+    let (assessed, shipwright) = tokio::join!(
+        assess(context, &cluster, settings, &which, |_, judged| judged),
         cluster.shipwright_builds(namespace)
     );
-    let (session, all) = look?;
+    let (session, all) = assessed?;
     let target = session.settings()?;
     let mut configs = Vec::new();
-    // Who rewrites builds is a matter of the whole cluster.
-    let of_cluster =
+    // Build webhooks are registered for the whole cluster.
+    let of_integration =
         checks::integration(&session.snapshot, None).into_iter().flat_map(|check| check.findings);
-    let mut findings: Vec<Finding> = of_cluster.filter(is_about_builds).collect();
+    let mut findings: Vec<Finding> = of_integration.filter(is_about_builds).collect();
     let mut images = Vec::new();
     let mut unread = Vec::new();
-    // The platform's own namespaces are listed only where they are named.
+    // Platform namespaces are only listed when named.
     for judged in all
         .iter()
         .filter(|judged| !matches!(which, NamespaceSelector::All) || judged.scope != Scope::BuiltIn)
     {
-        refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
+        require_namespace(&judged.snapshot.name, &judged.snapshot.namespace)?;
         let subject = judged.subject(target);
-        let found = judged.snapshot.build_configs.iter().flatten();
+        let build_configs = judged.snapshot.build_configs.iter().flatten();
         unread.extend(judged.snapshot.build_configs.as_ref().err().map(ToString::to_string));
-        configs.extend(found.map(|config| BuildConfigReport::new(&subject, config)));
-        let all = judged.checks.iter().flat_map(|check| &check.findings);
-        findings.extend(all.filter(|finding| is_about_builds(finding)).cloned());
+        configs.extend(build_configs.map(|config| BuildConfigReport::new(&subject, config)));
+        let checked = judged.checks.iter().flat_map(|check| &check.findings);
+        findings.extend(checked.filter(|finding| is_about_builds(finding)).cloned());
         let builds =
             shipwright.iter().flatten().filter(|build| build.namespace == judged.snapshot.name);
         images.extend(builds.map(|build| ShipwrightReport::new(&subject, build)));
@@ -82,7 +82,7 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
         findings,
         unread,
     );
-    context.ui.out(&report.render(global.output, &context.style())?)?;
+    context.ui.out(&report.render(context.output, &context.style())?)?;
     Ok(match report.findings.iter().any(|finding| finding.severity == Severity::Error) {
         _ if !report.unread.is_empty() => ExitStatus::Failure,
         true => ExitStatus::Findings,
@@ -90,20 +90,19 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
     })
 }
 
-/// Whether a finding matters to whoever asks about builds: it is about one, its image, who rewrites it, or the namespace.
+/// Includes findings on images of builds, build webhooks and the namespace.
 fn is_about_builds(finding: &Finding) -> bool {
     let builds = Code::SeveralRewriters..=Code::TagNotImported;
     let namespace = Code::OutOfScope..=Code::CarriesOperatorFinalizer;
     let unread = ["Namespace", "BuildConfig", "Build", "MutatingWebhookConfiguration"]
         .contains(&finding.object.kind);
-    let is_about = builds.contains(&finding.code) || namespace.contains(&finding.code);
-    is_about
+    let is_relevant = builds.contains(&finding.code) || namespace.contains(&finding.code);
+    is_relevant
         || finding.code == Code::ControllerDown
         || (finding.code == Code::CouldNotRead && unread)
 }
 
-/// Which namespaces are meant.
-fn which(
+fn select_namespaces(
     context: &CommandContext,
     all_namespaces: bool,
     cluster: &Cluster,
@@ -112,25 +111,25 @@ fn which(
     NamespaceSelector::of(&target, context.global, cluster)
 }
 
-/// What the cluster holds for the namespaces, judged; Quay is not asked. `each` takes what it needs.
-async fn look<T>(
+/// Assesses the namespaces without any request to Quay, and maps each assessment with `map`.
+async fn assess<T>(
     context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
     which: &NamespaceSelector,
-    each: impl Fn(&QuayConnection, NamespaceAssessment) -> T,
+    map: impl Fn(&QuayConnection, NamespaceAssessment) -> T,
 ) -> Result<(App, Vec<T>), Error> {
     let concurrency = usize::from(context.global.concurrency);
     let (session, (parts, rewriters)) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        collect::parts_and_rewriters(cluster, which, concurrency),
+        collect::read_namespaces_and_webhooks(cluster, which, concurrency),
     );
     let session = session?.with_rewriters(rewriters);
-    let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };
+    let options = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };
     let target = session.settings()?;
     let all = session
-        .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
-            each(target, judged)
+        .assess_each(context.ui, target, parts?, options, &BTreeMap::new(), |judged| {
+            map(target, judged)
         })
         .await;
     Ok((session, all))

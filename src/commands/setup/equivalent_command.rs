@@ -1,4 +1,4 @@
-//! The same set-up as one command that asks nothing.
+//! The non-interactive command for the same setup.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(600);
 const DEFAULT_CONCURRENCY: u16 = 8;
 
-/// The command line, without any secret: where one is needed, a file stands. Every field is named, so that the compiler
-/// asks about a new one.
-pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
+/// Renders the command line with files instead of secrets. Every field is named, so that the
+/// compiler reports a new one.
+pub(super) fn render(context: &CommandContext<'_>, setup: &SetupSession) -> String {
     let GlobalArgs {
         kubeconfig,
         context: _,
@@ -28,15 +28,14 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         impersonate_uid,
         request_timeout,
         concurrency,
-        // The answers have them.
+        // Part of the options.
         namespace: _,
         quay_url: _,
         quay_token_file: _,
         quay_ca_file: _,
         cluster_id: _,
         insecure: _,
-        // How it is shown.
-        output: _,
+        // Output options.
         color: _,
         verbose: _,
         no_input: _,
@@ -46,7 +45,7 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         ca,
         insecure,
         token,
-        login: _,
+        sign_in: _,
         opens_browser,
         application: Application { organization, name, client_id, scopes, expiry },
         controller,
@@ -68,7 +67,7 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         user_role,
         node_trust,
         link,
-    } = &setup.answers;
+    } = &setup.options;
     let mut words = vec![context.program.to_owned(), "setup".into(), "--yes".into()];
     let mut add = |flag: &str, value: &str| words.push(format!("{flag} {}", quoted(value)));
     let kubeconfig = kubeconfig.as_ref().map(|path| path.to_string_lossy());
@@ -103,9 +102,11 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         Some(TokenSource::Given(_)) => add("--quay-token-file", "FILE"),
         Some(TokenSource::Browser | TokenSource::Later) | None => {}
     }
-    let expiry = expiry.map(time);
-    let request_timeout = (*request_timeout != REQUEST_TIMEOUT).then(|| time(*request_timeout));
-    let operator_timeout = (*operator_timeout != OPERATOR_TIMEOUT).then(|| time(*operator_timeout));
+    let expiry = expiry.map(format_duration);
+    let request_timeout =
+        (*request_timeout != REQUEST_TIMEOUT).then(|| format_duration(*request_timeout));
+    let operator_timeout =
+        (*operator_timeout != OPERATOR_TIMEOUT).then(|| format_duration(*operator_timeout));
     let concurrency = (*concurrency != DEFAULT_CONCURRENCY).then(|| concurrency.to_string());
     let existing = setup.existing().map(|existing| existing.cluster_id.as_str());
     let cluster_id = cluster_id.as_deref().or(existing).unwrap_or(CLUSTER_ID);
@@ -128,7 +129,7 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         ("--secret-key", secret_key.as_deref()),
         ("--token-scopes", (*scopes == TokenScopes::Minimal).then_some("minimal")),
         ("--cluster-id", Some(cluster_id)),
-        ("--node-trust", node_trust.map(node_trust_word)),
+        ("--node-trust", node_trust.map(node_trust_value)),
         ("--request-timeout", request_timeout.as_deref()),
         ("--concurrency", concurrency.as_deref()),
     ];
@@ -159,20 +160,19 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
     words.join(" ")
 }
 
-/// A time as a flag takes it.
-fn time(time: Duration) -> String {
+fn format_duration(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{}s", time.as_secs()),
         milliseconds => format!("{}s{milliseconds}ms", time.as_secs()),
     }
 }
 
-/// A value that has to be said.
+/// The value, unless it is the default.
 fn non_default<'a>(value: &'a str, usual: &str) -> Option<&'a str> {
     Some(value).filter(|value| *value != usual)
 }
 
-fn node_trust_word(choice: NodeTrust) -> &'static str {
+fn node_trust_value(choice: NodeTrust) -> &'static str {
     match choice {
         NodeTrust::Apply => "apply",
         NodeTrust::Print => "print",
@@ -186,7 +186,7 @@ mod tests {
 
     use crate::cli::Cli;
 
-    /// Flags that say how the set-up is looked at, and those that another one stands for.
+    /// Flags about output and mode, and those that another flag replaces.
     const LEFT_OUT: [&str; 11] = [
         "check",
         "color",
@@ -202,7 +202,7 @@ mod tests {
     ];
 
     #[test]
-    fn knows_every_flag() {
+    fn covers_every_flag() {
         let code = include_str!("equivalent_command.rs");
         let command = Cli::command();
         let setup = command

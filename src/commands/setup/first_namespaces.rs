@@ -1,4 +1,4 @@
-//! The last step: the first namespaces are linked, and their status shows whether all of it works.
+//! The last step: linking the first namespaces and checking their status.
 
 use std::time::Duration;
 
@@ -13,49 +13,45 @@ use crate::ops::settings::Settings;
 use crate::report::{ChangeState, NoteReport, StatusReport, StepReport, StepState};
 use crate::setup::{self, SetupSession};
 
-/// Its name for people.
 pub(super) const TITLE: &str = "First namespaces";
 
-/// How long is waited for service accounts that are still to appear.
+/// Limit of the wait for service accounts of a new namespace.
 const LINK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What came of it.
 pub(super) struct FirstNamespaces {
-    /// The step.
     pub step: StepReport,
-    /// The namespaces' status, where there are any.
     pub status: Option<StatusReport>,
 }
 
-/// Asks which namespaces to link, unless that was said. The one that the person works in is offered.
+/// Asks which namespaces to link, unless given; the default is the current one.
 pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Result<(), Error> {
-    if setup.answers.link.is_some() {
+    if setup.options.link.is_some() {
         return Ok(());
     }
     let current = setup.cluster.namespace();
     let default = if is_built_in(current) { "" } else { current };
-    context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
-    let good =
-        |text: &str| setup::names(text).iter().try_for_each(|name| names::kubernetes_name(name));
+    context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
+    let good = |text: &str| {
+        setup::split_names(text).iter().try_for_each(|name| names::validate_kubernetes_name(name))
+    };
     let answer =
         context.ui.text("Namespaces to link now (such as a,b, or none):", Some(default), &good)?;
-    setup.answers.link =
-        Some(setup::names(&answer).into_iter().filter(|name| name != "none").collect());
+    setup.options.link =
+        Some(setup::split_names(&answer).into_iter().filter(|name| name != "none").collect());
     Ok(())
 }
 
-/// Refuses before anything is written what could not be linked in the end.
+/// Checks the given namespaces before anything is written.
 ///
 /// # Errors
-/// For a namespace that is not there, or that nobody links by accident.
-pub(super) fn refuse_impossible(setup: &SetupSession) -> Result<(), Error> {
-    for name in setup.answers.link.iter().flatten() {
-        names::kubernetes_name(name).map_err(|problem| {
-            Error::new(format!("--link: no namespace can be called that: {problem}"))
-        })?;
+/// For an invalid, missing or protected namespace.
+pub(super) fn check_link_names(setup: &SetupSession) -> Result<(), Error> {
+    for name in setup.options.link.iter().flatten() {
+        names::validate_kubernetes_name(name)
+            .map_err(|problem| Error::new(format!("--link: invalid namespace name: {problem}")))?;
         if is_built_in(name) {
-            return Err(Error::new(format!("--link: namespace {name} is excluded by its name"))
-                .hint(format!("link it afterwards: oc quay link -n {name} --force")));
+            return Err(Error::new(format!("--link: namespace {name} is protected"))
+                .hint(format!("link it after setup: oc quay link -n {name} --force")));
         }
         if setup
             .found
@@ -63,24 +59,23 @@ pub(super) fn refuse_impossible(setup: &SetupSession) -> Result<(), Error> {
             .as_ref()
             .is_ok_and(|known| known.iter().all(|(known, _)| known != name))
         {
-            return Err(Error::new(format!("--link: there is no namespace {name}"))
+            return Err(Error::new(format!("--link: namespace {name} not found"))
                 .hint("check the name and the context"));
         }
     }
     Ok(())
 }
 
-/// The step before anything is done.
-pub(super) fn planned(setup: &SetupSession) -> StepReport {
-    match setup.answers.link.as_deref() {
+pub(super) fn plan(setup: &SetupSession) -> StepReport {
+    match setup.options.link.as_deref() {
         None | Some([]) => report(
             StepState::Skipped,
-            Some("no namespaces were named: --link NAMESPACE".into()),
+            Some("no namespaces given (use --link NAMESPACE)".into()),
             vec![],
         ),
         Some(names) => {
             let text = format!(
-                "{} would be linked: oc quay link {} --dry-run shows how, once the rest is done",
+                "{} would be linked; after setup, oc quay link {} --dry-run shows the changes",
                 names.join(", "),
                 names.join(" ")
             );
@@ -89,8 +84,8 @@ pub(super) fn planned(setup: &SetupSession) -> StepReport {
     }
 }
 
-/// Links the namespaces that were named and looks at them. The registry is asked too what the new logins may do, but
-/// only if something is new: it costs Quay a request for each of them.
+/// Links the given namespaces and reads their status. Registry permissions are probed only after
+/// changes, since that costs a request for each credential.
 pub(super) async fn run(
     context: &CommandContext<'_>,
     setup: &SetupSession,
@@ -98,30 +93,31 @@ pub(super) async fn run(
 ) -> Result<FirstNamespaces, Error> {
     let without_status = |step| Ok(FirstNamespaces { step, status: None });
     if before.iter().any(|step| matches!(step.state, StepState::Failed | StepState::NotReached)) {
-        return without_status(planned(setup).not_reached());
+        return without_status(plan(setup).not_reached());
     }
-    let Some(namespaces) = setup.answers.link.clone().filter(|names| !names.is_empty()) else {
-        return without_status(planned(setup));
+    let Some(namespaces) = setup.options.link.clone().filter(|names| !names.is_empty()) else {
+        return without_status(plan(setup));
     };
     let target = TargetArgs { namespaces, all_namespaces: false, selector: None };
     let args = Link {
         target,
         service_accounts: vec![],
-        adopt: setup.answers.adopt,
+        adopt: setup.options.adopt,
         force: false,
         wait: LINK_TIMEOUT,
-        changing: ChangeArgs { dry_run: false, yes: true },
+        changing: ChangeArgs { output: context.output, dry_run: false, yes: true },
     };
     let was_set_up = before.iter().all(|step| step.state != StepState::Done);
-    // Where nothing was left to do before, that may be so here too; a look tells at half the cost.
+    // If setup changed nothing, reading the status first costs half as much as linking.
     if was_set_up
         && let Ok(status) =
-            status::look(context, &setup.cluster, Settings::none(), &args.target, false).await
+            status::collect_report(context, &setup.cluster, Settings::none(), &args.target, false)
+                .await
         && status.ok
         && status.summary.ok == status.summary.namespaces
     {
         return Ok(FirstNamespaces {
-            step: report(StepState::AlreadyDone, None, answer(&status)),
+            step: report(StepState::AlreadyDone, None, summary_note(&status)),
             status: Some(status),
         });
     }
@@ -134,8 +130,14 @@ pub(super) async fn run(
         }
     };
     let is_new = linked.count(ChangeState::Done) > 0 || !was_set_up;
-    let status = match status::look(context, &setup.cluster, Settings::none(), &args.target, is_new)
-        .await
+    let status = match status::collect_report(
+        context,
+        &setup.cluster,
+        Settings::none(),
+        &args.target,
+        is_new,
+    )
+    .await
     {
         Ok(status) => status,
         Err(error) => {
@@ -151,14 +153,17 @@ pub(super) async fn run(
     };
     let reason = (!linked.ok).then(|| linked.summary_line.clone());
     Ok(FirstNamespaces {
-        step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) },
+        step: StepReport {
+            changes: linked.changes,
+            ..report(state, reason, summary_note(&status))
+        },
         status: Some(status),
     })
 }
 
-/// The last line of a status, with the severity of the worst that was found.
-fn answer(status: &StatusReport) -> Vec<NoteReport> {
-    let severity = match status.worst() {
+/// The summary line with the highest severity.
+fn summary_note(status: &StatusReport) -> Vec<NoteReport> {
+    let severity = match status.max_severity() {
         Severity::Info => Severity::Ok,
         worst => worst,
     };

@@ -1,4 +1,4 @@
-//! `setup`: the steps of `crate::setup`, driven by questions, by a script, or only looked at.
+//! `setup`: interactive, non-interactive, as a dry run or as a check.
 
 mod equivalent_command;
 mod first_namespaces;
@@ -18,19 +18,18 @@ pub(super) async fn run(
     context: &CommandContext<'_>,
     args: &cli::Setup,
 ) -> Result<ExitStatus, Error> {
-    let is_asked = !args.check && !args.changing.dry_run && !args.changing.yes;
-    if is_asked && !context.ui.can_prompt() {
-        return Err(Error::new("the set-up cannot ask without a terminal")
-            .hint("--yes does it without asking, --dry-run shows what it would do, --check looks what is done")
-            .hint("with --yes, give at least --quay-url and --quay-token-file"));
+    let is_interactive = !args.check && !args.changing.dry_run && !args.changing.yes;
+    if is_interactive && !context.ui.can_prompt() {
+        return Err(Error::new("setup requires a terminal; use --yes, --dry-run or --check")
+            .hint("with --yes, pass at least --quay-url and --quay-token-file"));
     }
-    let (answers, warnings) = options::read(context.global, args)?;
+    let (options, warnings) = options::read(context.global, args)?;
     warnings.iter().for_each(|warning| context.ui.warn(warning));
     let cluster = ops::connect(context.global).await?;
     let mut setup =
-        SetupSession::new(cluster, answers, connection(context.global), context.ui.teller());
+        SetupSession::new(cluster, options, connection(context.global), context.ui.teller());
     setup.discover_all().await;
-    if is_asked {
+    if is_interactive {
         return wizard::run(context, setup).await;
     }
     if args.check {
@@ -46,9 +45,9 @@ fn connection(global: &cli::GlobalArgs) -> Connection {
     Connection { concurrency: usize::from(global.concurrency), timeout: ops::timeout(global) }
 }
 
-/// Carries out a step's plan and looks whether it worked. A failure ends the step, not the program: what was done before
-/// it stays, and the next run goes on from there.
-async fn carry_out(
+/// Applies and verifies a step's plan. A failure ends the step; applied changes are kept, and the
+/// next run resumes there.
+async fn execute(
     context: &CommandContext<'_>,
     setup: &mut SetupSession,
     step: SetupStep,
@@ -84,12 +83,10 @@ async fn carry_out(
     }
 }
 
-/// Whether a step cannot be left behind.
-fn is_obstacle(plan: &StepPlan) -> bool {
-    matches!(plan.obstacle, Some(Blocker::Blocked { .. } | Blocker::Needs(_)))
+fn is_blocked(plan: &StepPlan) -> bool {
+    matches!(plan.blocker, Some(Blocker::Blocked { .. } | Blocker::Needs(_)))
 }
 
-/// Prints the report; how the command ended.
 fn finish(
     context: &CommandContext<'_>,
     report: &SetupReport,

@@ -1,6 +1,6 @@
-//! The set-up without questions: done, planned, or only checked.
+//! Setup without questions, its dry run and its check.
 
-use super::{carry_out, equivalent_command, finish, first_namespaces, is_obstacle};
+use super::{equivalent_command, execute, finish, first_namespaces, is_blocked};
 use crate::cli;
 use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
@@ -8,23 +8,22 @@ use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{self, Blocker, NodeTrust, SetupSession, SetupStep, StepPlan, TokenSource};
 use crate::ui::printable;
 
-/// Does all of it.
 pub(super) async fn run(
     context: &CommandContext<'_>,
     mut setup: SetupSession,
 ) -> Result<ExitStatus, Error> {
-    first_namespaces::refuse_impossible(&setup)?;
+    first_namespaces::check_link_names(&setup)?;
     let plans = plans(&setup);
-    refuse_missing(&plans)?;
-    refuse_lacking(&setup, &plans)?;
-    // What can be known beforehand to fail shall not leave half of it behind.
-    if plans.iter().any(|(_, plan)| is_obstacle(plan)) {
+    require_inputs(&plans)?;
+    require_permissions(&setup, &plans)?;
+    // A failure that is known in advance must not leave a partial setup.
+    if plans.iter().any(|(_, plan)| is_blocked(plan)) {
         let steps = plans.iter().map(|(step, plan)| {
             let report = plan.report(*step);
             if report.state == StepState::Planned { report.not_reached() } else { report }
         });
         let report = report(context, &setup, false, steps.collect())?;
-        finish(context, &report, context.global.output)?;
+        finish(context, &report, context.output)?;
         return Ok(ExitStatus::Failure);
     }
     let mut steps: Vec<StepReport> = Vec::new();
@@ -34,64 +33,66 @@ pub(super) async fn run(
         steps.push(if has_failed {
             plan.report(step).not_reached()
         } else {
-            carry_out(context, &mut setup, step, &plan).await
+            execute(context, &mut setup, step, &plan).await
         });
     }
-    let proof = first_namespaces::run(context, &setup, &steps).await?;
-    steps.push(proof.step);
+    let last = first_namespaces::run(context, &setup, &steps).await?;
+    steps.push(last.step);
     let mut report = report(context, &setup, false, steps)?;
-    report.status = proof.status;
-    report.command_line = Some(equivalent_command::of(context, &setup));
-    finish(context, &report, context.global.output)
+    report.status = last.status;
+    report.command_line = Some(equivalent_command::render(context, &setup));
+    finish(context, &report, context.output)
 }
 
-/// Shows what would be done.
 pub(super) fn dry_run(
     context: &CommandContext<'_>,
     mut setup: SetupSession,
     args: &cli::Setup,
 ) -> Result<ExitStatus, Error> {
-    if matches!(setup.plan(SetupStep::Token).obstacle, Some(Blocker::Needs(_))) {
-        setup.answers.token = Some(TokenSource::Later);
+    if matches!(setup.plan(SetupStep::Token).blocker, Some(Blocker::Needs(_))) {
+        setup.options.token = Some(TokenSource::Later);
     }
-    if matches!(setup.plan(SetupStep::Secret).obstacle, Some(Blocker::Needs(_))) {
-        // What would be done is shown; only who does it has to say it.
-        context.ui.warn("the Secret holds another token: without --dry-run, --replace-token is needed to replace it");
-        setup.answers.replace_token = Some(true);
-    }
-    first_namespaces::refuse_impossible(&setup)?;
-    let plans = plans(&setup);
-    refuse_missing(&plans)?;
-    if context.global.output == Format::Yaml {
-        refuse_blocked(&plans)?;
-        let external = args.integration.external_secret.as_ref();
-        let objects = crate::report::stream(setup::manifests(&setup, external).into_iter())?;
+    if matches!(setup.plan(SetupStep::Secret).blocker, Some(Blocker::Needs(_))) {
+        // A dry run plans the replacement without requiring the flag.
         context
             .ui
-            .out(&format!("{}{objects}", setup::left_out(&setup, external).unwrap_or_default()))?;
+            .warn("the Secret holds another token: --replace-token is required to replace it");
+        setup.options.replace_token = Some(true);
+    }
+    first_namespaces::check_link_names(&setup)?;
+    let plans = plans(&setup);
+    require_inputs(&plans)?;
+    if context.output == Format::Yaml {
+        require_unblocked(&plans)?;
+        let external = args.integration.external_secret.as_ref();
+        let objects = crate::report::stream(setup::manifests(&setup, external).into_iter())?;
+        context.ui.out(&format!(
+            "{}{objects}",
+            setup::left_out_comment(&setup, external).unwrap_or_default()
+        ))?;
         return Ok(ExitStatus::Success);
     }
     let mut steps: Vec<_> = plans.iter().map(|(step, plan)| plan.report(*step)).collect();
-    steps.push(first_namespaces::planned(&setup));
+    steps.push(first_namespaces::plan(&setup));
     let report = report(context, &setup, true, steps)?;
-    finish(context, &report, context.global.output)?;
+    finish(context, &report, context.output)?;
     Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-/// Looks whether everything is done. Nodes that do not trust Quay are not, unless somebody says so.
+/// Checks all steps. Missing node trust counts, unless `--node-trust` says otherwise.
 pub(super) fn check(
     context: &CommandContext<'_>,
     mut setup: SetupSession,
 ) -> Result<ExitStatus, Error> {
-    setup.answers.node_trust.get_or_insert(NodeTrust::Apply);
+    setup.options.node_trust.get_or_insert(NodeTrust::Apply);
     let setup = &setup;
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
     let mut report = SetupReport::new(context.program, "setup", false, true, steps);
     report.namespaces = setup::preview(setup);
-    let ended = finish(context, &report, context.global.output)?;
-    // Who may not even look has not checked anything.
-    let is_blind = setup.found.platform.is_err() || setup.found.integrations.is_err();
-    Ok(if is_blind { ExitStatus::Failure } else { ended })
+    let status = finish(context, &report, context.output)?;
+    // Without read permission nothing was checked.
+    let is_unchecked = setup.found.platform.is_err() || setup.found.integrations.is_err();
+    Ok(if is_unchecked { ExitStatus::Failure } else { status })
 }
 
 pub(super) fn plans(setup: &SetupSession) -> Vec<(SetupStep, StepPlan)> {
@@ -106,15 +107,15 @@ fn report(
 ) -> Result<SetupReport, Error> {
     let mut report = SetupReport::new(context.program, "setup", dry_run, false, steps);
     report.namespaces = setup::preview(setup);
-    if setup.answers.node_trust == Some(NodeTrust::Print) {
+    if setup.options.node_trust == Some(NodeTrust::Print) {
         report.manifests = Some(crate::report::stream(setup::trust_manifests(setup).into_iter())?);
     }
     Ok(report)
 }
 
-/// Objects that are incomplete are of no use to anybody.
-fn refuse_blocked(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
-    let blocked = plans.iter().find_map(|(_, plan)| match &plan.obstacle {
+/// Manifests are printed only when they are complete.
+fn require_unblocked(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
+    let blocked = plans.iter().find_map(|(_, plan)| match &plan.blocker {
         Some(Blocker::Blocked { reason, hints }) => Some((reason, hints)),
         _ => None,
     });
@@ -124,11 +125,11 @@ fn refuse_blocked(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     }
 }
 
-/// Everything that nobody has said, at once, with what was found about it: nobody can answer without.
-fn refuse_missing(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
+/// Reports all missing inputs at once, with the notes that help to choose them.
+fn require_inputs(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     let open: Vec<_> = plans
         .iter()
-        .filter_map(|(_, plan)| match &plan.obstacle {
+        .filter_map(|(_, plan)| match &plan.blocker {
             Some(Blocker::Needs(needs)) => Some((plan, needs)),
             _ => None,
         })
@@ -138,12 +139,9 @@ fn refuse_missing(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     }
     let what: Vec<_> =
         open.iter().flat_map(|(_, needs)| needs.iter()).map(|need| need.what).collect();
-    let mut error = Error::new(format!(
-        "without a terminal this has to be said beforehand: {}",
-        what.join("; ")
-    ));
+    let mut error = Error::new(format!("required in non-interactive mode: {}", what.join("; ")));
     for (plan, needs) in open {
-        error = plan.facts.iter().fold(error, |error, fact| error.hint(printable(&fact.text)));
+        error = plan.notes.iter().fold(error, |error, note| error.hint(printable(&note.text)));
         error = needs
             .iter()
             .fold(error, |error, need| error.hint(format!("{}: {}", need.what, need.flags)));
@@ -151,16 +149,15 @@ fn refuse_missing(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     Err(error)
 }
 
-/// Refuses to begin what the user may not finish.
-fn refuse_lacking(setup: &SetupSession, plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
+fn require_permissions(setup: &SetupSession, plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     let Ok(lacking) = setup.found.lacking.as_deref() else { return Ok(()) };
-    let writes = plans.iter().any(|(_, plan)| plan.obstacle.is_none() && !plan.changes.is_empty());
+    let writes = plans.iter().any(|(_, plan)| plan.blocker.is_none() && !plan.changes.is_empty());
     if lacking.is_empty() || !writes {
         return Ok(());
     }
-    let rights: Vec<_> = lacking.iter().map(ToString::to_string).collect();
+    let permissions: Vec<_> = lacking.iter().map(ToString::to_string).collect();
     let user =
         setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
-    Err(Error::new(format!("{user} may not {}", rights.join(", nor ")))
-        .hint(setup::ask_for(setup, lacking, &user)))
+    Err(Error::new(format!("{user} is not allowed to {}", permissions.join(", or ")))
+        .hint(setup::permission_request(setup, lacking, &user)))
 }

@@ -1,4 +1,4 @@
-//! What flags and variables say about the set-up.
+//! Options of setup from flags and variables.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::domain::integration::Source;
 use crate::domain::names::QuayUrl;
 use crate::error::Error;
 use crate::ops::settings::{self, Settings};
-use crate::setup::{Application, Login, SetupOptions, TokenSource};
+use crate::setup::{Application, SetupOptions, SignInOptions, TokenSource};
 
-/// Reads the answers, and the warnings to print about them.
+/// Reads the options, and warnings about them.
 ///
 /// # Errors
-/// For what cannot be used, before anything is connected to.
+/// For invalid options, before any connection.
 pub(super) fn read(
     global: &GlobalArgs,
     args: &cli::Setup,
@@ -32,55 +32,55 @@ pub(super) fn read(
         .as_ref()
         .and_then(|url| QuayUrl::parse(&url.value).ok())
         .map(|(url, _)| url);
-    let login = Login {
-        user: said(&args.token.quay_username),
-        password: password(args.token.quay_password_file.as_deref())?,
-        first_user_email: said(&args.token.first_user_email),
+    let sign_in = SignInOptions {
+        user: non_empty(&args.token.quay_username),
+        password: read_password(args.token.quay_password_file.as_deref())?,
+        first_user_email: non_empty(&args.token.first_user_email),
     };
-    let answers = SetupOptions {
+    let options = SetupOptions {
         url,
         ca: settings.ca,
         insecure: settings.given.insecure,
-        token: token(args, settings.token, settings.given.token.as_ref(), &login),
-        login,
+        token: token_source(args, settings.token, settings.given.token.as_ref(), &sign_in),
+        sign_in,
         opens_browser: !args.token.no_browser,
         application: Application {
             organization: args.token.token_organization.clone(),
             name: args.token.token_application.clone(),
-            client_id: said(&args.token.client_id),
+            client_id: non_empty(&args.token.client_id),
             scopes: args.token.token_scopes,
             expiry: args.token.token_expiry,
         },
         controller: args.operator.controller,
-        controller_image: said(&args.operator.controller_image),
+        controller_image: non_empty(&args.operator.controller_image),
         replace_operator: args.operator.replace_operator,
-        catalog: said(&args.operator.operator_catalog),
-        channel: said(&args.operator.operator_channel),
+        catalog: non_empty(&args.operator.operator_catalog),
+        channel: non_empty(&args.operator.operator_channel),
         approval: args.operator.operator_approval,
         operator_timeout: args.operator.operator_timeout,
-        secret_name: said(&args.integration.secret_name),
-        secret_namespace: said(&args.integration.secret_namespace),
-        secret_key: said(&args.integration.secret_key),
+        secret_name: non_empty(&args.integration.secret_name),
+        secret_namespace: non_empty(&args.integration.secret_namespace),
+        secret_key: non_empty(&args.integration.secret_key),
         replace_token: args.integration.replace_token.then_some(true),
         cluster_id: settings.given.cluster_id.map(|id| id.value),
         scheduled: args.integration.scheduled_import,
-        allow: names(&args.integration.allow),
-        deny: names(&args.integration.deny),
+        allow: non_empty_names(&args.integration.allow),
+        deny: non_empty_names(&args.integration.deny),
         adopt: args.integration.adopt,
         user_role: args.integration.user_role,
         node_trust: args.integration.node_trust,
-        link: link(&args.integration.link)
+        link: link_names(&args.integration.link)
             .or_else(|| global.namespace.clone().map(|name| vec![name])),
     };
-    Ok((answers, settings.warnings))
+    Ok((options, settings.warnings))
 }
 
-/// Where the token comes from. What is typed goes before what somebody has exported once.
-fn token(
+/// The token's source. Flags take precedence over variables.
+fn token_source(
     args: &cli::Setup,
     given: Option<SecretString>,
     source: Option<&Source>,
-    login: &Login,
+    sign_in: &SignInOptions,
 ) -> Option<TokenSource> {
     if let (Some(token), Some(Source::Flag(_))) = (&given, source) {
         return Some(TokenSource::Given(token.clone()));
@@ -88,23 +88,22 @@ fn token(
     if args.token.browser {
         return Some(TokenSource::Browser);
     }
-    if let (Some(user), Some(password)) = (login.user.clone(), login.password.clone()) {
+    if let (Some(user), Some(password)) = (sign_in.user.clone(), sign_in.password.clone()) {
         return Some(TokenSource::SignIn {
             user,
             password,
-            first_user_email: login.first_user_email.clone(),
+            first_user_email: sign_in.first_user_email.clone(),
         });
     }
     given.map(TokenSource::Given)
 }
 
-/// An answer; an empty variable is none.
-fn said(value: &Option<String>) -> Option<String> {
+/// An empty variable counts as unset.
+fn non_empty(value: &Option<String>) -> Option<String> {
     value.clone().filter(|value| !value.is_empty())
 }
 
-/// The same of several.
-fn names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
+fn non_empty_names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
     let names: Vec<_> = values
         .iter()
         .flatten()
@@ -115,20 +114,19 @@ fn names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
     Some(names).filter(|names| !names.is_empty())
 }
 
-/// The namespaces to link; `none` is an answer too.
-fn link(values: &Option<Vec<String>>) -> Option<Vec<String>> {
-    let names = names(values)?;
+/// The namespaces to link; `none` is an empty list.
+fn link_names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
+    let names = non_empty_names(values)?;
     Some(names.into_iter().filter(|name| name != "none").collect())
 }
 
-/// The password, from its file or from the environment.
-fn password(file: Option<&Path>) -> Result<Option<SecretString>, Error> {
+fn read_password(file: Option<&Path>) -> Result<Option<SecretString>, Error> {
     let Some((content, source)) =
-        settings::secret(file, "--quay-password-file", "OC_QUAY_PASSWORD")?
+        settings::read_secret(file, "--quay-password-file", "OC_QUAY_PASSWORD")?
     else {
         return Ok(None);
     };
-    settings::password(&content)
+    settings::parse_password(&content)
         .map(Some)
         .map_err(|problem| Error::new(format!("{source}: {problem}")))
 }

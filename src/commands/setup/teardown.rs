@@ -1,4 +1,4 @@
-//! `teardown`: the set-up's way back.
+//! `teardown`: removal of the integration from the cluster.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::teardown::{self, TeardownStep};
 use crate::setup::{ObjectChange, SetupChange, SetupOptions, SetupSession, SetupStep};
 
-/// So many seconds the operator may take to go; nothing is wrong if it takes longer.
+/// A longer deletion of the operator is not an error.
 const DELETION_TIMEOUT_SECONDS: u32 = 60;
 
-/// The operator may come back to a namespace while the QuayIntegration is still there. So often it is looked again.
+/// The operator may add finalizers again while the QuayIntegration exists.
 const MAX_PASSES: usize = 3;
 
 pub(in crate::commands) async fn run(
@@ -35,28 +35,28 @@ pub(in crate::commands) async fn run(
         connection(context.global),
         context.ui.teller(),
     );
-    setup.find(SetupStep::Cluster).await;
+    setup.refresh(SetupStep::Cluster).await;
     let planned: Vec<_> = TeardownStep::ALL
         .iter()
-        .map(|part| teardown::plan(&setup, *part).report_as(part.names()))
+        .map(|step| teardown::plan(&setup, *step).report_as(step.name_and_title()))
         .collect();
-    let is_blocked = planned.iter().any(|step| step.state == StepState::Failed);
+    let is_blocked = planned.iter().any(|report| report.state == StepState::Failed);
     let report =
         SetupReport::new(context.program, "teardown", args.changing.dry_run, false, planned);
     if args.changing.dry_run || is_blocked {
-        finish(context, &report, context.global.output)?;
+        finish(context, &report, context.output)?;
         return Ok(if is_blocked { ExitStatus::Failure } else { ExitStatus::Success });
     }
-    let mut format = context.global.output;
-    let has_work = report.steps.iter().any(|step| step.state == StepState::Planned);
+    let mut format = context.output;
+    let has_work = report.steps.iter().any(|report| report.state == StepState::Planned);
     if has_work && !args.changing.yes {
         if !context.ui.can_prompt() {
             return Err(Error::new("the changes cannot be confirmed without a terminal")
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
         context.ui.status(&report.render(Format::Text, &context.style())?);
-        context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
-        if !context.ui.confirm("Take this back?", false)? {
+        context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
+        if !context.ui.confirm("Remove these resources?", false)? {
             return Err(Cancelled.into());
         }
         if format == Format::Text {
@@ -64,13 +64,13 @@ pub(in crate::commands) async fn run(
         }
     }
     let mut steps: Vec<StepReport> = Vec::new();
-    for part in TeardownStep::ALL {
-        let has_failed = steps.iter().any(|step| step.state == StepState::Failed);
-        let planned = teardown::plan(&setup, part).report_as(part.names());
+    for step in TeardownStep::ALL {
+        let has_failed = steps.iter().any(|report| report.state == StepState::Failed);
+        let planned = teardown::plan(&setup, step).report_as(step.name_and_title());
         steps.push(if has_failed {
             planned.not_reached()
         } else {
-            take_back(context, &mut setup, part, planned).await
+            execute_step(context, &mut setup, step, planned).await
         });
     }
     finish(context, &SetupReport::new(context.program, "teardown", false, false, steps), format)
@@ -80,39 +80,41 @@ fn is_installer(change: &SetupChange) -> bool {
     matches!(change, SetupChange::Object(ObjectChange { kind: ObjectKind::ClusterRoleBinding, name, .. }) if name == INSTALLER)
 }
 
-/// Waits for OLM to take the operator away, so that what is run next does not meet its remains.
+/// Waits for OLM to remove the operator, so that the next command finds no remains.
 async fn wait_until_gone(context: &CommandContext<'_>, setup: &mut SetupSession) {
-    let waiting = context.ui.waiting("Waiting for the operator to go");
+    let waiting = context.ui.waiting("Waiting for the removal of the operator");
     for _ in 0..DELETION_TIMEOUT_SECONDS {
         if !setup.found.operator.as_ref().is_ok_and(Operator::is_installed) {
             return;
         }
-        waiting.say("OLM removes it");
+        waiting.say("OLM is removing it");
         backoff::sleep(Duration::from_secs(1)).await;
-        setup.find(SetupStep::Operator).await;
+        setup.refresh(SetupStep::Operator).await;
     }
 }
 
-/// Takes a part back, and looks again until nothing of it is there.
-async fn take_back(
+/// Applies a step until nothing of it is left.
+async fn execute_step(
     context: &CommandContext<'_>,
     setup: &mut SetupSession,
-    part: TeardownStep,
+    step: TeardownStep,
     planned: StepReport,
 ) -> StepReport {
     if planned.state != StepState::Planned {
         return planned;
     }
     let mut report = StepReport { changes: vec![], ..planned };
-    for sweep in 0..MAX_PASSES {
-        let mut plan = teardown::plan(setup, part);
-        if sweep > 0 {
-            // Nothing that was not shown before, but for finalizers that the operator has put back.
+    for pass in 0..MAX_PASSES {
+        let mut plan = teardown::plan(setup, step);
+        if pass > 0 {
+            // Only finalizers that the operator has added again: other changes were not confirmed.
             plan.changes.retain(|change| matches!(change, SetupChange::ReleaseNamespace { .. }));
         }
-        for (change, entry) in plan.changes.iter().zip(plan.report_as(part.names()).changes) {
+        for (change, entry) in
+            plan.changes.iter().zip(plan.report_as(step.name_and_title()).changes)
+        {
             if is_installer(change) {
-                // OLM v1 needs it to take the operator away.
+                // OLM v1 uses it to remove the operator.
                 wait_until_gone(context, setup).await;
             }
             match setup.apply(context.ui, change).await {
@@ -123,18 +125,18 @@ async fn take_back(
                 }
             }
         }
-        setup.find(part.step()).await;
-        if part == TeardownStep::Operator {
+        setup.refresh(step.setup_step()).await;
+        if step == TeardownStep::Operator {
             wait_until_gone(context, setup).await;
         }
-        let is_finished = teardown::plan(setup, part).changes.is_empty();
-        // While the QuayIntegration is there the operator may come back to a namespace: what counts is that it is gone later.
-        if is_finished || part == TeardownStep::Finalizers {
+        let is_finished = teardown::plan(setup, step).changes.is_empty();
+        // The operator may still add finalizers; the step Integration removes them.
+        if is_finished || step == TeardownStep::Finalizers {
             return StepReport { state: StepState::Done, ..report };
         }
     }
     report.failed(
-        &["it was done, and there is still something left".into()],
-        &["run it again".into()],
+        &["some objects still exist after their removal".into()],
+        &["run the command again".into()],
     )
 }

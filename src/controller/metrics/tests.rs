@@ -33,7 +33,6 @@ fn delete() -> Change {
     }
 }
 
-/// Whether the metrics hold these lines.
 #[track_caller]
 fn assert_lines(metrics: &Metrics, lines: &[&str]) {
     let text = metrics.text();
@@ -43,10 +42,10 @@ fn assert_lines(metrics: &Metrics, lines: &[&str]) {
 }
 
 #[test]
-fn namespaces_are_counted_by_result_and_changes_by_kind() {
+fn counts_reconciles_by_result_and_changes_by_kind() {
     let metrics = Metrics::new();
-    metrics.count(&reconciled(ReconcileOutcome::Settled, vec![], vec![]));
-    metrics.count(&reconciled(ReconcileOutcome::Settled, vec![(delete(), None)], vec![]));
+    metrics.count(&reconciled(ReconcileOutcome::UpToDate, vec![], vec![]));
+    metrics.count(&reconciled(ReconcileOutcome::UpToDate, vec![(delete(), None)], vec![]));
     metrics.count(&reconciled(
         ReconcileOutcome::Failed("no".into()),
         vec![(delete(), Some("no".into()))],
@@ -67,7 +66,7 @@ fn namespaces_are_counted_by_result_and_changes_by_kind() {
 }
 
 #[test]
-fn a_finding_counts_for_as_long_as_it_is_there() {
+fn findings_follow_the_latest_reconcile() {
     let metrics = Metrics::new();
     let missing = r#"oc_quay_findings{code="OQ301",severity="error"}"#;
     metrics.count(&reconciled(
@@ -83,7 +82,7 @@ fn a_finding_counts_for_as_long_as_it_is_there() {
     ));
     assert_lines(&metrics, &[&format!("{missing} 1")]);
     metrics.count(&reconciled(
-        ReconcileOutcome::Settled,
+        ReconcileOutcome::UpToDate,
         vec![(delete(), None)],
         vec![Code::SecretMissing, Code::RivalSecret],
     ));
@@ -91,13 +90,13 @@ fn a_finding_counts_for_as_long_as_it_is_there() {
         &metrics,
         &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",severity="warning"} 1"#],
     );
-    metrics.count(&reconciled(ReconcileOutcome::NotOurs, vec![], vec![Code::OutOfScope]));
+    metrics.count(&reconciled(ReconcileOutcome::Skipped, vec![], vec![Code::OutOfScope]));
     assert_lines(&metrics, &[r#"oc_quay_findings{code="OQ308",severity="warning"} 0"#]);
-    assert!(!metrics.text().contains("OQ120"), "what is not ours is not found");
+    assert!(!metrics.text().contains("OQ120"), "a skipped namespace has no findings");
 }
 
 #[test]
-fn requests_are_counted_by_side_kind_and_status() {
+fn counts_requests_by_side_kind_and_status() {
     let metrics = Metrics::new();
     for (side, kind, status) in [
         (Side::Cluster, "list secrets", Some(200)),
@@ -107,7 +106,7 @@ fn requests_are_counted_by_side_kind_and_status() {
             side,
             kind: kind.into(),
             status,
-            took: Duration::from_millis(3),
+            duration: Duration::from_millis(3),
         });
     }
     assert_lines(
@@ -121,13 +120,13 @@ fn requests_are_counted_by_side_kind_and_status() {
 }
 
 #[test]
-fn the_state_of_this_replica_is_there() {
+fn reports_state_of_replica() {
     let metrics = Metrics::new();
     assert_lines(&metrics, &["oc_quay_caches_synced 0", "oc_quay_is_leader 0", "# EOF"]);
     metrics.count(&ControllerEvent::Synced { namespaces: 3, image_streams: 4 });
     metrics.count(&ControllerEvent::Leading(true));
     metrics.count(&ControllerEvent::Integration { quay: Ok("https://quay.example.com".into()) });
-    metrics.measure_queue(3, 1);
+    metrics.set_queue_depth(3, 1);
     metrics.count_review(&WebhookEvent::Reviewed {
         namespace: "shop".into(),
         name: "app-1".into(),

@@ -1,7 +1,7 @@
-//! The review of one build, a function of the request and of what is known: bytes in, answer out.
+//! The review of one build: a function of the request and the webhook's data.
 //!
-//! It only ever admits. What it does not understand or cannot know it leaves alone and says so in a warning, which `oc`
-//! prints: a build is better off with its old output than not there.
+//! Every build is admitted. A build that cannot be rewritten keeps its output, and the response has
+//! a warning, which `oc` prints.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,21 +19,21 @@ use crate::domain::builds::{
 };
 use crate::domain::desired::DEFAULT_ACCOUNTS;
 
-/// What comes of a review.
+/// Outcome of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReviewOutcome {
-    /// The build pushes to Quay.
+    /// The output was rewritten.
     Rewritten,
-    /// The build is none of ours, or pushes where it should already.
+    /// The build is out of scope, or pushes to Quay already.
     Unchanged,
-    /// Its service account cannot push yet; the namespace is to be looked at first.
+    /// Its service account has no push secret; the namespace must be reconciled first.
     NotLinked,
-    /// It was left alone although it may be one of ours.
+    /// Not rewritten, although it might be in scope.
     Unknown,
 }
 
 impl ReviewOutcome {
-    /// In a word, for metrics.
+    /// The label of metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             ReviewOutcome::Rewritten => "rewritten",
@@ -44,15 +44,14 @@ impl ReviewOutcome {
     }
 }
 
-/// The answer to a review.
 #[derive(Clone, Debug)]
 pub struct ReviewAnswer {
-    /// The AdmissionReview to send back.
+    /// The AdmissionReview of the response.
     pub body: Vec<u8>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: ReviewOutcome,
-    /// What is to be known about it, as `oc create` prints it. OpenShift itself creates the builds of a BuildConfig, so
-    /// whoever starts one of those does not see it.
+    /// The warning that `oc create` prints. OpenShift creates a BuildConfig's builds, so `oc
+    /// start-build` does not print it.
     pub warning: Option<String>,
     /// The build's namespace.
     pub namespace: String,
@@ -60,11 +59,11 @@ pub struct ReviewAnswer {
     pub name: String,
 }
 
-/// What was sent is no AdmissionReview, so there is nobody to answer.
+/// The request is not an AdmissionReview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidReview;
 
-/// The longest name of an object or a namespace (Kubernetes' `apimachinery/pkg/util/validation`). A uid is shorter.
+/// Limit of names (Kubernetes' `apimachinery/pkg/util/validation`); UIDs are shorter.
 const MAX_NAME_LENGTH: usize = 253;
 
 #[derive(Deserialize)]
@@ -72,7 +71,7 @@ struct Review<T> {
     request: T,
 }
 
-/// An AdmissionRequest (`admission.k8s.io/v1`), as far as we need it.
+/// The fields in use of an AdmissionRequest (`admission.k8s.io/v1`).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Request {
@@ -89,8 +88,8 @@ struct Request {
     namespace: String,
 }
 
-/// The build in the request. It is read by itself, so that one that makes no sense spoils nothing else; and no more of it
-/// than is needed, so that its size costs no memory.
+/// The build is deserialized separately, so that an invalid one does not invalidate the request.
+/// Unused fields are skipped, so its size costs no memory.
 #[derive(Deserialize)]
 struct RequestObject {
     object: Object<Build>,
@@ -107,20 +106,19 @@ struct Metadata {
     annotations: Option<Annotations>,
 }
 
-/// What matters of a build's annotations.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Annotations {
-    /// They say that the image was imported.
+    /// The image is recorded as imported.
     pub(super) is_imported: bool,
 }
 
-/// A JSON object: serde takes a struct from an array as well, in which no patch would fit.
+/// A JSON object. Serde accepts an array for a struct too, to which no patch applies.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfMap<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
             type Value = T;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -129,14 +127,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
                 T::deserialize(MapAccessDeserializer::new(map))
             }
         }
-        deserializer.deserialize_map(OfMap(PhantomData)).map(Self)
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfMap;
-        impl<'de> Visitor<'de> for OfMap {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = Annotations;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("annotations")
@@ -149,7 +147,7 @@ impl<'de> Deserialize<'de> for Annotations {
                 Ok(found)
             }
         }
-        deserializer.deserialize_map(OfMap)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
@@ -162,7 +160,7 @@ struct Resource {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Reply<'a> {
+struct ReviewResponse<'a> {
     api_version: &'a str,
     kind: &'a str,
     response: Response<'a>,
@@ -181,7 +179,7 @@ struct Response<'a> {
     warnings: Option<[String; 1]>,
 }
 
-/// Reviews a build that is to be created.
+/// Reviews the creation of a build.
 ///
 /// # Errors
 /// [`InvalidReview`] for anything but an AdmissionReview with a request.
@@ -194,18 +192,15 @@ pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, Inval
         return Err(InvalidReview);
     }
     let outcome = if request.is_new_build() {
-        match build(body) {
-            Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
-            None => Decision::left_alone(
-                ReviewOutcome::Unknown,
-                "it is no build that could be understood",
-            ),
+        match parse_build(body) {
+            Some((annotations, spec)) => decide(&request.namespace, annotations, &spec, view),
+            None => Decision::with_warning(ReviewOutcome::Unknown, "invalid Build object"),
         }
     } else {
-        Decision::silent(ReviewOutcome::Unchanged)
+        Decision::without_warning(ReviewOutcome::Unchanged)
     };
     let patch = outcome.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
-    let reply = Reply {
+    let response = ReviewResponse {
         api_version: "admission.k8s.io/v1",
         kind: "AdmissionReview",
         response: Response {
@@ -216,24 +211,22 @@ pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, Inval
             warnings: outcome.warning.as_ref().map(|warning| [format!("oc-quay: {warning}")]),
         },
     };
-    let body = serde_json::to_vec(&reply).map_err(|_| InvalidReview)?;
+    let body = serde_json::to_vec(&response).map_err(|_| InvalidReview)?;
     let Decision { outcome, warning, .. } = outcome;
     let Request { namespace, name, .. } = request;
     Ok(ReviewAnswer { body, outcome, warning, namespace, name })
 }
 
-/// Why the output of a build, as it was created, is not in Quay although somebody may have expected it there; with what
-/// the webhook would say of it now.
+/// The reason why the output of a created build is not in Quay, if it might be expected there.
 pub(in crate::controller) fn not_rewritten(
     namespace: &str,
     spec: &CommonSpec,
     view: &dyn WebhookView,
 ) -> Option<(ReviewOutcome, String)> {
-    let Decision { outcome, warning, .. } = judge(namespace, None, spec, view);
+    let Decision { outcome, warning, .. } = decide(namespace, None, spec, view);
     let why = match outcome {
         ReviewOutcome::Rewritten => {
-            "the output of this build stays as it is: the bridge was not asked, or not ready yet"
-                .to_owned()
+            "build output not rewritten: the webhook was not called or not ready".to_owned()
         }
         _ => warning?,
     };
@@ -241,8 +234,9 @@ pub(in crate::controller) fn not_rewritten(
 }
 
 impl Request {
-    /// A build's `spec` cannot be changed, so only a new one can be rewritten. The operator tries it on every update, and
-    /// a build that began before its namespace came into scope hangs for ever.
+    /// A build's `spec` is immutable, so only a new one is rewritten. The operator's webhook
+    /// rewrites updates too, and a build that started before its namespace came into scope is
+    /// stuck.
     fn is_new_build(&self) -> bool {
         self.operation == "CREATE"
             && self.sub_resource.is_empty()
@@ -258,19 +252,19 @@ struct Decision {
 }
 
 impl Decision {
-    fn silent(outcome: ReviewOutcome) -> Self {
+    fn without_warning(outcome: ReviewOutcome) -> Self {
         Self { outcome, patch: None, warning: None }
     }
 
-    fn left_alone(outcome: ReviewOutcome, why: &str) -> Self {
+    fn with_warning(outcome: ReviewOutcome, why: &str) -> Self {
         Self {
-            warning: Some(format!("the output of this build stays as it is: {why}")),
-            ..Self::silent(outcome)
+            warning: Some(format!("build output not rewritten: {why}")),
+            ..Self::without_warning(outcome)
         }
     }
 }
 
-fn judge(
+fn decide(
     namespace: &str,
     annotations: Option<Annotations>,
     spec: &CommonSpec,
@@ -279,80 +273,83 @@ fn judge(
     let Some(integration) = view.integration() else {
         return match &spec.output.to {
             Some(to) if to.kind != "DockerImage" => {
-                Decision::left_alone(ReviewOutcome::Unknown, "no QuayIntegration can be used now")
+                Decision::with_warning(ReviewOutcome::Unknown, "no usable QuayIntegration")
             }
-            _ => Decision::silent(ReviewOutcome::Unchanged),
+            _ => Decision::without_warning(ReviewOutcome::Unchanged),
         };
     };
     match rewrite(&integration, namespace, spec, |namespace| view.scope(namespace)) {
-        RewriteOutcome::Rewritten(rewritten) if !has_login(namespace, spec, &rewritten, view) => {
-            Decision::left_alone(ReviewOutcome::NotLinked, &not_linked(namespace, spec.pusher()))
+        RewriteOutcome::Rewritten(rewritten)
+            if !has_push_credentials(namespace, spec, &rewritten, view) =>
+        {
+            Decision::with_warning(
+                ReviewOutcome::NotLinked,
+                &not_linked_reason(namespace, spec.pusher()),
+            )
         }
         RewriteOutcome::Rewritten(rewritten) => Decision {
             outcome: ReviewOutcome::Rewritten,
-            warning: replaced(spec, &rewritten),
-            patch: Some(build_patch::rewritten(annotations, &rewritten)),
+            warning: replacement_warning(spec, &rewritten),
+            patch: Some(build_patch::rewrite_output(annotations, &rewritten)),
         },
         RewriteOutcome::Unchanged(SkipReason::InQuay) => Decision {
-            // A clone (`oc start-build --from-build`) has all the annotations of the build that it is made from
-            // (openshift-apiserver `pkg/build/apiserver/buildgenerator`), so it would pass for imported.
+            // A clone (`oc start-build --from-build`) inherits all annotations (openshift-apiserver
+            // `pkg/build/apiserver/buildgenerator`), also the record of the import.
             patch: annotations
                 .is_some_and(|annotations| annotations.is_imported)
-                .then(build_patch::not_imported),
-            ..Decision::silent(ReviewOutcome::Unchanged)
+                .then(build_patch::remove_imported),
+            ..Decision::without_warning(ReviewOutcome::Unchanged)
         },
-        RewriteOutcome::Unchanged(why) => unchanged(namespace, &why),
+        RewriteOutcome::Unchanged(why) => skip_decision(namespace, &why),
     }
 }
 
-/// The annotations and the spec of a build; `None` where what came is not one.
-fn build(review: &[u8]) -> Option<(Option<Annotations>, CommonSpec)> {
+/// `None` for an invalid build.
+fn parse_build(review: &[u8]) -> Option<(Option<Annotations>, CommonSpec)> {
     let Review { request: RequestObject { object: Object(build) } } =
         serde_json::from_slice(review).ok()?;
     Some((build.metadata.0.annotations, build.spec.0))
 }
 
-/// Whether the build will have a login to push with: one that it names itself, or else its service account's.
-fn has_login(
+/// Either its own push secret or its service account's.
+fn has_push_credentials(
     namespace: &str,
     spec: &CommonSpec,
     rewritten: &Rewritten,
     view: &dyn WebhookView,
 ) -> bool {
-    let names_its_own = spec.output.push_secret.is_some() && rewritten.push_secret.is_none();
-    names_its_own || view.can_push(namespace, spec.pusher())
+    let has_own_secret = spec.output.push_secret.is_some() && rewritten.push_secret.is_none();
+    has_own_secret || view.has_push_secret(namespace, spec.pusher())
 }
 
-fn not_linked(namespace: &str, account: &str) -> String {
-    if DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == account) {
-        format!("service account {account} has no login to push to Quay yet")
+fn not_linked_reason(namespace: &str, account: &str) -> String {
+    if DEFAULT_ACCOUNTS.iter().any(|(default, _)| *default == account) {
+        format!("service account {account} has no push secret for Quay yet")
     } else {
         let command = format!("oc quay link -n {namespace} --service-account {account}=write");
-        format!("service account {account} has no login to push to Quay: {command}")
+        format!("service account {account} has no push secret for Quay: run {command}")
     }
 }
 
-fn replaced(spec: &CommonSpec, rewritten: &Rewritten) -> Option<String> {
-    let (named, own) = (spec.output.push_secret.as_ref()?, rewritten.push_secret.as_ref()?);
-    Some(format!(
-        "the build pushes to Quay, so secret {own} takes the place of push secret {named}"
-    ))
+fn replacement_warning(spec: &CommonSpec, rewritten: &Rewritten) -> Option<String> {
+    let (requested, own) = (spec.output.push_secret.as_ref()?, rewritten.push_secret.as_ref()?);
+    Some(format!("the build pushes to Quay; secret {own} replaces push secret {requested}"))
 }
 
-/// Says why only where somebody may have expected the image to go to Quay.
-fn unchanged(namespace: &str, why: &SkipReason) -> Decision {
+/// Warns only if the image might be expected in Quay.
+fn skip_decision(namespace: &str, why: &SkipReason) -> Decision {
     match why {
         SkipReason::UnknownNamespace(_) => {
-            Decision::left_alone(ReviewOutcome::Unknown, &why.to_string())
+            Decision::with_warning(ReviewOutcome::Unknown, &why.to_string())
         }
         SkipReason::OutOfScope { namespace: other, .. } if other == namespace => {
-            Decision::silent(ReviewOutcome::Unchanged)
+            Decision::without_warning(ReviewOutcome::Unchanged)
         }
         SkipReason::OutOfScope { .. }
         | SkipReason::OtherOrganization(_)
-        | SkipReason::Impossible(_) => {
-            Decision::left_alone(ReviewOutcome::Unchanged, &why.to_string())
+        | SkipReason::InvalidName(_) => {
+            Decision::with_warning(ReviewOutcome::Unchanged, &why.to_string())
         }
-        _ => Decision::silent(ReviewOutcome::Unchanged),
+        _ => Decision::without_warning(ReviewOutcome::Unchanged),
     }
 }

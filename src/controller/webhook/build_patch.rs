@@ -1,4 +1,4 @@
-//! The JSON patches that a review answers with.
+//! JSON patches of the responses.
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
@@ -10,8 +10,8 @@ use crate::domain::builds::{
     DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION, Rewritten,
 };
 
-/// Makes a build push to Quay. `annotations` are those that it has.
-pub(super) fn rewritten(annotations: Option<Annotations>, rewritten: &Rewritten) -> Patch {
+/// `annotations` are the build's; `None` if it has none.
+pub(super) fn rewrite_output(annotations: Option<Annotations>, rewritten: &Rewritten) -> Patch {
     let to = json!({ "kind": "DockerImage", "name": rewritten.image });
     let mut operations = vec![replace(&["spec", "output", "to"], to)];
     if let Some(secret) = &rewritten.push_secret {
@@ -21,14 +21,15 @@ pub(super) fn rewritten(annotations: Option<Annotations>, rewritten: &Rewritten)
     Patch(operations)
 }
 
-/// Takes off that the image was imported.
-pub(super) fn not_imported() -> Patch {
+/// Removes the record of the import.
+pub(super) fn remove_imported() -> Patch {
     Patch(vec![remove(&annotation(IMPORTED_ANNOTATION))])
 }
 
 fn annotate(annotations: Option<Annotations>, destination: &str) -> Vec<PatchOperation> {
     let wanted = [(MANAGED_ANNOTATION, MANAGED), (DESTINATION_ANNOTATION, destination)];
-    // Nothing can be added to a map that is not there. The operator tries to, and such a build is refused.
+    // A patch cannot add to a missing map. The operator's webhook tries to, and such a build is
+    // rejected.
     let Some(annotations) = annotations else {
         let map: Map<String, Value> =
             wanted.iter().map(|&(key, value)| (key.to_owned(), json!(value))).collect();

@@ -1,4 +1,4 @@
-//! The serving certificate, read again whenever its files have changed: OpenShift renews it without a word.
+//! The serving certificate, reloaded when its files change: OpenShift renews it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
-/// Names of the files, as in a secret of type `kubernetes.io/tls`.
+/// As in a Secret of type `kubernetes.io/tls`.
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
-/// A folder with a certificate and its key.
 pub(super) struct Certificates {
     folder: PathBuf,
     current: Mutex<Current>,
@@ -31,29 +30,27 @@ struct Files {
 }
 
 impl Certificates {
-    /// Reads the certificate for the first time.
-    ///
     /// # Errors
-    /// What is wrong with the files, without quoting any of them.
+    /// When the files are invalid; their content is never quoted.
     pub(super) fn read(folder: &Path) -> Result<Self, String> {
         let files = Files::read(folder)?;
         let config = files.config()?;
         Ok(Self { folder: folder.to_owned(), current: Mutex::new(Current { files, config }) })
     }
 
-    /// What to serve with now. While the files cannot be used, as when one of them is written and the other is not yet,
-    /// that is what was read before, and the reason comes with it.
+    /// The TLS configuration of the current files. If they are invalid, as between two writes, the
+    /// previous one and the error.
     ///
-    /// They are small and read at a new connection only, of which an API server makes few.
+    /// The files are small and read for new connections only, of which an API server makes few.
     pub(super) fn current(&self) -> (Arc<ServerConfig>, Result<(), String>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = Files::read(&self.folder).and_then(|files| current.take(files));
+        let outcome = Files::read(&self.folder).and_then(|files| current.replace(files));
         (Arc::clone(&current.config), outcome)
     }
 }
 
 impl Current {
-    fn take(&mut self, files: Files) -> Result<(), String> {
+    fn replace(&mut self, files: Files) -> Result<(), String> {
         if files != self.files {
             self.config = files.config()?;
             self.files = files;
@@ -66,7 +63,7 @@ impl Files {
     fn read(folder: &Path) -> Result<Self, String> {
         let read = |name: &str| {
             let path = folder.join(name);
-            fs::read(&path).map_err(|error| format!("could not read {}: {error}", path.display()))
+            fs::read(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))
         };
         Ok(Self { certificate: read(CERTIFICATE)?, key: read(KEY)?.into() })
     }
@@ -74,13 +71,13 @@ impl Files {
     fn config(&self) -> Result<Arc<ServerConfig>, String> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("{CERTIFICATE} is no certificate in PEM: {error}"))?;
+            .map_err(|error| format!("invalid {CERTIFICATE}: not a PEM certificate: {error}"))?;
         let key = PrivateKeyDer::from_pem_slice(self.key.expose_secret())
-            .map_err(|_| format!("{KEY} is no private key in PEM"))?;
+            .map_err(|_| format!("invalid {KEY}: not a PEM private key"))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|error| format!("{CERTIFICATE} and {KEY} cannot be used together: {error}"))?;
+            .map_err(|error| format!("invalid key pair {CERTIFICATE}, {KEY}: {error}"))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

@@ -1,10 +1,8 @@
-//! The admission webhook: what a build's output becomes is decided while the build is created.
+//! The admission webhook that rewrites the output of new builds.
 //!
-//! It answers out of memory and never asks anybody, neither the cluster nor Quay, so it is as fast as it is small and works
-//! while they do not. What it needs to know it is told through a [`WebhookView`].
-//!
-//! Whoever reaches it may ask: it does not know the API server from others. So nothing comes of a review but its answer,
-//! and no client gets more of the process than its share. What is to become of a build is learnt from the cluster.
+//! It answers from memory, so it works during outages of the cluster API and Quay. It does not
+//! authenticate callers: a review has no side effects, and the resources of each client are
+//! limited.
 
 mod admission;
 mod build_patch;
@@ -36,35 +34,35 @@ pub use admission::{InvalidReview, ReviewAnswer, ReviewOutcome, review};
 use certificates::Certificates;
 use tls_listener::TlsListener;
 
-/// The path that the API server calls.
+/// Path of the webhook.
 pub const PATH: &str = CONTROLLER_WEBHOOK_PATH;
 
-/// The largest review that is read: an object of 3 MiB, which is all that the API server takes
-/// (`MaxRequestBodyBytes` in Kubernetes' `apiserver/pkg/server/config.go`), and what stands around it.
+/// An object of 3 MiB, the API server's limit (`MaxRequestBodyBytes` in Kubernetes'
+/// `apiserver/pkg/server/config.go`), and its envelope.
 const MAX_REVIEW_BYTES: usize = 7 << 19;
 
-/// So many reviews are read at once.
 const MAX_CONCURRENT_REVIEWS: usize = 16;
 
-/// The most bytes of a review that is read beside others; of those that are larger, one is read at a time. Most are smaller.
+/// Reviews larger than this, which are rare, are read one at a time.
 const MAX_CONCURRENT_BODY_BYTES: usize = 256 << 10;
 
-/// How long a review may take to arrive. The API server waits no longer for its answer (`timeoutSeconds` in the manifest).
+/// Timeout for the request body; the API server's own (`timeoutSeconds` in the manifest) is the
+/// same.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the webhook knows. Every answer comes from memory.
+/// Data for reviews, in memory.
 pub trait WebhookView: Send + Sync {
-    /// The integration, if it can be worked with.
+    /// The active integration.
     fn integration(&self) -> Option<Arc<Integration>>;
 
-    /// The scope of a namespace, if it is known.
+    /// The scope of a namespace; `None` if unknown.
     fn scope(&self, namespace: &str) -> Option<Scope>;
 
-    /// Whether a build of that service account will find a login with which it may push to the namespace's organization.
-    fn can_push(&self, namespace: &str, service_account: &str) -> bool;
+    /// Whether the service account has a secret to push to the namespace's organization.
+    fn has_push_secret(&self, namespace: &str, service_account: &str) -> bool;
 }
 
-/// What the webhook has to tell.
+/// Events of the webhook.
 #[derive(Clone, Debug)]
 pub enum WebhookEvent {
     /// A build was reviewed.
@@ -73,24 +71,23 @@ pub enum WebhookEvent {
         namespace: String,
         /// The build.
         name: String,
-        /// What came of it.
+        /// The outcome.
         outcome: ReviewOutcome,
-        /// What somebody should know about it.
+        /// The warning in the response.
         warning: Option<String>,
-        /// From the request to the answer, without the network.
+        /// Duration without the network.
         took: Duration,
     },
-    /// The serving certificate's files cannot be used; what was read before is served with.
+    /// Reading the serving certificate failed; the previous one is used.
     CertificateUnusable {
-        /// What is wrong with them.
+        /// The error.
         reason: String,
     },
 }
 
-/// Gets what the webhook has to tell.
+/// Receives the events; must not block.
 pub type Observer = Arc<dyn Fn(&WebhookEvent) + Send + Sync>;
 
-/// The webhook with its certificate.
 pub struct Webhook {
     certificates: Arc<Certificates>,
     view: Arc<dyn WebhookView>,
@@ -101,16 +98,16 @@ pub struct Webhook {
 struct WebhookState {
     view: Arc<dyn WebhookView>,
     observer: Observer,
-    places: Arc<Semaphore>,
-    /// The place of the one large review.
+    permits: Arc<Semaphore>,
+    /// Limits large reviews to one.
     large: Arc<Semaphore>,
 }
 
 impl Webhook {
-    /// A webhook that serves with `tls.crt` and `tls.key` out of a folder.
+    /// Reads `tls.crt` and `tls.key` in a directory.
     ///
     /// # Errors
-    /// What is wrong with the files, without quoting any of them.
+    /// When the files are invalid; their content is never quoted.
     pub fn new(
         certificates: &Path,
         view: Arc<dyn WebhookView>,
@@ -119,44 +116,43 @@ impl Webhook {
         Ok(Self { certificates: Arc::new(Certificates::read(certificates)?), view, observer })
     }
 
-    /// Answers the API server, for ever. A connection that fails is the end of that connection only.
+    /// Never ends. A failed connection does not affect others.
     pub async fn serve(self, listener: TcpListener) {
         let Self { certificates, view, observer } = self;
         let listener = TlsListener::new(listener, certificates, Arc::clone(&observer));
-        // It never ends, so there is no error.
+        // It never ends.
         let _ = axum::serve(listener, router(view, observer)).await;
     }
 }
 
 fn router(view: Arc<dyn WebhookView>, observer: Observer) -> Router {
-    let places = Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS));
-    let state = WebhookState { view, observer, places, large: Arc::new(Semaphore::new(1)) };
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS));
+    let state = WebhookState { view, observer, permits, large: Arc::new(Semaphore::new(1)) };
     Router::new().route(PATH, post(handle)).with_state(state)
 }
 
 async fn handle(
-    State(WebhookState { view, observer, places, large }): State<WebhookState>,
+    State(WebhookState { view, observer, permits, large }): State<WebhookState>,
     body: Body,
 ) -> Response {
-    let arriving = async {
-        let place = places.acquire().await;
-        (place, read(body, &large).await)
+    let reading = async {
+        let permit = permits.acquire().await;
+        (permit, read(body, &large).await)
     };
-    let (_place, (body, _large)) = match timeout(READ_TIMEOUT, arriving).await {
-        Ok((place, Some(read))) => (place, read),
+    let (_permit, (body, _large)) = match timeout(READ_TIMEOUT, reading).await {
+        Ok((permit, Some(read))) => (permit, read),
         Ok((_, None)) => {
-            let words =
-                format!("a review has to arrive whole, in no more than {MAX_REVIEW_BYTES} bytes\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
+            let message =
+                format!("request body is incomplete or exceeds {MAX_REVIEW_BYTES} bytes\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
         }
         Err(_) => {
-            return (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n")
-                .into_response();
+            return (StatusCode::REQUEST_TIMEOUT, "request body timed out\n").into_response();
         }
     };
     let started = Instant::now();
     let Ok(answer) = review(&body, view.as_ref()) else {
-        return (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response();
+        return (StatusCode::BAD_REQUEST, "invalid AdmissionReview\n").into_response();
     };
     let ReviewAnswer { body, outcome, warning, namespace, name } = answer;
     observer(&WebhookEvent::Reviewed {
@@ -169,20 +165,20 @@ async fn handle(
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Reads a body, with the place of a large one if it is; none if it is too large or breaks off.
+/// Reads a body, with a permit for a large one; `None` if it is too large or incomplete.
 async fn read(body: Body, large: &Semaphore) -> Option<(Vec<u8>, Option<SemaphorePermit<'_>>)> {
     let mut chunks = body.into_data_stream();
-    let (mut read, mut place) = (Vec::new(), None);
+    let (mut bytes, mut permit) = (Vec::new(), None);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.ok()?;
-        if read.len() + chunk.len() > MAX_REVIEW_BYTES {
+        if bytes.len() + chunk.len() > MAX_REVIEW_BYTES {
             return None;
         }
-        if read.len() + chunk.len() > MAX_CONCURRENT_BODY_BYTES && place.is_none() {
+        if bytes.len() + chunk.len() > MAX_CONCURRENT_BODY_BYTES && permit.is_none() {
             // It is never closed.
-            place = large.acquire().await.ok();
+            permit = large.acquire().await.ok();
         }
-        read.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
     }
-    Some((read, place))
+    Some((bytes, permit))
 }

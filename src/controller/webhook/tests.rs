@@ -12,13 +12,13 @@ use crate::domain::integration::{Integration, Source, Sourced};
 use crate::domain::names::{ClusterId, QuayUrl};
 use crate::domain::scope::Scope;
 
-/// What a webhook knows in a test: `builder` can push, `kube-system` is out of scope, `nowhere` is unknown.
+/// `builder` has a push secret, `kube-system` is out of scope, `nowhere` is unknown.
 #[derive(Default)]
-struct Known {
+struct FakeView {
     without_integration: bool,
 }
 
-impl WebhookView for Known {
+impl WebhookView for FakeView {
     fn integration(&self) -> Option<Arc<Integration>> {
         let source = Source::Resource("quay".into());
         let integration = Integration {
@@ -39,13 +39,13 @@ impl WebhookView for Known {
         (namespace != "nowhere").then(|| Scope::of(namespace, false, None))
     }
 
-    fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
+    fn has_push_secret(&self, _namespace: &str, service_account: &str) -> bool {
         service_account == "builder"
     }
 }
 
-/// The review of an object, as the API server sends it.
-fn sent(operation: &str, namespace: &str, object: &Value) -> Value {
+/// The API server's request.
+fn admission_review(operation: &str, namespace: &str, object: &Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -59,7 +59,7 @@ fn sent(operation: &str, namespace: &str, object: &Value) -> Value {
     })
 }
 
-/// A build as OpenShift makes it from a BuildConfig.
+/// A build that OpenShift creates from a BuildConfig.
 fn build(to: Value) -> Value {
     json!({
         "apiVersion": "build.openshift.io/v1", "kind": "Build",

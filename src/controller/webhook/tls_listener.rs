@@ -1,4 +1,4 @@
-//! TLS in front of the router.
+//! The TLS listener of the webhook, with limits for each client.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,39 +20,38 @@ use tokio_rustls::server::TlsStream;
 use super::certificates::Certificates;
 use super::{Observer, WebhookEvent};
 
-/// How long a client may take to agree on TLS.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// So many connections there may be at once. The API servers of a cluster need a few; whoever else comes waits.
+/// The API servers of a cluster need a few; other clients wait.
 const MAX_CONNECTIONS: usize = 256;
 
-/// How long a client may take to its next request. The API server gives up connections that idle for 90 seconds
-/// (`idleConnsPerHost` in Kubernetes' `client-go/transport/cache.go`).
+/// Longer than the API server keeps idle connections, 90 s (`idleConnsPerHost` in Kubernetes'
+/// `client-go/transport/cache.go`).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// How long to wait when no connection can be accepted, which is when the process has too many files open.
+/// Accepting fails when the process has too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Accepts connections and agrees on TLS with each of them by itself, so that one that says nothing holds up no other.
+/// Accepts connections, with concurrent TLS handshakes so that a slow client does not block others.
 pub(super) struct TlsListener {
-    agreed: Receiver<Connection>,
+    accepted: Receiver<Connection>,
     address: io::Result<SocketAddr>,
     _accepting: JoinSet<()>,
 }
 
 type Connection = (IdleTimeoutStream, SocketAddr);
 
-/// A connection, which ends when a client keeps it and asks nothing.
+/// A connection that ends when it is idle.
 pub(super) struct IdleTimeoutStream {
     stream: TlsStream<TcpStream>,
-    /// When it ends unless something is answered.
+    /// Reset by each answer.
     end: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl IdleTimeoutStream {
-    fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), _place: place }
+    fn new(stream: TlsStream<TcpStream>, permit: OwnedSemaphorePermit) -> Self {
+        Self { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), _permit: permit }
     }
 }
 
@@ -96,10 +95,10 @@ impl TlsListener {
         observer: Observer,
     ) -> Self {
         let address = listener.local_addr();
-        let (agree, agreed) = mpsc::channel(16);
+        let (sender, accepted) = mpsc::channel(16);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, certificates, observer, agree));
-        Self { agreed, address, _accepting: accepting }
+        accepting.spawn(accept(listener, certificates, observer, sender));
+        Self { accepted, address, _accepting: accepting }
     }
 }
 
@@ -107,14 +106,14 @@ async fn accept(
     listener: TcpListener,
     certificates: Arc<Certificates>,
     observer: Observer,
-    agree: Sender<Connection>,
+    sender: Sender<Connection>,
 ) {
-    // Owned here, so that what is half agreed ends with the listener.
+    // Owned here, so that handshakes end with the listener.
     let mut handshakes = JoinSet::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // It is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let Ok((socket, peer)) = listener.accept().await else {
             sleep(ACCEPT_RETRY_DELAY).await;
             continue;
@@ -123,15 +122,15 @@ async fn accept(
         if let Err(reason) = outcome {
             observer(&WebhookEvent::CertificateUnusable { reason });
         }
-        let agree = agree.clone();
+        let sender = sender.clone();
         handshakes.spawn(async move {
             // Small answers must not wait for the client's delayed acknowledgement.
             let _ = socket.set_nodelay(true);
-            // A client that does not trust us hangs up here; there is nobody to tell.
+            // A client that does not trust the certificate disconnects here.
             if let Ok(Ok(stream)) =
                 timeout(TLS_HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(socket)).await
             {
-                let _ = agree.send((IdleTimeoutStream::new(stream, place), peer)).await;
+                let _ = sender.send((IdleTimeoutStream::new(stream, permit), peer)).await;
             }
         });
         while handshakes.try_join_next().is_some() {}
@@ -143,9 +142,9 @@ impl Listener for TlsListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> Connection {
-        match self.agreed.recv().await {
+        match self.accepted.recv().await {
             Some(connection) => connection,
-            // The task that accepts ends only with this listener.
+            // The accepting task ends only with this listener.
             None => std::future::pending().await,
         }
     }

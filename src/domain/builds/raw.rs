@@ -15,7 +15,7 @@ pub(super) struct CommonSpec {
     service_account: Option<String>,
 }
 
-/// A union: one of the fields is there. The operator goes by that too, and not by `type`.
+/// A union: one of the fields is set. Like the operator, we ignore `type`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StrategyFields {
@@ -43,7 +43,7 @@ impl From<CommonSpec> for super::CommonSpec {
         let named = |name: &String| !name.is_empty();
         let OutputFields { to, push_secret } = output;
         Self {
-            strategy: strategy.which(),
+            strategy: strategy.detect(),
             output: Output {
                 to: to.map(|to| Target { namespace: to.namespace.filter(named), ..to }),
                 push_secret: push_secret.map(|secret| secret.name).filter(named),
@@ -54,7 +54,7 @@ impl From<CommonSpec> for super::CommonSpec {
 }
 
 impl StrategyFields {
-    fn which(&self) -> Option<Strategy> {
+    fn detect(&self) -> Option<Strategy> {
         let fields = [
             (&self.docker_strategy, Strategy::Docker),
             (&self.source_strategy, Strategy::Source),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_is_read_as_openshift_writes_it() {
+    fn reads_spec_as_openshift_writes_it() {
         let spec = read(json!({
             "nodeSelector": null,
             "output": {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_missing_is_not_there() {
+    fn treats_empty_fields_as_missing() {
         assert_eq!(read(json!({})), CommonSpec::default());
         let empty = json!({ "output": { "to": { "namespace": "" }, "pushSecret": {} }, "serviceAccount": "", "strategy": {} });
         assert_eq!(
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strategy_is_known_by_its_field() {
+    fn detects_strategy_by_its_field() {
         let strategy = |field: &str| read(json!({ "strategy": { field: {} } })).strategy;
         assert_eq!(strategy("dockerStrategy"), Some(Strategy::Docker));
         assert_eq!(strategy("sourceStrategy"), Some(Strategy::Source));

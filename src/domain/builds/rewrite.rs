@@ -1,9 +1,9 @@
-//! The rule of rewriting: the operator's (QBO `pkg/webhook/webhook.go`) where it is right.
+//! The rewriting rule, based on the operator's (QBO `pkg/webhook/webhook.go`).
 //!
-//! Where it is not: an output without a tag means `latest` and one without a target is left alone, where the operator
-//! crashes; a custom build pushes like any other; an image stream of a namespace outside the integration has no
-//! organization to push to; no robot account may push to another organization than its own (sample 381); a push secret
-//! that was named for the internal registry does not open Quay.
+//! Differences: an output without a tag means `latest`, and a build without an output is skipped
+//! (the operator crashes); custom builds are rewritten too; namespaces outside the integration have
+//! no organization to push to; a robot account cannot push to another organization (`wire/381`); a
+//! push secret for the internal registry is replaced.
 
 use std::fmt;
 
@@ -12,57 +12,57 @@ use super::super::names;
 use super::super::scope::Scope;
 use super::{CommonSpec, Destination, Strategy};
 
-/// What becomes of a build's output.
+/// The result of [`rewrite()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RewriteOutcome {
-    /// It goes to Quay.
     Rewritten(Rewritten),
-    /// It stays as it is, and why.
     Unchanged(SkipReason),
 }
 
-/// An output that goes to Quay.
+/// An output in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     /// `output.to` of kind `DockerImage`, without a namespace.
     pub image: String,
-    /// Where the image is imported to afterwards.
+    /// The tag that imports the image.
     pub destination: Destination,
-    /// `output.pushSecret`, where the one that is named has to give way. Where none is named none is needed: OpenShift picks
-    /// the service account's own by the registry's host.
+    /// The replacement for a named `output.pushSecret`. Without one, OpenShift picks the service
+    /// account's secret by the registry's host.
     pub push_secret: Option<String>,
 }
 
-/// Why an output stays as it is.
+/// The reason why an output is not rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Jenkins pushes nothing itself; the builds that it starts are looked at when they come.
+    /// A Jenkins pipeline does not push; the builds that it starts are rewritten on their own.
     Pipeline,
-    /// A strategy that we do not know.
     UnknownStrategy,
     /// There is no `output.to`.
     NoOutput,
-    /// It names an image in this Quay already.
+    /// It is an image in this Quay.
     InQuay,
-    /// It names an image in another registry; which is what somebody wants.
+    /// It is an image in another registry.
     Elsewhere(String),
     /// Neither an image stream tag nor an image.
     UnknownKind(String),
-    /// The build's namespace, or the one that it pushes to, is not in the integration.
-    OutOfScope { namespace: String, scope: Scope },
-    /// It pushes to the image stream of another namespace, in whose organization the robot account of the service account
-    /// can have no right; a push secret that could serve is not named.
+    /// The namespace of the build or of its output.
+    OutOfScope {
+        namespace: String,
+        scope: Scope,
+    },
+    /// The image stream is in another namespace, to whose organization the service account's robot
+    /// account cannot push, and no other push secret is named.
     OtherOrganization(String),
-    /// Nothing is known about a namespace, so neither is whether it is in the integration.
+    /// The scope of this namespace is unknown.
     UnknownNamespace(String),
-    /// Quay can have no such image; the sentence says which rule is broken.
-    Impossible(String),
+    /// The rule of Quay that the image's name breaks.
+    InvalidName(String),
 }
 
-/// What becomes of the output of a build, or of the builds of a BuildConfig, in `namespace`.
+/// Rewrites the output of a build, or of the builds of a BuildConfig, in `namespace`.
 ///
-/// `scope` tells the scope of a namespace, `None` if nothing is known about it. It is asked for the build's own and for the
-/// one that it pushes to.
+/// `scope` returns the scope of a namespace, `None` if it is unknown. It is called for the build's
+/// namespace and for that of its output.
 pub fn rewrite(
     integration: &Integration,
     namespace: &str,
@@ -96,9 +96,9 @@ fn try_rewrite(
         _ => return Err(SkipReason::UnknownKind(to.kind.clone())),
     }
     let destination = to.stream_tag(namespace);
-    in_scope(namespace, &scope)?;
-    in_scope(&destination.namespace, &scope)?;
-    possible(integration, &destination).map_err(SkipReason::Impossible)?;
+    check_scope(namespace, &scope)?;
+    check_scope(&destination.namespace, &scope)?;
+    validate_names(integration, &destination).map_err(SkipReason::InvalidName)?;
     Ok(Rewritten {
         image: destination.image(integration),
         push_secret: push_secret(integration, namespace, spec, &destination)?,
@@ -106,8 +106,8 @@ fn try_rewrite(
     })
 }
 
-/// What a push secret that is named has to give way to, if it has to. To another organization only one can push that is not
-/// of the integration's making, for the login of a robot account of that organization.
+/// The replacement for the named push secret, if it needs one. Only a secret that we did not create
+/// can hold credentials of another organization.
 fn push_secret(
     integration: &Integration,
     namespace: &str,
@@ -115,9 +115,9 @@ fn push_secret(
     destination: &Destination,
 ) -> Result<Option<String>, SkipReason> {
     let cluster_id = &integration.cluster_id.value;
-    let of_others =
+    let is_foreign =
         spec.output.push_secret.as_ref().is_some_and(|secret| !cluster_id.names_secret(secret));
-    match (destination.namespace == namespace, of_others) {
+    match (destination.namespace == namespace, is_foreign) {
         (true, false) | (false, true) => Ok(None),
         (true, true) => Ok(Some(cluster_id.secret(spec.pusher()))),
         (false, false) => Err(SkipReason::OtherOrganization(destination.namespace.clone())),
@@ -128,7 +128,7 @@ fn is_at(image: &str, host: &str) -> bool {
     image.split_once('/').is_some_and(|(registry, _)| registry == host)
 }
 
-fn in_scope(namespace: &str, scope: impl Fn(&str) -> Option<Scope>) -> Result<(), SkipReason> {
+fn check_scope(namespace: &str, scope: impl Fn(&str) -> Option<Scope>) -> Result<(), SkipReason> {
     match scope(namespace) {
         Some(scope) if scope.is_in() => Ok(()),
         Some(scope) => Err(SkipReason::OutOfScope { namespace: namespace.to_owned(), scope }),
@@ -136,19 +136,21 @@ fn in_scope(namespace: &str, scope: impl Fn(&str) -> Option<Scope>) -> Result<()
     }
 }
 
-fn possible(integration: &Integration, destination: &Destination) -> Result<(), String> {
-    names::organization(&integration.cluster_id.value.organization(&destination.namespace))?;
-    names::repository(&destination.stream)?;
-    names::tag(&destination.tag)
+fn validate_names(integration: &Integration, destination: &Destination) -> Result<(), String> {
+    names::validate_organization(
+        &integration.cluster_id.value.organization(&destination.namespace),
+    )?;
+    names::validate_repository(&destination.stream)?;
+    names::validate_tag(&destination.tag)
 }
 
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SkipReason::Pipeline => f.write_str("a Jenkins pipeline pushes nothing itself"),
+            SkipReason::Pipeline => f.write_str("a Jenkins pipeline does not push"),
             SkipReason::UnknownStrategy => f.write_str("its strategy is unknown"),
             SkipReason::NoOutput => f.write_str("it has no output"),
-            SkipReason::InQuay => f.write_str("it pushes to this Quay already"),
+            SkipReason::InQuay => f.write_str("it already pushes to this Quay"),
             SkipReason::Elsewhere(image) => write!(f, "it pushes to {image}"),
             SkipReason::UnknownKind(kind) => write!(f, "its output is of kind {kind}"),
             SkipReason::OutOfScope { namespace, scope } => {
@@ -156,13 +158,13 @@ impl fmt::Display for SkipReason {
             }
             SkipReason::OtherOrganization(namespace) => write!(
                 f,
-                "no robot account of this namespace may push to the organization of namespace {namespace}: name an \
-                 output.pushSecret with the login of a robot account of that organization"
+                "no robot account of this namespace can push to the organization of namespace {namespace}: set \
+                 output.pushSecret to a secret with credentials of a robot account of that organization"
             ),
             SkipReason::UnknownNamespace(namespace) => {
-                write!(f, "whether namespace {namespace} is in the integration is unknown")
+                write!(f, "cannot determine whether namespace {namespace} is in the integration")
             }
-            SkipReason::Impossible(why) => write!(f, "Quay can have no such image: {why}"),
+            SkipReason::InvalidName(why) => write!(f, "invalid image name: {why}"),
         }
     }
 }
@@ -212,7 +214,7 @@ pub(in crate::domain) mod tests {
     }
 
     #[test]
-    fn an_image_stream_tag_goes_to_the_organization_of_its_namespace() {
+    fn rewrites_tag_to_organization_of_its_namespace() {
         let table = [
             ("ImageStreamTag", None, "app:1.0", "prod_shop/app:1.0", "shop/app:1.0"),
             ("ImageStreamTag", Some("shop"), "app:1.0", "prod_shop/app:1.0", "shop/app:1.0"),
@@ -231,7 +233,7 @@ pub(in crate::domain) mod tests {
     }
 
     #[test]
-    fn every_strategy_that_pushes_is_rewritten() {
+    fn rewrites_every_strategy_that_pushes() {
         let with = |strategy| {
             rewritten(&CommonSpec { strategy, ..build("ImageStreamTag", None, "app:1") })
         };
@@ -243,7 +245,7 @@ pub(in crate::domain) mod tests {
     }
 
     #[test]
-    fn what_does_not_concern_quay_stays_as_it_is() {
+    fn skips_outputs_outside_the_integration() {
         let out_of_scope = |namespace: &str| SkipReason::OutOfScope {
             namespace: namespace.into(),
             scope: Scope::BuiltIn,
@@ -277,26 +279,26 @@ pub(in crate::domain) mod tests {
         ] {
             let outcome = rewritten(&build("ImageStreamTag", Some(namespace), name));
             assert!(
-                matches!(outcome, Err(SkipReason::Impossible(_))),
+                matches!(outcome, Err(SkipReason::InvalidName(_))),
                 "{namespace} {name}: {outcome:?}"
             );
         }
     }
 
     #[test]
-    fn the_builds_own_namespace_must_be_in_scope_too() {
+    fn requires_scope_of_the_builds_namespace() {
         let scope = |namespace: &str| Some(Scope::of(namespace, false, None));
         let spec = build("ImageStreamTag", Some("shop"), "app:1");
         let outcome = rewrite(&integration(), "openshift-x", &spec, scope);
         let RewriteOutcome::Unchanged(why) = outcome else { panic!("{outcome:?}") };
         assert_eq!(
             why.to_string(),
-            "namespace openshift-x is not in the integration: its name is one of the platform's own"
+            "namespace openshift-x is not in the integration: it is a reserved platform namespace"
         );
     }
 
     #[test]
-    fn a_push_secret_for_another_registry_gives_way_to_the_service_accounts_own() {
+    fn replaces_push_secret_for_the_internal_registry() {
         let with = |secret: &str, account: Option<&str>| {
             let mut spec = build("ImageStreamTag", None, "app:1");
             spec.output.push_secret = Some(secret.into());
@@ -305,12 +307,12 @@ pub(in crate::domain) mod tests {
         };
         assert_eq!(with("builder-dockercfg-x", None).as_deref(), Some("builder-quay-Prod"));
         assert_eq!(with("mine", Some("robot")).as_deref(), Some("robot-quay-Prod"));
-        // One that the integration made opens Quay, whichever service account it is for.
+        // Our secrets are valid for Quay, whichever service account they belong to.
         assert_eq!(with("robot-quay-Prod", None), None);
     }
 
     #[test]
-    fn only_a_push_secret_of_somebodys_own_pushes_to_another_organization() {
+    fn needs_own_push_secret_for_another_organization() {
         let with = |secret: Option<&str>| {
             let mut spec = build("ImageStreamTag", Some("images"), "app:1");
             spec.output.push_secret = secret.map(Into::into);
@@ -332,7 +334,7 @@ pub(in crate::domain) mod tests {
     }
 
     #[test]
-    fn what_was_rewritten_is_not_rewritten_again() {
+    fn does_not_rewrite_twice() {
         let first = rewritten(&build("ImageStreamTag", None, "app:1")).unwrap();
         assert_eq!(rewritten(&build("DockerImage", None, &first.image)), Err(SkipReason::InQuay));
     }

@@ -1,9 +1,9 @@
-//! Builds: does what they push end up in Quay, and does anything keep them from it.
+//! Checks that builds can push, and that they push to Quay.
 
 use super::{Assessed, Check, count};
 use crate::domain::builds::{
     BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, is_stuck,
-    lacks_secret, outdated, refusal, silent,
+    missing_push_secret, new_image, operator_rejection, unresponsive_webhook,
 };
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::shell_quote::command;
@@ -13,10 +13,10 @@ const TITLE: &str = "Builds";
 const CONFIG: &str = "BuildConfig";
 const BUILD: &str = "Build";
 
-/// OpenShift's reason for a build whose output is no place to push to (openshift/api `build/v1/consts.go`).
+/// Reason of a build whose output cannot be resolved (openshift/api `build/v1/consts.go`).
 const INVALID_OUTPUT: &str = "InvalidOutputReference";
 
-/// None where there are no builds, or nobody asked about them.
+/// None without builds, or if they were not read.
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let (configs, builds) = match (&subject.snapshot.build_configs, &subject.snapshot.builds) {
         (Ok(configs), Ok(builds)) => (configs, builds),
@@ -30,15 +30,15 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         return None;
     }
     let outlooks: Vec<_> =
-        configs.iter().map(|config| (config, PushTarget::of(subject, &config.spec))).collect();
+        configs.iter().map(|config| (config, PushTarget::resolve(subject, &config.spec))).collect();
     let to_quay = outlooks.iter().filter(|(_, outlook)| outlook.is_quay()).count();
     let mut findings = Vec::new();
-    findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown(subject, outlook)));
-    findings.extend(of_trial(subject));
+    findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown_target(subject, outlook)));
+    findings.extend(trial_finding(subject));
     for (config, outlook) in &outlooks {
-        findings.extend(of_config(subject, config, outlook));
+        findings.extend(config_findings(subject, config, outlook));
     }
-    findings.extend(builds.iter().filter_map(|build| of_build(subject, build)));
+    findings.extend(builds.iter().filter_map(|build| build_finding(subject, build)));
     Some(Check::new(
         TITLE,
         format!("{to_quay} of {} to Quay", count(configs.len(), CONFIG)),
@@ -47,32 +47,32 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
 }
 
 /// One finding, however many builds depend on it.
-fn unknown(subject: &Assessed, outlook: &PushTarget) -> Option<Finding> {
+fn unknown_target(subject: &Assessed, outlook: &PushTarget) -> Option<Finding> {
     let PushTarget::Unknown(_, ReadError { call, reason, .. }) = outlook else { return None };
     let object = subject.object("MutatingWebhookConfiguration", "");
     Some(subject.finding(
         Code::CouldNotRead,
         object,
-        format!("Who rewrites builds is not known. Could not {call}: {reason}"),
+        format!("Cannot determine which webhooks rewrite builds: could not {call}: {reason}"),
     ))
 }
 
-/// What a build that was tried tells beyond the webhook's registration. That one cannot be called at all is told there.
-fn of_trial(subject: &Assessed) -> Option<Finding> {
-    if let Some(webhook) = silent(subject) {
+/// The outcome of the dry run, unless a finding about the webhook's registration covers it.
+fn trial_finding(subject: &Assessed) -> Option<Finding> {
+    if let Some(webhook) = unresponsive_webhook(subject) {
         let message = format!(
-            "A build that was tried came back as it was: {} does not answer the API server, or is not asked about this namespace",
+            "The webhook did not modify a dry-run Build: {} is unavailable, or is not called for this namespace",
             webhook.address
         );
         let object = ObjectRef::cluster("MutatingWebhookConfiguration", &webhook.configuration);
-        return Some(subject.finding(Code::WebhookOutOfReach, object, message));
+        return Some(subject.finding(Code::WebhookUnreachable, object, message));
     }
     match &subject.snapshot.trial {
-        // Whoever sees the webhook is told so for each BuildConfig that it concerns.
-        Some(DryRunOutcome::Refused(reason)) if subject.snapshot.webhooks.is_err() => {
-            let message = format!("A build that was tried is refused: {reason}");
+        // With permission to read webhooks, each affected BuildConfig has a finding.
+        Some(DryRunOutcome::Rejected(reason)) if subject.snapshot.webhooks.is_err() => {
+            let message = format!("A dry-run Build was rejected: {reason}");
             Some(subject.finding(
-                Code::BuildRefused,
+                Code::BuildRejected,
                 subject.object("ServiceAccount", BUILDER),
                 message,
             ))
@@ -81,7 +81,7 @@ fn of_trial(subject: &Assessed) -> Option<Finding> {
     }
 }
 
-fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> Vec<Finding> {
+fn config_findings(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> Vec<Finding> {
     let name = &config.name;
     let mut findings = Vec::new();
     let mut find = |code, message: String, hint: Option<String>| {
@@ -93,28 +93,28 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
         PushTarget::Internal(image) => find(
             Code::BuildToInternalRegistry,
             format!(
-                "BuildConfig {name} pushes to OpenShift's own registry, and nobody sends it to {image}"
+                "BuildConfig {name} pushes to the internal registry; no webhook redirects it to {image}"
             ),
             None,
         ),
         PushTarget::Nowhere(image) => {
             let message = format!(
-                "BuildConfig {name} has no place to push to, and nobody sends it to {image}"
+                "The output of BuildConfig {name} cannot be resolved; no webhook redirects it to {image}"
             );
             find(Code::BuildGoesNowhere, message, None);
         }
         _ => {}
     }
     let edit = || command(&["oc", "edit", "buildconfigs", name, "-n", &subject.snapshot.name]);
-    if let Some(refusal) = refusal(subject, &config.spec) {
-        let hint = (!matches!(refusal, RejectReason::NoLogin(_))).then(edit).flatten();
+    if let Some(reason) = operator_rejection(subject, &config.spec) {
+        let hint = (!matches!(reason, RejectReason::MissingSecret(_))).then(edit).flatten();
         find(
-            Code::BuildRefused,
-            format!("The operator's webhook refuses builds of {name}: {refusal}"),
+            Code::BuildRejected,
+            format!("The operator's webhook rejects builds of {name}: {reason}"),
             hint,
         );
     }
-    if let Some(secret) = lacks_secret(subject, config, outlook) {
+    if let Some(secret) = missing_push_secret(subject, config, outlook) {
         let hint =
             (!subject.integration.cluster_id.value.names_secret(secret)).then(edit).flatten();
         let message =
@@ -123,19 +123,20 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
     }
     if let Some(organization) = closed_organization(subject, &config.spec) {
         let message = format!(
-            "No login of this namespace may push to {organization}, where BuildConfig {name} belongs"
+            "The output of BuildConfig {name} belongs to {organization}, where no credentials of this namespace are allowed to push"
         );
         find(Code::OrganizationOfAnotherNamespace, message, None);
     }
-    if let Some(image) = outdated(subject, config).filter(|_| !subject.is_address_in_doubt()) {
-        let message =
-            format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now");
+    if let Some(image) = new_image(subject, config).filter(|_| !subject.is_address_in_doubt()) {
+        let message = format!(
+            "BuildConfig {name} was rewritten to a location other than the current {image}"
+        );
         find(Code::RewritingOutdated, message, None);
     }
     findings
 }
 
-/// The organization of another namespace that a build belongs in and cannot push to.
+/// The organization of another namespace that the output belongs to, and to which this namespace cannot push.
 fn closed_organization(subject: &Assessed, spec: &CommonSpec) -> Option<String> {
     let RewriteOutcome::Unchanged(SkipReason::OtherOrganization(namespace)) =
         subject.rewriting(spec)
@@ -145,7 +146,7 @@ fn closed_organization(subject: &Assessed, spec: &CommonSpec) -> Option<String> 
     Some(subject.integration.cluster_id.value.organization(&namespace))
 }
 
-fn of_build(subject: &Assessed, build: &Build) -> Option<Finding> {
+fn build_finding(subject: &Assessed, build: &Build) -> Option<Finding> {
     let name = &build.name;
     let find =
         |code, message: String| Some(subject.finding(code, subject.object(BUILD, name), message));
@@ -154,18 +155,17 @@ fn of_build(subject: &Assessed, build: &Build) -> Option<Finding> {
     }
     if is_stuck(subject, &build.spec) {
         let phase = build.phase.as_str();
-        let message = format!(
-            "Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable"
-        );
+        let message =
+            format!("Build {name} is stuck in {phase}: the webhook modifies its immutable spec");
         let hint = command(&["oc", "delete", "build", name, "-n", &subject.snapshot.name]);
-        return find(Code::BuildHangs, message).map(|finding| Finding { hint, ..finding });
+        return find(Code::BuildStuck, message).map(|finding| Finding { hint, ..finding });
     }
     if build.phase == Phase::New && build.reason == INVALID_OUTPUT {
         let message = format!(
-            "Build {name} waits for a place to push to: {}",
+            "The output of build {name} cannot be resolved: {}",
             build.message.trim_end_matches('.')
         );
-        // What becomes of its BuildConfig does not change a build that is made.
+        // Rewriting the BuildConfig does not change an existing build.
         let hint = command(&["oc", "cancel-build", name, "-n", &subject.snapshot.name]);
         return find(Code::BuildGoesNowhere, message).map(|finding| Finding { hint, ..finding });
     }

@@ -1,4 +1,4 @@
-//! Default permissions: exactly one per robot account, with its role.
+//! Checks that each robot account has exactly one default permission, with its role.
 
 use super::{Assessed, Check, count};
 use crate::domain::finding::Code;
@@ -29,12 +29,12 @@ pub(super) fn check(subject: &Assessed) -> Check {
         .into_iter()
         .filter(|account| organization.robot(&account.name).is_some())
     {
-        let object = subject.remote(KIND, &desired.login_name(&account.name));
+        let object = subject.remote(KIND, &desired.robot_username(&account.name));
         let name = &account.name;
         let of_account = default_permissions_of(permissions, name);
         if of_account.is_empty() {
             let message = format!(
-                "Robot account {name} has no default permission ({} is right)",
+                "Robot account {name} has no default permission (expected: {})",
                 account.role
             );
             findings.push(subject.finding(Code::DefaultPermissionMissing, object, message));
@@ -60,7 +60,6 @@ pub(super) fn check(subject: &Assessed) -> Check {
     Check::new(TITLE, count(permissions.len(), "default permission"), findings)
 }
 
-/// The default permissions of one robot account.
 pub fn default_permissions_of<'a>(
     permissions: &'a [DefaultPermission],
     robot: &str,

@@ -1,9 +1,9 @@
-//! Image streams: did the imports of their tags work.
+//! Checks whether imports of image stream tags failed.
 
 use super::{Assessed, Check, count};
 use crate::domain::dockerconfig::RegistryScope;
 use crate::domain::finding::Code;
-use crate::domain::imports::{describe_with_tags, in_words};
+use crate::domain::imports::{describe, describe_with_secrets};
 use crate::domain::snapshot::StreamTag;
 
 const TITLE: &str = "Image streams";
@@ -18,24 +18,28 @@ pub(super) fn check(subject: &Assessed) -> Check {
         .iter()
         .flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)))
         .filter_map(|(stream, tag)| {
-            let message =
-                format!("Import of {}:{} failed: {}", stream.name, tag.name, why(subject, tag)?);
+            let message = format!(
+                "Import of {}:{} failed: {}",
+                stream.name,
+                tag.name,
+                failure(subject, tag)?
+            );
             Some(subject.finding(Code::ImportFailed, subject.object(KIND, &stream.name), message))
         })
         .collect();
     Check::new(TITLE, count(streams.len(), "image stream"), findings)
 }
 
-/// Why a tag's last import failed, if it did. The secrets explain a refusal of Quay's; of other registries they may hold
-/// logins of types that are not read.
-fn why(subject: &Assessed, tag: &StreamTag) -> Option<String> {
+/// Why a tag's last import failed, if it did. The secrets are only used to explain a rejection by Quay: those for other
+/// registries can be of types that are not read.
+fn failure(subject: &Assessed, tag: &StreamTag) -> Option<String> {
     let message = tag.failure.as_ref()?;
     let in_quay = tag
         .follows()
         .and_then(RegistryScope::of_image)
         .filter(|place| place.host == subject.desired.host);
     Some(match (&subject.snapshot.secrets, in_quay) {
-        (Ok(secrets), Some(place)) => describe_with_tags(message, place, secrets),
-        _ => in_words(message),
+        (Ok(secrets), Some(place)) => describe_with_secrets(message, place, secrets),
+        _ => describe(message),
     })
 }

@@ -1,21 +1,23 @@
-//! Imports: do the tags that follow Quay have its images, and did builds' images come into their image streams.
+//! Checks that image stream tags which track Quay are up to date, and that built images were imported.
 
 use super::{Assessed, Check, count};
 use crate::domain::builds::Destination;
 use crate::domain::finding::{Code, Finding};
-use crate::domain::imports::{DueImport, TagStatus, built, due, followed, standing};
+use crate::domain::imports::{
+    DueImport, TagStatus, due_import, followed_tags, latest_builds, tag_status,
+};
 use crate::domain::names;
 use crate::domain::snapshot::{Build, ImageStream, Organization, StreamTag};
 
 const TITLE: &str = "Imports";
 const KIND: &str = "ImageStreamTag";
 
-/// None where nothing follows Quay and no build pushed there.
+/// None if no tag tracks Quay and no build pushed there.
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let following: Vec<_> =
-        followed(subject.integration, &subject.snapshot.name, streams).collect();
-    let built = built(
+        followed_tags(subject.integration, &subject.snapshot.name, streams).collect();
+    let built = latest_builds(
         subject.integration,
         &subject.snapshot.name,
         subject.snapshot.builds.iter().flatten(),
@@ -30,14 +32,14 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         let to = Destination { namespace, stream: stream.name.clone(), tag: tag.name.clone() };
         if findings.iter().all(|finding| finding.object.name != to.name()) {
             findings.extend(
-                behind(subject, &to, tag, source)
+                out_of_date(subject, &to, tag, source)
                     .or_else(|| pushed_over(subject, &to, tag, source)),
             );
         }
     }
     let fact = match following.len() {
-        1 => "1 tag follows Quay".to_owned(),
-        several => format!("{} follow Quay", count(several, "tag")),
+        1 => "1 tag tracks Quay".to_owned(),
+        several => format!("{} track Quay", count(several, "tag")),
     };
     Some(match uncompared(subject).filter(|_| !following.is_empty()) {
         Some(why) => {
@@ -45,14 +47,14 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         }
         None => {
             let sources = following.iter().map(|(_, _, source)| source);
-            let uncompared_tags = sources.filter(|source| !is_looked_for(subject, source)).count();
+            let uncompared_tags = sources.filter(|source| !is_compared(subject, source)).count();
             Check { uncompared_tags, ..Check::new(TITLE, fact, findings) }
         }
     })
 }
 
-/// Whether it is known whether Quay has a tag: the tags of its repository were read, or there is no such repository.
-fn is_looked_for(subject: &Assessed, source: &Destination) -> bool {
+/// Whether the tags of the repository were read, or the repository does not exist.
+fn is_compared(subject: &Assessed, source: &Destination) -> bool {
     let organization = subject.snapshot.organization();
     organization.is_some_and(|found| {
         found.tags.contains_key(&source.stream) || lacks_repository(found, source)
@@ -63,11 +65,11 @@ fn lacks_repository(organization: &Organization, source: &Destination) -> bool {
     organization.pushed.as_ref().is_some_and(|pushed| !pushed.contains_key(&source.stream))
 }
 
-/// Why the tags that follow Quay were not compared with its tags, if they were not.
+/// Why the tags that track Quay were not compared with its tags, if so.
 fn uncompared(subject: &Assessed) -> Option<&'static str> {
     match &subject.snapshot.organization {
         Ok(Some(organization)) if !organization.administered => {
-            Some("the organization is not ours to administer")
+            Some("no admin permission on the organization")
         }
         Ok(Some(organization)) if organization.pushed.is_none() => {
             Some("the repositories could not be read")
@@ -78,7 +80,7 @@ fn uncompared(subject: &Assessed) -> Option<&'static str> {
     }
 }
 
-/// An import that failed is told already.
+/// None after a failed import, which has a finding of its own.
 fn not_imported(
     subject: &Assessed,
     streams: &[ImageStream],
@@ -90,20 +92,20 @@ fn not_imported(
         .find(|stream| stream.name == to.stream)
         .and_then(|stream| stream.tag(&to.tag));
     let digest = short(build.digest.as_deref()?);
-    let is_due = due(tag, build, &to.image(subject.integration)) == DueImport::Import;
+    let is_due = due_import(tag, build, &to.image(subject.integration)) == DueImport::Import;
     if tag.is_some_and(|tag| tag.failure.is_some()) || !is_due {
         return None;
     }
     let message =
-        format!("Build {} pushed {digest} to Quay, and {} does not have it", build.name, to.name());
+        format!("Build {} pushed {digest} to Quay, but {} does not have it", build.name, to.name());
     let mut finding =
         subject.finding(Code::TagNotImported, subject.object(KIND, &to.name()), message);
-    // By name it is imported whatever the tag followed so far, and whoever may not read builds or has no token.
-    finding.hint = by_name(to, to).or(finding.hint);
+    // An import by name works regardless of the tag's source, and without a token or permission to read builds.
+    finding.hint = import_command(to, to).or(finding.hint);
     Some(finding)
 }
 
-fn behind(
+fn out_of_date(
     subject: &Assessed,
     to: &Destination,
     tag: &StreamTag,
@@ -114,7 +116,7 @@ fn behind(
     let organization = subject.snapshot.organization()?;
     if lacks_repository(organization, source) {
         let message =
-            format!("{name} follows {full_name}:{}, and Quay has no such repository", source.tag);
+            format!("{name} tracks {full_name}:{}, but the repository does not exist", source.tag);
         return Some(subject.finding(Code::TagGone, subject.object(KIND, name), message));
     }
     let tags = match organization.tags.get(&source.stream)? {
@@ -131,28 +133,28 @@ fn behind(
     let object = subject.object(KIND, name);
     let Some(now) = tags.iter().find(|now| now.name == source.tag) else {
         let message =
-            format!("{name} follows {full_name}:{}, which Quay does not have", source.tag);
+            format!("{name} tracks {full_name}:{}, which does not exist in Quay", source.tag);
         return Some(subject.finding(Code::TagGone, object, message));
     };
     if tag.failure.is_some()
-        || standing(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale
+        || tag_status(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale
     {
         return None;
     }
     let message = match &tag.image {
         Some(image) => {
-            format!("{name} has {}, and Quay has {}", short(&image.digest), short(&now.digest))
+            format!("{name} has {}, but Quay has {}", short(&image.digest), short(&now.digest))
         }
-        None => format!("{name} has no image yet, and Quay has {}", short(&now.digest)),
+        None => format!("{name} has no image yet, but Quay has {}", short(&now.digest)),
     };
     let mut finding = subject.finding(Code::TagBehindQuay, object, message);
     if to != source {
-        finding.hint = by_name(to, source).or(finding.hint);
+        finding.hint = import_command(to, source).or(finding.hint);
     }
     Some(finding)
 }
 
-/// Quay need not be asked for that, unless it is known to have the same image.
+/// Needs no tags from Quay, except to rule out that it has the same image.
 fn pushed_over(
     subject: &Assessed,
     to: &Destination,
@@ -171,24 +173,24 @@ fn pushed_over(
     }
     let followed = format!("{}/{}:{}", subject.desired.organization, source.stream, source.tag);
     let message = format!(
-        "{name} follows {followed} in Quay, and {} was pushed to OpenShift's own registry",
+        "{name} tracks {followed} in Quay, but {} was pushed to the internal registry",
         short(&image.digest)
     );
     let mut finding = subject.finding(Code::TagPushedOver, subject.object(KIND, name), message);
-    finding.hint = by_name(to, source).or(finding.hint);
+    finding.hint = import_command(to, source).or(finding.hint);
     Some(finding)
 }
 
-/// The command that imports what a tag follows, whatever it has. Ours is for tags that follow the one of their own name in
-/// Quay. None for a name that no tag in Quay has: whoever may edit an image stream chooses it, and a shell is to read it.
-fn by_name(to: &Destination, source: &Destination) -> Option<String> {
-    names::repository(&to.stream).and_then(|()| names::tag(&to.tag)).ok()?;
+/// The command that imports a tag from its source, whatever image it has: ours if the source has the tag's own name. None for
+/// names that are invalid in Quay, since users of the namespace choose them and the command is pasted into a shell.
+fn import_command(to: &Destination, source: &Destination) -> Option<String> {
+    names::validate_repository(&to.stream).and_then(|()| names::validate_tag(&to.tag)).ok()?;
     let command = if to == source { "oc quay import" } else { "oc import-image" };
     Some(format!("{command} {} -n {}", to.name(), to.namespace))
 }
 
-/// As much of a digest as tells it from others.
+/// The first 12 digits of a digest.
 fn short(digest: &str) -> &str {
-    const MAX_LISTED: usize = "sha256:".len() + 12;
-    digest.get(..MAX_LISTED).unwrap_or(digest)
+    const LENGTH: usize = "sha256:".len() + 12;
+    digest.get(..LENGTH).unwrap_or(digest)
 }

@@ -1,4 +1,4 @@
-//! The integration itself: its resource, the address, the cluster ID, the token, and Quay's answers.
+//! Checks the integration: QuayIntegration, URL, cluster ID, token, Quay's responses and the image policy.
 
 use super::{Check, webhooks};
 use crate::domain::finding::{Code, Finding, ObjectRef};
@@ -8,11 +8,10 @@ use crate::domain::integration::{
 use crate::domain::names::{ClusterId, QuayUrl, UrlProblem};
 use crate::domain::snapshot::ReadErrorKind;
 
-/// The checks of the integration, in the order they are shown in. `troubles` is what the calls to Quay met; none if Quay was
-/// not asked.
+/// The checks of the integration, in display order. `troubles` are the problems that calls to Quay met; none without calls.
 pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Vec<Check> {
-    let met = troubles.unwrap_or_default();
-    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, met)];
+    let known = troubles.unwrap_or_default();
+    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, known)];
     checks.extend(quay(snapshot, troubles));
     checks.extend(image_policy(snapshot));
     checks.extend(snapshot.rewriters.as_ref().and_then(webhooks::check));
@@ -27,31 +26,30 @@ fn resource(snapshot: &IntegrationSnapshot) -> Check {
     let title = "Integration";
     let settings_are_given = snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some();
     match snapshot.resources.as_deref() {
-        Ok([one]) if !snapshot.differing().is_empty() => {
+        Ok([found]) if !snapshot.differing().is_empty() => {
             let fact = format!(
-                "QuayIntegration {}, about another Quay or cluster ID; its namespace lists are not used",
-                one.name
+                "QuayIntegration {}, for another Quay or cluster ID; its namespace lists are not used",
+                found.name
             );
             Check::new(title, fact, vec![])
         }
-        Ok([one]) => Check::new(title, format!("QuayIntegration {}", one.name), vec![]),
-        Ok([]) if settings_are_given => {
-            Check::new(title, "none in the cluster; flags and environment say what to use", vec![])
-        }
+        Ok([found]) => Check::new(title, format!("QuayIntegration {}", found.name), vec![]),
+        Ok([]) if settings_are_given => Check::new(
+            title,
+            "none in the cluster; flags and environment variables are used",
+            vec![],
+        ),
         Ok([]) => {
-            let finding = Finding::new(
-                Code::NoIntegration,
-                object(snapshot),
-                "The cluster has no QuayIntegration",
-            );
+            let finding =
+                Finding::new(Code::NoIntegration, object(snapshot), "No QuayIntegration found");
             Check::new(title, "none", vec![finding])
         }
         Ok(several) => {
             let names: Vec<_> = several.iter().map(|resource| resource.name.as_str()).collect();
-            let message = format!("There are {}: {}", several.len(), names.join(", "));
+            let message = format!("{} QuayIntegrations found: {}", several.len(), names.join(", "));
             Check::new(
                 title,
-                "more than one",
+                "multiple",
                 vec![Finding::new(Code::MultipleIntegrations, object(snapshot), message)],
             )
         }
@@ -77,26 +75,25 @@ fn settings(snapshot: &IntegrationSnapshot) -> Check {
             Err(reason) => findings.push(Finding::new(
                 Code::HostnameWithoutScheme,
                 object(snapshot),
-                capitalized(&reason),
+                capitalize(&reason),
             )),
         }
     }
     if let Some(id) = snapshot.cluster_id() {
         fact.push(format!("cluster ID {}", id.value));
         if let Some(problem) = ClusterId::new(&id.value).problem() {
-            let message = format!("Cluster ID `{}` cannot be used: {problem}", id.value);
+            let message = format!("Cluster ID `{}` is invalid: {problem}", id.value);
             findings.push(Finding::new(Code::ClusterIdImpossible, object(snapshot), message));
         }
     }
     if snapshot.insecure() {
-        let message =
-            "Quay's certificate is not verified: the token and images can be read on the way";
+        let message = "Quay's certificate is not verified: the token and images can be intercepted";
         findings.push(Finding::new(Code::VerificationOff, object(snapshot), message));
     }
     Check::new("Settings", if fact.is_empty() { "none".into() } else { fact.join(", ") }, findings)
 }
 
-/// A missing scheme matters to the operator, which reads the resource; typed as a flag it is only short for https.
+/// A missing scheme is a problem for the operator, which reads the resource. In a flag it defaults to https.
 fn url_finding(
     snapshot: &IntegrationSnapshot,
     text: &str,
@@ -107,16 +104,15 @@ fn url_finding(
         UrlProblem::NoScheme if !matches!(source, Source::Resource(_)) => return None,
         UrlProblem::NoScheme => (
             Code::HostnameWithoutScheme,
-            format!("`{text}` has no scheme; the operator cannot work with it"),
+            format!("`{text}` has no scheme; the operator cannot use it"),
         ),
-        UrlProblem::Path => (
-            Code::HostnameWithPath,
-            format!("`{text}` has something behind the host, which is ignored"),
-        ),
+        UrlProblem::Path => {
+            (Code::HostnameWithPath, format!("`{text}` has a path, which is ignored"))
+        }
         UrlProblem::PlainHttp if !snapshot.insecure() => (
-            Code::PlainHttpRefused,
+            Code::PlainHttpRejected,
             format!(
-                "`{text}` is plain http: Quay is not asked, since the token would travel unprotected"
+                "`{text}` is plain http: Quay is not called, since the token would be sent unencrypted"
             ),
         ),
         UrlProblem::PlainHttp => (Code::HostnamePlainHttp, format!("`{text}` is plain http")),
@@ -136,7 +132,7 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
             Ok(StoredTokenState::Present) => None,
             Ok(StoredTokenState::Unusable) => {
                 let message = format!(
-                    "Secret {}/{} holds something under {} that cannot be a token",
+                    "Secret {}/{} has an invalid token under {}",
                     key.namespace, key.name, key.key
                 );
                 findings.push(Finding::new(Code::TokenUnusable, object.clone(), message));
@@ -148,9 +144,10 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
             Ok(StoredTokenState::KeyMissing) => {
                 Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key))
             }
-            Ok(StoredTokenState::Empty) => {
-                Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key))
-            }
+            Ok(StoredTokenState::Empty) => Some(format!(
+                "Secret {}/{} has an empty value under {}",
+                key.namespace, key.name, key.key
+            )),
             Err(unread) => {
                 let message = format!("Could not {}: {}", unread.call, unread.reason);
                 let code = if unread.kind == ReadErrorKind::Forbidden {
@@ -172,34 +169,35 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
     }
     if source.is_none() && snapshot.resource().is_some() {
         let (code, message) = match &snapshot.given.url {
-            Some(url) if !snapshot.names_its_quay() => (
+            Some(url) if !snapshot.is_integration_quay() => (
                 Code::TokenOfAnotherQuay,
-                format!("{} names another Quay, to which the stored token is not sent", url.source),
+                format!("{} is another Quay, to which the stored token is not sent", url.source),
             ),
             _ => (
                 Code::CredentialsMissing,
-                "The QuayIntegration names no credentialsSecret".to_owned(),
+                "The QuayIntegration has no credentialsSecret".to_owned(),
             ),
         };
         findings.push(Finding::new(code, object.clone(), message));
     }
     for trouble in troubles {
         let (code, message) = match trouble {
-            QuayProblem::TokenRefused { reason } => (
-                Code::TokenRefused,
-                format!("Quay refuses the token{}: {reason}", given_by(snapshot)),
+            QuayProblem::TokenRejected { reason } => (
+                Code::TokenRejected,
+                format!("Quay rejected the token{}: {reason}", token_origin(snapshot)),
             ),
-            QuayProblem::UserLacksRight { user, right } => {
-                (Code::UserLacksRight, format!("User {user} may not {right} in this Quay"))
-            }
+            QuayProblem::UserLacksPermission { user, permission } => (
+                Code::UserLacksPermission,
+                format!("User {user} is not allowed to {permission} in this Quay"),
+            ),
             QuayProblem::TokenLacksScope { scope } => {
-                (Code::TokenLacksScope, format!("The token was made without the scope {scope}"))
+                (Code::TokenLacksScope, format!("The token lacks the scope {scope}"))
             }
             _ => continue,
         };
         let mut finding = Finding::new(code, object.clone(), message);
-        if code == Code::TokenRefused && snapshot.given.token.is_some() {
-            // A set-up stores another token, and changes nothing about the one that was given.
+        if code == Code::TokenRejected && snapshot.given.token.is_some() {
+            // Setup would replace the stored token, not the given one.
             finding.hint = Some(format!("oc quay explain {}", code.as_str()));
         }
         findings.push(finding);
@@ -214,16 +212,16 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
 }
 
 /// ` of --quay-token-file`; nothing for the stored one.
-fn given_by(snapshot: &IntegrationSnapshot) -> String {
+fn token_origin(snapshot: &IntegrationSnapshot) -> String {
     snapshot.given.token.as_ref().map(|source| format!(" of {source}")).unwrap_or_default()
 }
 
-/// None where there was no reason to ask.
+/// None if Quay was not called although there is a token.
 fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Option<Check> {
     let Some(troubles) = troubles else {
         let has_token = snapshot.given.token.is_some()
             || matches!(snapshot.stored_token, Some(Ok(StoredTokenState::Present)));
-        return (!has_token).then(|| Check::skipped("Quay", "there is no token for it"));
+        return (!has_token).then(|| Check::skipped("Quay", "no token"));
     };
     let url = snapshot.url().map(|url| url.value).unwrap_or_default();
     let object = ObjectRef::cluster("Quay", &url);
@@ -232,19 +230,19 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Opt
         .filter_map(|trouble| {
             let (code, message) = match trouble {
                 QuayProblem::Unreachable { step, reason } => {
-                    (Code::QuayUnreachable, format!("It stopped at {step}: {reason}"))
+                    (Code::QuayUnreachable, format!("Connection failed ({step}): {reason}"))
                 }
                 QuayProblem::Untrusted { reason } => (
                     Code::CertificateUntrusted,
-                    format!("The certificate is not trusted: {reason}"),
+                    format!("Quay's certificate is not trusted: {reason}"),
                 ),
                 QuayProblem::ReadOnly => (
                     Code::QuayReadOnly,
-                    "Quay is in read-only mode: every change is refused".to_owned(),
+                    "Quay is in read-only mode: every change is rejected".to_owned(),
                 ),
                 QuayProblem::RobotsDisallowed => (
                     Code::RobotsDisallowed,
-                    "Quay's configuration allows no robot accounts".to_owned(),
+                    "Quay's configuration does not allow robot accounts".to_owned(),
                 ),
                 _ => return None,
             };
@@ -253,12 +251,12 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Opt
         .collect();
     let fact = match findings.first() {
         Some(finding) => finding.code.entry().title.to_owned(),
-        None => "no trouble met".to_owned(),
+        None => "no problems found".to_owned(),
     };
     Some(Check::new("Quay", fact, findings))
 }
 
-/// None for somebody who is not allowed to read it: it is the administrators' to care about.
+/// None without permission to read it, since only administrators can change it.
 fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
     let title = "Image policy";
     let object = ObjectRef::cluster("Image", "cluster");
@@ -275,8 +273,8 @@ fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
     };
     let host = QuayUrl::parse(&snapshot.url()?.value).ok()?.0.host();
     let finding =
-        |(code, refusal): (Code, String)| Finding::new(code, object.clone(), capitalized(&refusal));
-    let findings: Vec<_> = policy.refusals(&host).into_iter().map(finding).collect();
+        |(code, message): (Code, String)| Finding::new(code, object.clone(), capitalize(&message));
+    let findings: Vec<_> = policy.violations(&host).into_iter().map(finding).collect();
     let fact = if findings.is_empty() {
         format!("allows {host}")
     } else {
@@ -285,7 +283,7 @@ fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
     Some(Check::new(title, fact, findings))
 }
 
-fn capitalized(text: &str) -> String {
+fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

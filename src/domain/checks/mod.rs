@@ -1,4 +1,4 @@
-//! Checks: they turn what should be and what is into findings. A file per check.
+//! Checks compare the desired and the observed state and report findings. Each file has one check.
 
 mod builds;
 mod default_permissions;
@@ -19,55 +19,52 @@ mod webhooks;
 pub use default_permissions::default_permissions_of;
 pub use integration::integration;
 pub use pods::restart;
-pub use registry::{REGISTRY, has_too_little_right};
-pub use robots::not_ours;
-pub use secrets::{SECRET_TYPE, SecretState, Spare, secret_state, spare_kept, spares};
-pub use service_accounts::kept_by_others;
+pub use registry::{REGISTRY, has_insufficient_permission};
+pub use robots::unproven_robot;
+pub use secrets::{SECRET_TYPE, SecretState, Spare, kept_spare, secret_state, spares};
+pub use service_accounts::managed_elsewhere;
 
 use super::builds::{CommonSpec, RewriteOutcome, rewrite};
 use super::desired::{Desired, LinkedServiceAccount, MAX_ACCOUNTS, MAX_REPOSITORIES, Surplus};
 use super::finding::{Code, Finding, ObjectRef, Severity};
 use super::integration::{Integration, QuayProblem};
 use super::ownership::Claim;
-use super::scope::{Scope, is_there};
+use super::scope::{Scope, is_active};
 use super::snapshot::{NamespaceSnapshot, Organization, ReadError, ReadErrorKind};
 
-/// What one check has to say.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked: `Robot accounts`.
+    /// `Robot accounts`.
     pub title: &'static str,
-    /// The worst severity among the findings; `Ok` without any.
+    /// The highest severity of the findings; `Ok` without any.
     pub severity: Severity,
-    /// The state in a few words, when it is fine as when it is not.
+    /// Summary of the state, also without findings.
     pub fact: String,
-    /// What was found.
     pub findings: Vec<Finding>,
-    /// Tags whose image was not looked for in Quay, as each repository costs a request: nothing is claimed about them.
+    /// Number of tags that were not compared with Quay, since the tags of each repository are another request.
     pub uncompared_tags: usize,
 }
 
 impl Check {
-    /// A check with the severity of its worst finding.
     pub fn new(title: &'static str, fact: impl Into<String>, findings: Vec<Finding>) -> Self {
         let severity =
             findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
         Self { title, severity, fact: fact.into(), findings, uncompared_tags: 0 }
     }
 
-    /// The same with more findings.
-    fn and(self, findings: Vec<Finding>) -> Self {
+    fn with_findings(self, findings: Vec<Finding>) -> Self {
         let severity =
             findings.iter().map(|finding| finding.severity).fold(self.severity, Severity::max);
         Self { severity, findings: [self.findings, findings].concat(), ..self }
     }
 
-    /// The same, where something was left to compare: it is at least unknown.
+    /// For a check that could not compare everything: the severity is at least unknown.
     fn incomplete(self) -> Self {
         Self { severity: self.severity.max(Severity::Unknown), ..self }
     }
 
-    /// A check that something else, which is reported by itself, stands in the way of.
+    /// A check that was not possible because of a problem that is reported separately.
     fn skipped(title: &'static str, why: impl std::fmt::Display) -> Self {
         Self {
             severity: Severity::Unknown,
@@ -76,27 +73,26 @@ impl Check {
     }
 }
 
-/// What the checks of one namespace look at.
+/// The input of the checks of one namespace.
 pub struct Assessed<'a> {
-    /// The settings.
     pub integration: &'a Integration,
-    /// What stands in the way of calls to Quay.
+    /// The problems that calls to Quay met.
     pub troubles: &'a [QuayProblem],
-    /// What is.
+    /// Observed state.
     pub snapshot: &'a NamespaceSnapshot,
-    /// What should be.
+    /// Desired state.
     pub desired: &'a Desired,
 }
 
-/// Every check of one namespace, in the order they are shown in. A namespace that is not to be linked, or is going,
-/// is only looked at itself.
+/// All checks of one namespace, in display order. For a namespace that is out of scope or being deleted, only the check of
+/// the namespace itself.
 pub fn namespace(subject: &Assessed) -> Vec<Check> {
-    let first = namespace::check(subject);
+    let own = namespace::check(subject);
     if !subject.is_to_be_linked() {
-        return vec![first];
+        return vec![own];
     }
     let mut checks = vec![
-        first.and(surplus(subject)),
+        own.with_findings(surplus(subject)),
         organization::check(subject),
         robots::check(subject),
         default_permissions::check(subject),
@@ -110,12 +106,12 @@ pub fn namespace(subject: &Assessed) -> Vec<Check> {
     checks.extend(builds::check(subject));
     checks.extend(imports::check(subject));
     checks.extend(registry::check(subject));
-    lead_to_what_helps(&mut checks);
+    redirect_hints(&mut checks);
     checks
 }
 
-/// Where something keeps repair from doing anything, what repair would mend otherwise is mended with that.
-fn lead_to_what_helps(checks: &mut [Check]) {
+/// If a finding blocks repair, its hint replaces those hints that run repair.
+fn redirect_hints(checks: &mut [Check]) {
     let findings = || checks.iter().flat_map(|check| &check.findings);
     let Some(hint) = findings()
         .find(|finding| finding.code.blocks_repair())
@@ -135,7 +131,6 @@ fn lead_to_what_helps(checks: &mut [Check]) {
 }
 
 impl Assessed<'_> {
-    /// Why the namespace is in or out of scope.
     pub fn scope(&self) -> Scope {
         Scope::from_observed(
             &self.snapshot.name,
@@ -144,28 +139,28 @@ impl Assessed<'_> {
         )
     }
 
-    /// What becomes of the output of a build, as the rule has it.
+    /// The outcome of the rewriting rules for a build of the namespace.
     pub fn rewriting(&self, spec: &CommonSpec) -> RewriteOutcome {
         let own = &self.snapshot.name;
         let resource = self.integration.resource.as_ref();
-        // Whether another namespace was linked on request is not known here.
+        // It is unknown here whether another namespace was linked on request.
         let scope = |name: &str| {
             Some(if name == own { self.scope() } else { Scope::of(name, false, resource) })
         };
         rewrite(self.integration, own, spec, scope)
     }
 
-    /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
+    /// Whether the namespace is in scope and active.
     pub fn is_to_be_linked(&self) -> bool {
-        is_there(&self.snapshot.namespace) && self.scope().is_in()
+        is_active(&self.snapshot.namespace) && self.scope().is_in()
     }
 
-    /// What the namespace has to show for its organization.
+    /// The namespace's proof of ownership of its organization.
     pub fn claim(&self) -> Claim {
         Claim::of(self.snapshot, self.desired)
     }
 
-    /// The linked service accounts whose robot accounts are the namespace's to use, or can be created for it.
+    /// The linked service accounts whose robot accounts belong to the namespace or can be created.
     fn usable_accounts(&self) -> Vec<&LinkedServiceAccount> {
         let (claim, organization) = (self.claim(), self.snapshot.organization());
         let is_usable = |account: &&LinkedServiceAccount| {
@@ -196,53 +191,53 @@ impl Assessed<'_> {
         Check::new(title, "could not be read", vec![finding])
     }
 
-    /// Whether nothing that can be trusted answers at the address of the Quay: it may be the wrong one.
+    /// Whether Quay is unreachable or not trusted, so that its URL might be wrong.
     fn is_address_in_doubt(&self) -> bool {
         self.troubles.iter().any(|trouble| {
             matches!(trouble, QuayProblem::Unreachable { .. } | QuayProblem::Untrusted { .. })
         })
     }
 
-    /// Without an organization there is no login, so nothing is said about the secrets that would hold one.
+    /// Without an organization there are no credentials, so secrets are not checked.
     fn lacks_organization(&self) -> bool {
         matches!(self.snapshot.organization, Ok(None))
     }
 
-    /// The check to give while the service accounts, and so what should be there for them, are unknown.
+    /// The result while the service accounts are unknown.
     fn without_accounts(&self, title: &'static str) -> Option<Check> {
         let unread = self.snapshot.service_accounts.is_err();
         unread.then(|| Check::skipped(title, "the service accounts could not be read"))
     }
 
-    /// The organization, or the check to give while there is none to look into.
+    /// The organization, or the result while it cannot be read.
     fn organization(&self, title: &'static str) -> Result<&Organization, Check> {
         match &self.snapshot.organization {
             Ok(Some(organization)) if organization.administered => Ok(organization),
-            Ok(Some(_)) => Err(Check::skipped(title, "the organization is not ours to administer")),
+            Ok(Some(_)) => Err(Check::skipped(title, "no admin permission on the organization")),
             Ok(None) => Err(Check::skipped(title, "the organization is missing")),
             Err(_) => Err(Check::skipped(title, "the organization could not be read")),
         }
     }
 }
 
-/// What a namespace asks for beyond its share.
+/// Findings for service accounts and repositories above the limits.
 pub fn surplus(subject: &Assessed) -> Vec<Finding> {
     let Surplus { accounts, repositories } = subject.desired.surplus;
     let object = || ObjectRef::cluster("Namespace", &subject.snapshot.name);
-    let about = |code, surplus: usize, what: &str, most: usize| {
-        let all = surplus + most;
+    let over_limit = |code, surplus: usize, what: &str, limit: usize| {
+        let requested = surplus + limit;
         (surplus > 0).then(|| {
             subject.finding(
                 code,
                 object(),
-                format!("{all} {what} are asked for; {most} is the limit"),
+                format!("{requested} {what} are requested; the limit is {limit}"),
             )
         })
     };
     let of_accounts =
-        about(Code::TooManyAccounts, accounts, "linked service accounts", MAX_ACCOUNTS);
+        over_limit(Code::TooManyAccounts, accounts, "linked service accounts", MAX_ACCOUNTS);
     let of_repositories =
-        about(Code::TooManyRepositories, repositories, "repositories", MAX_REPOSITORIES);
+        over_limit(Code::TooManyRepositories, repositories, "repositories", MAX_REPOSITORIES);
     of_accounts.into_iter().chain(of_repositories).collect()
 }
 

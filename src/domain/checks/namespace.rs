@@ -1,4 +1,4 @@
-//! The namespace itself: is it there, in scope, ready, or held back.
+//! Checks that the namespace exists, is in scope and is not stuck in Terminating.
 
 use super::{Assessed, Check};
 use crate::domain::finding::Code;
@@ -17,21 +17,22 @@ pub(super) fn check(subject: &Assessed) -> Check {
             let finding = subject.finding(
                 Code::NamespaceMissing,
                 object,
-                format!("There is no namespace {name}"),
+                format!("Namespace {name} does not exist"),
             );
             return Check::new(TITLE, "does not exist", vec![finding]);
         }
         Err(unread) => return subject.unread(TITLE, object, unread),
     };
-    let ours = [(OPERATOR_FINALIZER, "the operator"), (FINALIZER, "the bridge")];
+    let ours = [(OPERATOR_FINALIZER, "the operator"), (FINALIZER, "the controller")];
     let carried = ours
         .iter()
         .find(|(name, _)| namespace.finalizers.iter().any(|finalizer| finalizer == name));
     let mut findings = Vec::new();
     if namespace.terminating {
         if let Some((finalizer, _)) = carried {
-            let message = format!("Namespace {name} is being deleted and waits for {finalizer}");
-            findings.push(subject.finding(Code::HangsOnFinalizer, object, message));
+            let message =
+                format!("Namespace {name} is being deleted and waits for finalizer {finalizer}");
+            findings.push(subject.finding(Code::StuckInTerminating, object, message));
         }
         return Check::new(TITLE, "being deleted", findings);
     }
@@ -48,16 +49,15 @@ pub(super) fn check(subject: &Assessed) -> Check {
         let message = format!("Namespace {name} has no openshift.io/sa.scc.mcs annotation yet");
         findings.push(subject.finding(Code::AwaitsAnnotations, object.clone(), message));
     }
-    if let Some((_, who)) = carried {
+    if let Some((_, owner)) = carried {
         let message = format!(
-            "Deleting namespace {name} makes {who} delete organization {}",
+            "When namespace {name} is deleted, {owner} deletes organization {}",
             subject.desired.organization
         );
         findings.push(subject.finding(Code::CarriesOperatorFinalizer, object, message));
     }
     if subject.integration.lists_unread {
-        // Why they could not be read is a finding of the integration.
-        return Check::new(TITLE, "whether it is in scope is unknown", findings).incomplete();
+        return Check::new(TITLE, "scope unknown", findings).incomplete();
     }
     Check::new(TITLE, format!("in scope: {scope}"), findings)
 }

@@ -1,4 +1,4 @@
-//! The organization: is it there, ours to administer, and no other cluster's.
+//! Checks that the organization exists, is administered with our token, and belongs to the namespace.
 
 use super::{Assessed, Check};
 use crate::domain::finding::Code;
@@ -9,14 +9,14 @@ const TITLE: &str = "Organization";
 pub(super) fn check(subject: &Assessed) -> Check {
     let name = &subject.desired.organization;
     let object = subject.remote(TITLE, name);
-    if let Err(problem) = names::organization(name) {
+    if let Err(problem) = names::validate_organization(name) {
         return Check::new(
             TITLE,
-            "impossible",
+            "invalid name",
             vec![subject.finding(
                 Code::OrganizationNameImpossible,
                 object,
-                format!("Quay takes no such name: {problem}"),
+                format!("Invalid organization name: {problem}"),
             )],
         );
     }
@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
                 vec![subject.finding(
                     Code::OrganizationMissing,
                     object,
-                    format!("Quay has no organization {name}"),
+                    format!("Organization {name} does not exist"),
                 )],
             );
         }
@@ -37,7 +37,8 @@ pub(super) fn check(subject: &Assessed) -> Check {
     };
     let mut findings = Vec::new();
     if !organization.administered {
-        let message = format!("Organization {name} exists, but the token may not administer it");
+        let message =
+            format!("Organization {name} exists, but the token has no admin permission on it");
         findings.push(subject.finding(Code::OrganizationNotAdministered, object.clone(), message));
     }
     if let Some((code, message)) =

@@ -1,17 +1,17 @@
-//! Pods: does any wait for an image of this namespace's organization, and why.
+//! Checks whether pods fail to pull images of the namespace's organization, and why.
 
 use std::collections::BTreeMap;
 
 use super::{Assessed, Check, count};
 use crate::domain::dockerconfig::RegistryScope;
 use crate::domain::finding::{Code, Finding};
-use crate::domain::names::kubernetes_name;
+use crate::domain::names::validate_kubernetes_name;
 use crate::domain::shell_quote::command;
 use crate::domain::snapshot::{ReadErrorKind, WaitingImage, WaitingPod};
 
 const TITLE: &str = "Pods";
 
-/// None where no pod waits, nobody asked, or pods are not for the person to see: then nothing is said about them.
+/// None if no pod waits, or if pods were not read or the user is not allowed to read them.
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let pods = match &subject.snapshot.pods {
         Ok(pods) => pods,
@@ -20,8 +20,8 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         }
         Err(unread) => return Some(subject.unread(TITLE, subject.object("Pod", ""), unread)),
     };
-    let waiting = pods.iter().filter_map(|pod| Some((pod, image_of_ours(subject, pod)?)));
-    // One finding for all pods of a Deployment: they wait for the same.
+    let waiting = pods.iter().filter_map(|pod| Some((pod, waiting_image(subject, pod)?)));
+    // One finding for all pods of a workload, which have the same cause.
     let by_workload: BTreeMap<_, _> = waiting
         .map(|(pod, image)| {
             (pod.workload.clone().unwrap_or(("Pod".into(), pod.name.clone())), (pod, image))
@@ -39,7 +39,7 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
     ))
 }
 
-fn image_of_ours<'a>(subject: &Assessed, pod: &'a WaitingPod) -> Option<&'a WaitingImage> {
+fn waiting_image<'a>(subject: &Assessed, pod: &'a WaitingPod) -> Option<&'a WaitingImage> {
     pod.waits_for
         .iter()
         .find(|waiting| RegistryScope::of_image(&waiting.image) == Some(subject.desired.place()))
@@ -50,21 +50,26 @@ fn finding(subject: &Assessed, pod: &WaitingPod, image: &WaitingImage) -> Findin
     let (namespace, host, image_name) =
         (&subject.snapshot.name, &subject.desired.host, &image.image);
     let place = subject.desired.place();
-    let has_login = |secret: &String| {
-        subject.snapshot.secret(secret).is_some_and(|secret| secret.login_for(place).is_some())
+    let has_credentials = |secret: &String| {
+        subject
+            .snapshot
+            .secret(secret)
+            .is_some_and(|secret| secret.credentials_for(place).is_some())
     };
     let account = subject.snapshot.service_account(service_account);
-    let is_linked = account.is_some_and(|account| account.pull.iter().any(has_login));
+    let is_linked = account.is_some_and(|account| account.pull.iter().any(has_credentials));
     let is_from_account =
         |secret: &String| account.is_some_and(|account| account.pull.contains(secret));
     let describe = || command(&["oc", "describe", "pod", name, "-n", namespace]);
-    let (why, hint) = if subject.snapshot.secrets.is_err() || pull_secrets.iter().any(has_login) {
+    let (why, hint) = if subject.snapshot.secrets.is_err()
+        || pull_secrets.iter().any(has_credentials)
+    {
         let message = if image.message.is_empty() { &image.reason } else { &image.message };
         (message.clone(), describe())
     } else if !is_linked {
         let hint =
             command(&["oc", "quay", "link", "--service-account", service_account, "-n", namespace]);
-        (format!("its service account {service_account} has no login for {host}"), hint)
+        (format!("its service account {service_account} has no credentials for {host}"), hint)
     } else if !pull_secrets.iter().all(is_from_account) {
         let hint = match workload(pod) {
             Some((kind, workload)) => {
@@ -72,7 +77,12 @@ fn finding(subject: &Assessed, pod: &WaitingPod, image: &WaitingImage) -> Findin
             }
             None => describe(),
         };
-        (format!("it names pull secrets of its own, and none of them has a login for {host}"), hint)
+        (
+            format!(
+                "its spec has pull secrets of its own, and none of them has credentials for {host}"
+            ),
+            hint,
+        )
     } else {
         ("it was created before its service account was linked".to_owned(), restart(pod, namespace))
     };
@@ -80,7 +90,7 @@ fn finding(subject: &Assessed, pod: &WaitingPod, image: &WaitingImage) -> Findin
     Finding { hint, ..subject.finding(Code::PodWaits, subject.object("Pod", name), message) }
 }
 
-/// The command that creates pods anew, with the pull secrets that the service account has by now.
+/// The command that recreates the pods, with the current pull secrets of the service account.
 pub fn restart(pod: &WaitingPod, namespace: &str) -> Option<String> {
     let name = pod.name.as_str();
     match workload(pod) {
@@ -95,18 +105,18 @@ pub fn restart(pod: &WaitingPod, namespace: &str) -> Option<String> {
             "-n",
             namespace,
         ]),
-        // What made it makes another one.
+        // The owner creates a new pod.
         Some(_) => command(&["oc", "delete", "pod", name, "-n", namespace]),
         None => command(&["oc", "describe", "pod", name, "-n", namespace]),
     }
 }
 
-/// What made the pod, unless it has no such name: whoever creates a pod chooses the kind and the name of its owner, and the API
-/// server checks neither (kubernetes `apimachinery/pkg/api/validation/objectmeta.go`).
+/// Kind and name of the pod's owner, if valid: they are chosen by the pod's creator, and the API server does not validate them
+/// (kubernetes `apimachinery/pkg/api/validation/objectmeta.go`).
 fn workload(pod: &WaitingPod) -> Option<(&str, &str)> {
     let (kind, name) = pod.workload.as_ref()?;
     let is_kind = kind.chars().all(|c| c.is_ascii_alphanumeric());
-    (is_kind && kubernetes_name(name).is_ok()).then_some((kind, name))
+    (is_kind && validate_kubernetes_name(name).is_ok()).then_some((kind, name))
 }
 
 #[cfg(test)]
@@ -135,41 +145,41 @@ mod tests {
     }
 
     #[test]
-    fn says_why_a_pod_waits_and_what_helps() {
-        let says = |arrange: &dyn Fn(&mut WaitingPod), why: &str, hint: &str| {
+    fn explains_why_pod_waits_and_hints_the_fix() {
+        let assert_found = |arrange: &dyn Fn(&mut WaitingPod), why: &str, hint: &str| {
             let (message, command) = found(arrange).unwrap_or_default();
             assert!(message.contains(why), "{message}");
             assert_eq!(command, hint);
         };
-        says(
+        assert_found(
             &|_| (),
             "before its service account was linked",
             "oc rollout restart deployment/app -n golden",
         );
-        says(
+        assert_found(
             &|pod| pod.pull_secrets = vec!["mine".into()],
-            "names pull secrets of its own",
+            "has pull secrets of its own",
             "oc edit deployment app -n golden",
         );
-        says(
+        assert_found(
             &|pod| pod.service_account = "web".into(),
-            "service account web has no login",
+            "service account web has no credentials",
             "oc quay link --service-account web -n golden",
         );
-        says(
+        assert_found(
             &|pod| pod.workload = Some(("Deployment".into(), "app; id".into())),
             "before its service account was linked",
             "oc describe pod app-1 -n golden",
         );
-        says(
+        assert_found(
             &|pod| {
                 (pod.workload, pod.pull_secrets) =
                     (Some(("$(id)".into(), "app".into())), vec!["mine".into()])
             },
-            "names pull secrets of its own",
+            "has pull secrets of its own",
             "oc describe pod app-1 -n golden",
         );
-        says(
+        assert_found(
             &|pod| pod.pull_secrets = vec!["default-quay-parity".into()],
             "manifest unknown",
             "oc describe pod app-1 -n golden",

@@ -1,11 +1,11 @@
-//! The quota of the organization: can anything more be pushed.
+//! Checks the quota of the organization.
 
 use super::{Assessed, Check};
 use crate::domain::finding::Code;
 
 const TITLE: &str = "Quota";
 
-/// None where there is no quota, or little of it is used.
+/// None without a quota, or if less than four fifths of it are used.
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let quota = subject.snapshot.organization()?.quota?;
     let name = &subject.desired.organization;
@@ -13,7 +13,7 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let object = subject.remote("Organization", name);
     let finding = if quota.is_used_up() {
         let message =
-            format!("Quay refuses pushes to organization {name}: its quota is used up ({fact})");
+            format!("Quay rejects pushes to organization {name}: its quota is used up ({fact})");
         subject.finding(Code::QuotaUsedUp, object, message)
     } else {
         subject.finding(
@@ -49,7 +49,7 @@ mod tests {
     use crate::domain::snapshot::Quota;
 
     #[test]
-    fn tells_a_quota_that_is_near_from_one_that_is_used_up() {
+    fn distinguishes_nearly_used_from_used_up_quota() {
         let found = |used| {
             let mut snapshot = golden();
             if let Ok(Some(organization)) = &mut snapshot.organization {

@@ -1,4 +1,4 @@
-//! The registry's own word: what it grants to the logins that are really in the secrets.
+//! Checks the registry's answers to the credentials in the secrets (`--probe`).
 
 use super::{Assessed, Check};
 use crate::domain::Role;
@@ -6,10 +6,9 @@ use crate::domain::desired::{Desired, LinkedServiceAccount};
 use crate::domain::finding::Code;
 use crate::domain::snapshot::{NamespaceSnapshot, ProbeOutcome};
 
-/// The title of the check.
 pub const REGISTRY: &str = "Registry";
 
-/// None unless the registry was asked.
+/// None without `--probe`.
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let probes = &subject.snapshot.probes;
     if probes.is_empty() {
@@ -21,10 +20,12 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         let Some(account) = subject.desired.account(&probe.service_account) else { continue };
         let object = subject.object("Secret", &account.secret);
         match &probe.outcome {
-            ProbeOutcome::Refused(reason) => {
-                let message =
-                    format!("The login in secret {} is refused: {reason}", account.secret);
-                findings.push(subject.finding(Code::LoginRefused, object, message));
+            ProbeOutcome::Rejected(reason) => {
+                let message = format!(
+                    "The registry rejected the credentials in secret {}: {reason}",
+                    account.secret
+                );
+                findings.push(subject.finding(Code::CredentialsRejected, object, message));
             }
             ProbeOutcome::Unknown(unread) => {
                 let message = format!("Could not {}: {}", unread.call, unread.reason);
@@ -33,8 +34,13 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
             ProbeOutcome::Granted(_) => granted += 1,
         }
         for repository in existing_repositories(subject) {
-            if has_some_right(subject, account, repository)
-                && has_too_little_right(subject.snapshot, subject.desired, account, repository)
+            if has_any_permission(subject, account, repository)
+                && has_insufficient_permission(
+                    subject.snapshot,
+                    subject.desired,
+                    account,
+                    repository,
+                )
             {
                 let full_name = format!("{}/{repository}", subject.desired.organization);
                 let message = format!(
@@ -42,18 +48,26 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
                     account.name, account.role
                 );
                 findings.push(subject.finding(
-                    Code::RobotTooLittleRight,
+                    Code::RobotPermissionTooLow,
                     subject.remote("Repository", &full_name),
                     message,
                 ));
             }
         }
     }
-    Some(Check::new(REGISTRY, format!("{granted} of {} logins accepted", probes.len()), findings))
+    Some(Check::new(
+        REGISTRY,
+        format!("{granted} of {} credentials accepted", probes.len()),
+        findings,
+    ))
 }
 
-/// Robot accounts without any right are the repositories check's to report.
-fn has_some_right(subject: &Assessed, account: &LinkedServiceAccount, repository: &str) -> bool {
+/// Robot accounts without any permission are reported by the repositories check.
+fn has_any_permission(
+    subject: &Assessed,
+    account: &LinkedServiceAccount,
+    repository: &str,
+) -> bool {
     let robot =
         subject.snapshot.organization().and_then(|organization| organization.robot(&account.name));
     robot.is_some_and(|robot| robot.repositories.contains(repository))
@@ -71,8 +85,8 @@ fn existing_repositories<'a>(subject: &'a Assessed) -> impl Iterator<Item = &'a 
         .filter(move |name| existing.is_some_and(|existing| existing.contains(*name)))
 }
 
-/// Whether the registry granted an account's login less than its role on a repository that exists.
-pub fn has_too_little_right(
+/// Whether the registry granted less than the account's role on an existing repository.
+pub fn has_insufficient_permission(
     snapshot: &NamespaceSnapshot,
     desired: &Desired,
     account: &LinkedServiceAccount,

@@ -1,4 +1,4 @@
-//! Repositories: one per image stream, each with the rights of the robot accounts.
+//! Checks that each image stream has a repository, with permissions for the robot accounts.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const KIND: &str = "Repository";
 
 pub(super) fn check(subject: &Assessed) -> Check {
     let desired = subject.desired;
-    let mut findings = impossible_names(subject);
+    let mut findings = invalid_names(subject);
     let organization = match subject.organization(TITLE) {
         Ok(organization) => organization,
         Err(check) => return check,
@@ -36,7 +36,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
             message,
         ));
     }
-    findings.extend(missing_rights(subject, organization));
+    findings.extend(missing_permissions(subject, organization));
     if subject.snapshot.image_streams.is_ok() {
         let streams: BTreeSet<_> =
             subject.snapshot.image_streams.iter().flatten().map(|stream| &stream.name).collect();
@@ -58,23 +58,23 @@ pub(super) fn check(subject: &Assessed) -> Check {
     if is_complete { check } else { check.incomplete() }
 }
 
-fn impossible_names(subject: &Assessed) -> Vec<Finding> {
+fn invalid_names(subject: &Assessed) -> Vec<Finding> {
     let streams = subject.snapshot.image_streams.iter().flatten();
     streams
         .filter(|stream| wants_repository(stream, &subject.desired.host))
         .filter_map(|stream| {
-            let problem = names::repository(&stream.name).err()?;
+            let problem = names::validate_repository(&stream.name).err()?;
             let object = subject.object("ImageStream", &stream.name);
             Some(subject.finding(
                 Code::RepositoryNameImpossible,
                 object,
-                format!("Quay takes no such repository: {problem}"),
+                format!("Invalid repository name: {problem}"),
             ))
         })
         .collect()
 }
 
-fn missing_rights(subject: &Assessed, organization: &Organization) -> Vec<Finding> {
+fn missing_permissions(subject: &Assessed, organization: &Organization) -> Vec<Finding> {
     let desired = subject.desired;
     let existing = organization
         .repositories
@@ -92,11 +92,11 @@ fn missing_rights(subject: &Assessed, organization: &Organization) -> Vec<Findin
             if !robot.repositories.contains(name) {
                 let full_name = format!("{}/{name}", desired.organization);
                 let message = format!(
-                    "Robot account {} has no right on repository {full_name} ({} is right)",
+                    "Robot account {} has no permission on repository {full_name} (expected: {})",
                     account.name, account.role
                 );
                 findings.push(subject.finding(
-                    Code::RobotWithoutRight,
+                    Code::RobotWithoutPermission,
                     subject.remote(KIND, &full_name),
                     message,
                 ));

@@ -1,4 +1,4 @@
-//! Robot accounts: one per linked service account.
+//! Checks that each linked service account has a robot account.
 
 use super::{Assessed, Check};
 use crate::domain::desired::{self, LinkedServiceAccount};
@@ -23,18 +23,18 @@ pub(super) fn check(subject: &Assessed) -> Check {
     if let Some(check) = subject.without_accounts(TITLE) {
         return check;
     }
-    let mut findings = impossible_names(subject);
+    let mut findings = invalid_names(subject);
     let mut present = Vec::new();
     for account in &desired.accounts {
         if !claim.allows_robot(organization, account) {
-            findings.push(not_ours(subject, account));
+            findings.push(unproven_robot(subject, account));
             continue;
         }
         if robots.iter().any(|robot| robot.name == account.name) {
             present.push(format!("{} ({})", account.name, account.role));
             continue;
         }
-        let full_name = desired.login_name(&account.name);
+        let full_name = desired.robot_username(&account.name);
         let disallowed = subject.troubles.contains(&QuayProblem::RobotsDisallowed);
         let code = if disallowed { Code::RobotsDisallowed } else { Code::RobotMissing };
         findings.push(subject.finding(
@@ -46,27 +46,28 @@ pub(super) fn check(subject: &Assessed) -> Check {
     Check::new(TITLE, if present.is_empty() { "none".into() } else { present.join(", ") }, findings)
 }
 
-/// That the robot account of a linked service account is somebody else's.
-pub fn not_ours(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
-    let full_name = subject.desired.login_name(&account.name);
+/// The finding for a robot account whose ownership cannot be verified.
+pub fn unproven_robot(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
+    let full_name = subject.desired.robot_username(&account.name);
     let message = format!(
-        "Robot account {full_name} exists, and nothing shows that it was made for service account {}",
+        "Robot account {full_name} exists, but it cannot be verified that it belongs to service account {}",
         account.name
     );
     subject.finding(Code::RobotNotProven, subject.remote(KIND, &full_name), message)
 }
 
-fn impossible_names(subject: &Assessed) -> Vec<Finding> {
+fn invalid_names(subject: &Assessed) -> Vec<Finding> {
     let accounts = subject.snapshot.service_accounts.iter().flatten();
     accounts
         .filter(|account| desired::role(account).is_some())
         .filter_map(|account| {
-            let problem = names::robot(&subject.desired.organization, &account.name).err()?;
+            let problem =
+                names::validate_robot(&subject.desired.organization, &account.name).err()?;
             let object = subject.object("ServiceAccount", &account.name);
             Some(subject.finding(
                 Code::RobotNameImpossible,
                 object,
-                format!("Quay takes no such robot account: {problem}"),
+                format!("Invalid robot account name: {problem}"),
             ))
         })
         .collect()

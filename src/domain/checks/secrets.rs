@@ -1,42 +1,42 @@
-//! Secrets: one per linked service account, with the robot account's current login under Quay's host.
+//! Checks that each linked service account has a secret with the current credentials of its robot account.
 
 use secrecy::ExposeSecret;
 
 use super::{Assessed, Check};
 use crate::domain::desired::{Desired, LinkedServiceAccount};
 use crate::domain::finding::{Code, Finding};
-use crate::domain::imports::tried;
+use crate::domain::imports::used_credentials;
 use crate::domain::names;
-use crate::domain::snapshot::{Login, NamespaceSnapshot, Secret};
+use crate::domain::snapshot::{NamespaceSnapshot, RegistryCredentials, Secret};
 
 const TITLE: &str = "Secrets";
 const KIND: &str = "Secret";
 
-/// The only type in which pods, builds and imports read what we write.
+/// The only secret type that pods, builds and imports all read.
 pub const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
 
-/// The state of an account's secret.
+/// The state of the secret of a service account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretState {
     /// It does not exist.
     Missing,
-    /// It is of another type.
+    /// It is of this other type.
     WrongType(String),
-    /// Its content makes no sense.
+    /// Its content is invalid, for this reason.
     Unreadable(String),
-    /// It has no login for this Quay.
+    /// It has no credentials for this Quay.
     WrongHost,
-    /// Its login is somebody else's.
+    /// Its credentials are those of this other user.
     WrongRobot(String),
     /// Its token is not the robot account's current one.
     Stale,
-    /// All that can be seen is right, but the robot account's token was not shown to us.
+    /// Its user is correct, but the robot account's token is not readable.
     Unverified,
-    /// It is right.
+    /// It holds the current token.
     Current,
 }
 
-/// The state of an account's secret; none while the secrets could not be read, or the robot account is not known.
+/// None if the secrets could not be read, or the robot account is unknown.
 pub fn secret_state(
     desired: &Desired,
     account: &LinkedServiceAccount,
@@ -49,18 +49,18 @@ pub fn secret_state(
     if secret.kind != SECRET_TYPE {
         return Some(SecretState::WrongType(secret.kind.clone()));
     }
-    if let Err(reason) = &secret.logins {
+    if let Err(reason) = &secret.credentials {
         return Some(SecretState::Unreadable(reason.clone()));
     }
-    let Some(login) = secret.login_for(desired.place()) else {
+    let Some(credentials) = secret.credentials_for(desired.place()) else {
         return Some(SecretState::WrongHost);
     };
-    if login.username != desired.login_name(&account.name) {
-        return Some(SecretState::WrongRobot(login.username.clone()));
+    if credentials.username != desired.robot_username(&account.name) {
+        return Some(SecretState::WrongRobot(credentials.username.clone()));
     }
     let robot = snapshot.organization()?.robot(&account.name)?;
     Some(match &robot.token {
-        Some(token) if token.expose_secret() == login.password.expose_secret() => {
+        Some(token) if token.expose_secret() == credentials.password.expose_secret() => {
             SecretState::Current
         }
         Some(_) => SecretState::Stale,
@@ -79,7 +79,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
         return check;
     }
     let accounts = subject.usable_accounts();
-    // What is wrong may be the address of the Quay, which is a finding of the integration, and not every secret.
+    // The URL of Quay might be wrong instead of every secret. It has a finding of its own.
     let is_known =
         |state: &SecretState| *state != SecretState::WrongHost || !subject.is_address_in_doubt();
     let state = |account| secret_state(subject.desired, account, subject.snapshot).filter(is_known);
@@ -109,7 +109,7 @@ fn finding(
     state: SecretState,
 ) -> Option<Finding> {
     let secret = &account.secret;
-    let robot = subject.desired.login_name(&account.name);
+    let robot = subject.desired.robot_username(&account.name);
     let host = &subject.desired.host;
     let (code, message) = match state {
         SecretState::Current => return None,
@@ -118,17 +118,18 @@ fn finding(
             (Code::SecretWrongType, format!("Secret {secret} is of type {kind}"))
         }
         SecretState::Unreadable(reason) => {
-            (Code::SecretUnreadable, format!("Secret {secret} makes no sense: {reason}"))
+            (Code::SecretUnreadable, format!("Secret {secret} has invalid content: {reason}"))
         }
         SecretState::WrongHost => {
-            (Code::SecretWrongHost, format!("Secret {secret} has no login for {host}"))
+            (Code::SecretWrongHost, format!("Secret {secret} has no credentials for {host}"))
         }
-        SecretState::WrongRobot(user) => {
-            (Code::SecretWrongRobot, format!("Secret {secret} logs in as {user}, not {robot}"))
-        }
+        SecretState::WrongRobot(user) => (
+            Code::SecretWrongRobot,
+            format!("Secret {secret} holds credentials of {user}, not {robot}"),
+        ),
         SecretState::Stale => (
             Code::SecretTokenStale,
-            format!("Secret {secret} holds an old token of robot account {robot}"),
+            format!("Secret {secret} holds a stale token of robot account {robot}"),
         ),
         SecretState::Unverified => (
             Code::TokenNotReadable,
@@ -138,7 +139,7 @@ fn finding(
     Some(subject.finding(code, subject.object(KIND, secret), message))
 }
 
-/// Entries of others in our secrets for which kubelet uses none of what is in them. They are not ours to delete.
+/// Entries of others in our secrets that make kubelet ignore the whole secret. They are reported, not deleted.
 fn undecodable(subject: &Assessed) -> Vec<Finding> {
     let place = subject.desired.place();
     let secrets = subject
@@ -162,16 +163,16 @@ fn undecodable(subject: &Assessed) -> Vec<Finding> {
         .collect()
 }
 
-/// The successor of a secret, as an interrupted replacement left it.
+/// The copy of a secret from an interrupted replacement.
 pub struct Spare<'a> {
-    /// It.
+    /// The copy.
     pub secret: &'a Secret,
-    /// The secret that it is of, once that has the right type. One of the wrong type may be deleted by a replacement that is
-    /// under way, so it does not count.
+    /// The secret that it replaces, if that has the right type already. One of the wrong type does not count, since a
+    /// replacement in progress might delete it.
     pub replaced: Option<&'a Secret>,
 }
 
-/// The successors that interrupted replacements left.
+/// The copies from interrupted replacements.
 pub fn spares<'a>(subject: &Assessed<'a>) -> impl Iterator<Item = Spare<'a>> {
     let (id, snapshot) = (&subject.integration.cluster_id.value, subject.snapshot);
     let ours = snapshot.secrets.iter().flatten().filter(|secret| secret.managed);
@@ -182,41 +183,42 @@ pub fn spares<'a>(subject: &Assessed<'a>) -> impl Iterator<Item = Spare<'a>> {
     })
 }
 
-/// Those of secrets that are there again and lack something that others had put into them.
+/// The copies of secrets that exist again and lack entries of others.
 fn kept_spares(subject: &Assessed) -> Vec<Finding> {
     let is_kept = |spare: &Spare| {
         spare.replaced.is_some()
             && !spare.secret.is_covered_by(spare.replaced, &subject.desired.host)
     };
-    spares(subject).filter(is_kept).map(|spare| spare_kept(subject, spare.secret)).collect()
+    spares(subject).filter(is_kept).map(|spare| kept_spare(subject, spare.secret)).collect()
 }
 
-/// That a successor is kept.
-pub fn spare_kept(subject: &Assessed, spare: &Secret) -> Finding {
+/// The finding for a copy that is kept.
+pub fn kept_spare(subject: &Assessed, spare: &Secret) -> Finding {
     let name = &spare.name;
     let message = format!(
-        "Secret {name} is left of a replacement and is kept, since it may hold the only copy of logins of others"
+        "Secret {name} is the copy from an interrupted replacement and is kept, since it might hold the only copy of other credentials"
     );
     subject.finding(Code::SecretKept, subject.object(KIND, name), message)
 }
 
-/// The secret that imports try, where it is none of ours although there is one.
+/// The secret that imports use instead of ours, if any.
 fn rival(subject: &Assessed) -> Option<Finding> {
     let desired = subject.desired;
     let ours = |name: &str| desired.accounts.iter().any(|account| account.secret == name);
-    let own_login = |login: &Login| {
-        login.username.strip_prefix(&format!("{}+", desired.organization)).is_some()
+    let is_own = |credentials: &RegistryCredentials| {
+        credentials.username.strip_prefix(&format!("{}+", desired.organization)).is_some()
     };
     let secrets = subject.snapshot.secrets.as_deref().ok()?;
-    let (first, login) = tried(desired.place(), secrets).filter(|(first, _)| !ours(&first.name))?;
+    let (first, credentials) =
+        used_credentials(desired.place(), secrets).filter(|(first, _)| !ours(&first.name))?;
     let has_ours = secrets
         .iter()
-        .any(|secret| ours(&secret.name) && secret.login_for(desired.place()).is_some());
-    if !has_ours || own_login(login) {
+        .any(|secret| ours(&secret.name) && secret.credentials_for(desired.place()).is_some());
+    if !has_ours || is_own(credentials) {
         return None;
     }
     let message = format!(
-        "Secret {} has a login for {} too and comes before ours by name",
+        "Secret {} also has credentials for {} and precedes ours by name",
         first.name, desired.host
     );
     Some(subject.finding(Code::RivalSecret, subject.object(KIND, &first.name), message))

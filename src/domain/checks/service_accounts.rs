@@ -1,4 +1,4 @@
-//! Service accounts: are they there, and do both of their lists name the secret.
+//! Checks that service accounts exist and reference their secret in both lists.
 
 use super::{Assessed, Check, count};
 use crate::domain::desired::DEFAULT_ACCOUNTS;
@@ -20,7 +20,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
             findings.push(subject.finding(
                 Code::ServiceAccountMissing,
                 subject.object(KIND, name),
-                format!("There is no service account {name}"),
+                format!("Service account {name} does not exist"),
             ));
         }
     }
@@ -31,7 +31,10 @@ pub(super) fn check(subject: &Assessed) -> Check {
         if let Some(role) =
             account.role.as_deref().filter(|role| role.parse::<crate::domain::Role>().is_err())
         {
-            let message = format!("Service account {} asks for role `{role}`", account.name);
+            let message = format!(
+                "Service account {} has the invalid role annotation `{role}`",
+                account.name
+            );
             let mut finding = subject.finding(Code::RoleAnnotationInvalid, object.clone(), message);
             let wanted = format!("{}=read", account.name);
             finding.hint = command(&[
@@ -52,20 +55,20 @@ pub(super) fn check(subject: &Assessed) -> Check {
         linked += usize::from(mountable && pull);
         if !mountable {
             let message = format!(
-                "The secrets of service account {} do not name {}",
+                "The secrets of service account {} do not include {}",
                 account.name, wanted.secret
             );
             findings.push(subject.finding(Code::SecretNotMountable, object.clone(), message));
         }
         if !pull {
             let message = format!(
-                "The imagePullSecrets of service account {} do not name {}",
+                "The imagePullSecrets of service account {} do not include {}",
                 account.name, wanted.secret
             );
             findings.push(subject.finding(Code::SecretNotPullSecret, object, message));
         }
         if !mountable || !pull {
-            findings.extend(kept_by_others(subject, account, &wanted.secret));
+            findings.extend(managed_elsewhere(subject, account, &wanted.secret));
         }
     }
     if subject.lacks_organization() {
@@ -79,8 +82,8 @@ pub(super) fn check(subject: &Assessed) -> Check {
     )
 }
 
-/// That somebody else would undo what is added to the lists of a service account.
-pub fn kept_by_others(
+/// The finding for a service account whose owner might undo our changes.
+pub fn managed_elsewhere(
     subject: &Assessed,
     account: &ServiceAccount,
     secret: &str,
@@ -88,8 +91,8 @@ pub fn kept_by_others(
     let owner = account.owner.as_ref()?;
     let name = &account.name;
     let message = format!(
-        "{owner} keeps service account {name} as it is written elsewhere and may undo the link; name {secret} there, in \
-         secrets and imagePullSecrets"
+        "{owner} manages service account {name} and might undo the link; add {secret} to secrets and imagePullSecrets \
+         there"
     );
     Some(subject.finding(Code::ServiceAccountOfOthers, subject.object(KIND, name), message))
 }

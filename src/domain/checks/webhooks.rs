@@ -1,4 +1,4 @@
-//! The webhooks that rewrite builds: who has one, and what it does to builds beside that.
+//! Checks the webhooks that rewrite builds.
 
 use super::Check;
 use crate::domain::finding::{Administrator, Code, Finding, ObjectRef};
@@ -11,17 +11,16 @@ use crate::domain::snapshot::{
 const TITLE: &str = "Builds";
 const KIND: &str = "MutatingWebhookConfiguration";
 
-/// None for somebody who may not read them, unless a build that was tried tells of them: where they matter to a build, it
-/// is told there.
+/// None without permission to read them, unless a dry-run Build shows that one is unreachable.
 pub(super) fn check(rewriters: &BuildWebhookOwners) -> Option<Check> {
     let BuildWebhookOwners { webhooks, trial } = rewriters;
     match webhooks {
-        Ok(webhooks) => Some(known(webhooks, trial.as_ref())),
+        Ok(webhooks) => Some(check_webhooks(webhooks, trial.as_ref())),
         Err(unread) if unread.kind == ReadErrorKind::Forbidden => {
-            let finding = out_of_reach(&[], trial.as_ref()?)?;
-            // The command of this finding lists what the person is not allowed to list.
+            let finding = unreachable(&[], trial.as_ref()?)?;
+            // The user is not allowed to run this finding's hint.
             let finding = Finding { ask: Some(Administrator::Cluster), ..finding };
-            Some(Check::new(TITLE, "who rewrites them may not be read", vec![finding]))
+            Some(Check::new(TITLE, "no permission to read the webhooks", vec![finding]))
         }
         Err(unread) => {
             let message = format!("Could not {}: {}", unread.call, unread.reason);
@@ -31,10 +30,10 @@ pub(super) fn check(rewriters: &BuildWebhookOwners) -> Option<Check> {
     }
 }
 
-fn known(webhooks: &[BuildWebhook], trial: Option<&DryRunBuild>) -> Check {
+fn check_webhooks(webhooks: &[BuildWebhook], trial: Option<&DryRunBuild>) -> Check {
     let mut findings: Vec<_> = webhooks.iter().filter_map(untrusted).collect();
     if findings.is_empty() {
-        findings.extend(trial.and_then(|trial| out_of_reach(webhooks, trial)));
+        findings.extend(trial.and_then(|trial| unreachable(webhooks, trial)));
     }
     findings.extend(webhooks.iter().filter_map(idle));
     if let [first, second, ..] = webhooks
@@ -47,24 +46,27 @@ fn known(webhooks: &[BuildWebhook], trial: Option<&DryRunBuild>) -> Check {
     Check::new(TITLE, fact(webhooks), findings)
 }
 
-/// Who rewrites builds, and what that does to them beside: it is no fault that anybody here could mend.
+/// Names the webhooks, with the side effects of their configuration, which are not findings.
 fn fact(webhooks: &[BuildWebhook]) -> String {
-    let words = |webhook: &BuildWebhook| {
-        let whose = match webhook.rewriter {
+    let describe = |webhook: &BuildWebhook| {
+        let owner = match webhook.rewriter {
             BuildWebhookOwner::Operator => "the operator's webhook",
-            BuildWebhookOwner::Bridge => "the webhook of oc quay run",
+            BuildWebhookOwner::Controller => "the webhook of oc quay run",
         };
-        let closed = webhook.fails_closed.then_some("refuses all builds while it is away");
-        let update = webhook.on_update.then_some("is called for changes too");
+        let closed = webhook.fails_closed.then_some("rejects all builds while it is unavailable");
+        let update = webhook.on_update.then_some("is called for updates too");
         match [closed, update].into_iter().flatten().collect::<Vec<_>>().join(", and ").as_str() {
-            "" => whose.to_owned(),
-            effects => format!("{whose}, which {effects}"),
+            "" => owner.to_owned(),
+            effects => format!("{owner}, which {effects}"),
         }
     };
     match webhooks {
         [] => "rewritten by no webhook".into(),
-        some => {
-            format!("rewritten by {}", some.iter().map(words).collect::<Vec<_>>().join("; and by "))
+        several => {
+            format!(
+                "rewritten by {}",
+                several.iter().map(describe).collect::<Vec<_>>().join("; and by ")
+            )
         }
     }
 }
@@ -74,11 +76,12 @@ fn idle(webhook: &BuildWebhook) -> Option<Finding> {
     let state = if *wanted == 0 {
         "is scaled to 0".to_owned()
     } else {
-        format!("has 0 of {wanted} pods that work")
+        format!("has 0 of {wanted} pods available")
     };
     let object = ObjectRef::namespaced("Deployment", namespace, name);
-    let message =
-        format!("Deployment {name} in namespace {namespace} {state}: it keeps no namespace linked");
+    let message = format!(
+        "Deployment {name} in namespace {namespace} {state}: namespaces are not linked automatically"
+    );
     let mut finding = Finding::new(Code::ControllerDown, object, message);
     finding.hint = command(&["oc", "describe", "deployment", name, "-n", namespace]);
     Some(finding)
@@ -87,19 +90,19 @@ fn idle(webhook: &BuildWebhook) -> Option<Finding> {
 fn untrusted(webhook: &BuildWebhook) -> Option<Finding> {
     let problem = webhook.untrusted?;
     let effect =
-        if webhook.fails_closed { "every build is refused" } else { "no build is rewritten" };
+        if webhook.fails_closed { "every build is rejected" } else { "no build is rewritten" };
     let message = format!("The API server cannot trust {}: {problem}; {effect}", webhook.address);
-    Some(Finding::new(Code::WebhookOutOfReach, object(webhook), message))
+    Some(Finding::new(Code::WebhookUnreachable, object(webhook), message))
 }
 
-/// The server names the webhook, which may be anybody's: every build is refused all the same.
-fn out_of_reach(webhooks: &[BuildWebhook], trial: &DryRunBuild) -> Option<Finding> {
-    let DryRunOutcome::OutOfReach(reason) = &trial.outcome else { return None };
+/// The webhook in the server's message can be any, since each rejects every build.
+fn unreachable(webhooks: &[BuildWebhook], trial: &DryRunBuild) -> Option<Finding> {
+    let DryRunOutcome::Unreachable(reason) = &trial.outcome else { return None };
     let failed = webhooks.iter().find(|webhook| reason.contains(webhook.rewriter.webhook()));
     let object = failed.map_or_else(|| ObjectRef::cluster(KIND, ""), object);
     let message =
-        format!("Every build is refused; one that was tried in {}: {reason}", trial.namespace);
-    Some(Finding::new(Code::WebhookOutOfReach, object, message))
+        format!("Every build is rejected, as a dry-run Build in {} was: {reason}", trial.namespace);
+    Some(Finding::new(Code::WebhookUnreachable, object, message))
 }
 
 fn object(webhook: &BuildWebhook) -> ObjectRef {

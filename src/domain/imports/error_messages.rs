@@ -1,19 +1,26 @@
-//! Why an import failed, in words that lead on.
+//! Explanations of import errors.
 
 use crate::domain::dockerconfig::RegistryScope;
-use crate::domain::snapshot::{Login, Secret};
+use crate::domain::snapshot::{RegistryCredentials, Secret};
 
-/// An import's error message, with what it means where that is known.
-pub fn in_words(message: &str) -> String {
+/// The unambiguous part of OpenShift's message for credentials that Quay rejected.
+const ACCESS_DENIED: &str = "not have access to the container image";
+
+/// An import's error message, with its cause if that is known.
+pub fn describe(message: &str) -> String {
     with_cause(message, cause(message).map(str::to_owned))
 }
 
-/// The same for an image at a place whose logins are known: `secrets` are the pull secrets of the namespace.
-pub fn describe_with_tags(message: &str, place: RegistryScope<'_>, secrets: &[Secret]) -> String {
-    if is_refused(message) {
-        with_cause(message, Some(refused(place, secrets)))
+/// [`describe`] for an image in `place`, with the pull secrets of the namespace.
+pub fn describe_with_secrets(
+    message: &str,
+    place: RegistryScope<'_>,
+    secrets: &[Secret],
+) -> String {
+    if is_rejected(message) {
+        with_cause(message, Some(rejection(place, secrets)))
     } else {
-        in_words(message)
+        describe(message)
     }
 }
 
@@ -25,55 +32,56 @@ fn with_cause(message: &str, cause: Option<String>) -> String {
     }
 }
 
-/// Whether Quay refused to hand out the image: the one failure that the secrets of the namespace explain.
-pub fn is_refused(message: &str) -> bool {
-    message.contains("you may not have access")
+/// Whether Quay rejected the credentials: the only failure that the secrets of the namespace
+/// explain.
+pub fn is_rejected(message: &str) -> bool {
+    message.contains(ACCESS_DENIED)
 }
 
-/// What OpenShift's import errors mean, by the texts measured on a real one.
+/// The causes of OpenShift's import errors, by texts recorded on a real cluster.
 fn cause(message: &str) -> Option<&'static str> {
     let known = [
         (
-            "you may not have access",
-            "no secret of the namespace may read it, or another secret for the host comes first",
+            ACCESS_DENIED,
+            "no secret of the namespace has permission to read it, or another secret for the host takes precedence",
         ),
         (
             "not allowed by whitelist",
-            "allowedRegistriesForImport of the cluster's image policy does not name it",
+            "allowedRegistriesForImport of the cluster's image policy does not include the registry",
         ),
         ("rejected by policy", "the cluster's image policy does not allow it"),
-        ("is blocked in", "blockedRegistries of the cluster's image policy names it"),
+        ("is blocked in", "blockedRegistries of the cluster's image policy includes the registry"),
         ("not found", "Quay has no such image"),
         ("x509", "the cluster does not trust Quay's certificate"),
-        ("server gave HTTP response to HTTPS client", "Quay answers plain http there"),
-        ("connection refused", "nothing listens there"),
+        ("server gave HTTP response to HTTPS client", "Quay serves plain http on this port"),
+        ("connection refused", "nothing listens on this port"),
     ];
     known.iter().find(|(text, _)| message.contains(text)).map(|(_, cause)| *cause)
 }
 
-fn refused(place: RegistryScope<'_>, secrets: &[Secret]) -> String {
-    match tried(place, secrets) {
-        None => format!("no pull secret of the namespace has a login for {}", place.host),
-        Some((secret, login)) => {
+fn rejection(place: RegistryScope<'_>, secrets: &[Secret]) -> String {
+    match used_credentials(place, secrets) {
+        None => format!("no pull secret of the namespace has credentials for {}", place.host),
+        Some((secret, entry)) => {
             format!(
-                "secret {} is tried, and no other; its login {} is refused or may not read it",
-                secret.name, login.username
+                "only secret {} is used; its credentials of {} are rejected or lack permission to read it",
+                secret.name, entry.username
             )
         }
     }
 }
 
-/// The login that an import tries: of all pull secrets of the namespace, linked to a service account or not, the first by
-/// name (measured).
-pub fn tried<'a>(
+/// The credentials that an import uses: those of the first matching pull secret by name, whether a
+/// service account lists it or not (as observed on a real cluster).
+pub fn used_credentials<'a>(
     place: RegistryScope<'_>,
     secrets: &'a [Secret],
-) -> Option<(&'a Secret, &'a Login)> {
-    let fitting = secrets.iter().filter(|secret| secret.kind.starts_with("kubernetes.io/dockerc"));
-    let mut fitting: Vec<_> =
-        fitting.filter_map(|secret| Some((secret, secret.login_for(place)?))).collect();
-    fitting.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    fitting.into_iter().next()
+) -> Option<(&'a Secret, &'a RegistryCredentials)> {
+    let matching = secrets.iter().filter(|secret| secret.kind.starts_with("kubernetes.io/dockerc"));
+    let mut matching: Vec<_> =
+        matching.filter_map(|secret| Some((secret, secret.credentials_for(place)?))).collect();
+    matching.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    matching.into_iter().next()
 }
 
 #[cfg(test)]
@@ -83,10 +91,10 @@ mod tests {
     use super::*;
 
     const PLACE: RegistryScope<'_> = RegistryScope { host: "q:443", organization: "org" };
-    const REFUSED: &str = "you may not have access to the container image \"q:443/org/app:1\"";
+    const REJECTED: &str = "… not have access to the container image \"q:443/org/app:1\"";
 
     fn secret(name: &str, registry: &str) -> Secret {
-        let login = Login { username: format!("org+{name}"), password: "p".into() };
+        let entry = RegistryCredentials { username: format!("org+{name}"), password: "p".into() };
         Secret {
             name: name.into(),
             resource_version: String::new(),
@@ -95,15 +103,15 @@ mod tests {
             is_plain: true,
             uid: String::new(),
             items: BTreeMap::new(),
-            logins: Ok(vec![(registry.into(), login)]),
+            credentials: Ok(vec![(registry.into(), entry)]),
             undecodable: vec![],
         }
     }
 
     #[test]
-    fn a_refusal_names_the_secret_that_is_tried() {
+    fn names_secret_that_import_used() {
         let words = |secrets: &[Secret]| {
-            describe_with_tags(REFUSED, PLACE, secrets)
+            describe_with_secrets(REJECTED, PLACE, secrets)
                 .split_once(" (")
                 .unwrap_or_default()
                 .1
@@ -111,27 +119,26 @@ mod tests {
         };
         assert_eq!(
             words(&[secret("a", "other"), secret("b", "q:443/theirs")]),
-            "no pull secret of the namespace has a login for q:443)"
+            "no pull secret of the namespace has credentials for q:443)"
         );
-        let expected =
-            "secret a is tried, and no other; its login org+a is refused or may not read it)";
+        let expected = "only secret a is used; its credentials of org+a are rejected or lack permission to read it)";
         assert_eq!(words(&[secret("b", "q:443"), secret("a", "https://q:443/v2/")]), expected);
         let opaque = Secret { kind: "Opaque".into(), ..secret("0", "q:443") };
         assert_eq!(words(&[secret("a", "q:443"), opaque]), expected);
     }
 
     #[test]
-    fn every_measured_text_has_its_meaning() {
+    fn explains_known_errors() {
         let not_found = "dockerimage.image.openshift.io \"q/org/app:1\" not found";
-        assert_eq!(in_words(not_found), format!("{not_found} (Quay has no such image)"));
-        assert_eq!(describe_with_tags(not_found, PLACE, &[]), in_words(not_found));
+        assert_eq!(describe(not_found), format!("{not_found} (Quay has no such image)"));
+        assert_eq!(describe_with_secrets(not_found, PLACE, &[]), describe(not_found));
         for text in [
             "x509: unknown authority",
             "http: server gave HTTP response to HTTPS client",
             "connect: connection refused",
         ] {
-            assert!(in_words(text).starts_with(&format!("{text} (")), "{text}");
+            assert!(describe(text).starts_with(&format!("{text} (")), "{text}");
         }
-        assert_eq!(in_words("Something else."), "Something else");
+        assert_eq!(describe("Something else."), "Something else");
     }
 }

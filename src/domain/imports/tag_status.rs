@@ -1,4 +1,4 @@
-//! How a tag of an image stream stands to the tag of the same name in Quay.
+//! Comparison of image stream tags with tags in Quay.
 
 use std::collections::BTreeSet;
 
@@ -6,61 +6,61 @@ use crate::domain::builds::Destination;
 use crate::domain::integration::Integration;
 use crate::domain::snapshot::{ImageStream, Organization, RepositoryTag, StreamTag, TagImage};
 
-/// How a tag of an image stream stands to the tag of the same name in Quay.
+/// The state of an image stream tag relative to the tag of the same name in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagStatus {
-    /// It does not follow the tag in Quay, and nothing is lost when it does: there is no such tag, or it has the same
-    /// image in OpenShift's own registry.
+    /// It can follow the tag in Quay without losing an image: it does not exist, or has the same
+    /// image in the internal registry.
     Absent,
-    /// It follows the tag in Quay and has its image, or only points at the tag, so that pods pull what Quay has.
+    /// It follows the tag in Quay and has its image, or is a reference to it.
     Current,
     /// It follows the tag in Quay and has another image, or none yet.
     Stale,
-    /// Something else decides which image it has: what, in words.
+    /// It follows another source, which this text describes.
     Elsewhere(String),
-    /// It has another image, which was pushed to OpenShift's own registry: it follows nothing, or the tag in Quay, which
-    /// such a push leaves as it is. Quay's clock is not the cluster's, so which of the two is newer is not told by the time.
+    /// It has another image, which was pushed to the internal registry. It follows nothing or the
+    /// tag in Quay. The clocks of Quay and the cluster differ, so the times do not show which image
+    /// is newer.
     Pushed,
 }
 
-/// How `tag`, if there is one, stands to what Quay has `now`. `image` is the name under which Quay serves it.
-pub fn standing(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> TagStatus {
+/// Compares `tag` with the tag that Quay has `now`. `image` is its name in Quay.
+pub fn tag_status(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> TagStatus {
     let Some(tag) = tag else { return TagStatus::Absent };
     match (&tag.from, &tag.image) {
-        (Some(_), has) if follows(tag, image) => match has {
+        (Some(_), current) if follows(tag, image) => match current {
             _ if tag.reference => TagStatus::Current,
-            Some(has) if has.digest == now.digest => TagStatus::Current,
+            Some(current) if current.digest == now.digest => TagStatus::Current,
             Some(_) if tag.pushed_over().is_some() => TagStatus::Pushed,
-            Some(has) if is_of_list(has, now) => TagStatus::Current,
+            Some(current) if is_from_list(current, now) => TagStatus::Current,
             _ => TagStatus::Stale,
         },
         (Some(from), _) => TagStatus::Elsewhere(format!("it follows {from}")),
-        (None, Some(has)) if has.digest != now.digest => TagStatus::Pushed,
+        (None, Some(current)) if current.digest != now.digest => TagStatus::Pushed,
         (None, _) => TagStatus::Absent,
     }
 }
 
-/// Whether a tag follows an image of a registry, which `latest` need not be written behind.
+/// Whether a tag follows an image; the tag `latest` can be omitted.
 pub fn follows(tag: &StreamTag, image: &str) -> bool {
-    tag.follows().is_some_and(|followed| {
-        followed == image || image.strip_suffix(":latest") == Some(followed)
-    })
+    tag.follows()
+        .is_some_and(|source| source == image || image.strip_suffix(":latest") == Some(source))
 }
 
-/// The tags that follow the namespace's organization in Quay, each with its image stream and what it follows there.
-pub fn followed<'a>(
+/// The tags that follow the namespace's organization in Quay, with their image streams and sources.
+pub fn followed_tags<'a>(
     integration: &'a Integration,
     namespace: &'a str,
     streams: &'a [ImageStream],
 ) -> impl Iterator<Item = (&'a ImageStream, &'a StreamTag, Destination)> {
     let tags = streams.iter().flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)));
     tags.filter_map(move |(stream, tag)| {
-        let source = Destination::of_image(tag.follows()?, integration)?;
+        let source = Destination::from_image(tag.follows()?, integration)?;
         (source.namespace == namespace).then_some((stream, tag, source))
     })
 }
 
-/// The repositories that tags follow and that Quay has.
+/// The repositories that tags follow and that exist in Quay.
 pub fn followed_repositories(
     integration: &Integration,
     namespace: &str,
@@ -68,12 +68,13 @@ pub fn followed_repositories(
     organization: &Organization,
 ) -> BTreeSet<String> {
     let Some(pushed) = &organization.pushed else { return BTreeSet::new() };
-    let sources = followed(integration, namespace, streams).map(|(_, _, source)| source.stream);
+    let sources =
+        followed_tags(integration, namespace, streams).map(|(_, _, source)| source.stream);
     sources.filter(|repository| pushed.contains_key(repository)).collect()
 }
 
-/// Those of them whose tags have to be read to tell whether the tags that follow are current: somebody pushed to them
-/// since. That costs one request to Quay each. What only points at Quay is current whatever Quay has.
+/// The [`followed_repositories`] with pushes since the last import, whose tags must be read, with
+/// one request to Quay each. References are always current.
 pub fn pushed_since(
     integration: &Integration,
     namespace: &str,
@@ -81,10 +82,10 @@ pub fn pushed_since(
     organization: &Organization,
 ) -> BTreeSet<String> {
     let Some(pushed) = &organization.pushed else { return BTreeSet::new() };
-    followed(integration, namespace, streams)
+    followed_tags(integration, namespace, streams)
         .filter(|(_, tag, source)| {
             let came = tag.image.as_ref().and_then(|image| image.created);
-            // Without any tag there is nothing that the image stream could have.
+            // A tag without an image is always compared.
             !tag.reference
                 && pushed
                     .get(&source.stream)
@@ -94,10 +95,10 @@ pub fn pushed_since(
         .collect()
 }
 
-/// Of a list of images OpenShift has the one for its platform, with a digest of its own. There only the time tells: what
-/// came after the list was pushed was taken out of it.
-fn is_of_list(has: &TagImage, now: &RepositoryTag) -> bool {
-    now.is_list && has.created.is_some_and(|created| created >= now.pushed)
+/// Whether an image was imported from a manifest list. OpenShift imports the image of its platform,
+/// whose digest differs from the list's, so only the time shows that.
+fn is_from_list(current: &TagImage, now: &RepositoryTag) -> bool {
+    now.is_list && current.created.is_some_and(|created| created >= now.pushed)
 }
 
 #[cfg(test)]
@@ -110,7 +111,8 @@ pub(in crate::domain) mod tests {
 
     pub(in crate::domain) const IMAGE: &str = "quay.example.com/openshift_shop/app:latest";
 
-    /// A tag that follows an image and has one from there, or follows nothing and has one that was pushed.
+    /// A tag that follows an image and has one from there, or follows nothing and has one that was
+    /// pushed.
     pub(in crate::domain) fn stream_tag(
         name: &str,
         follows: Option<&str>,
@@ -133,7 +135,7 @@ pub(in crate::domain) mod tests {
         }
     }
 
-    /// The same after a push to OpenShift's own registry.
+    /// A tag after a push to the internal registry.
     pub(in crate::domain) fn pushed_over(tag: StreamTag, digest: &str) -> StreamTag {
         StreamTag { image: stream_tag("", None, Some(digest)).image, ..tag }
     }
@@ -143,32 +145,32 @@ pub(in crate::domain) mod tests {
     }
 
     #[test]
-    fn a_tag_is_current_when_it_follows_quay_and_has_its_image() {
-        let standing = |from, digest| {
-            standing(
+    fn tag_is_current_if_it_has_the_image_in_quay() {
+        let tag_status = |from, digest| {
+            tag_status(
                 Some(&stream_tag("latest", from, digest)),
                 IMAGE,
                 &in_quay("latest", "sha256:2"),
             )
         };
-        assert_eq!(standing(Some(IMAGE), Some("sha256:2")), TagStatus::Current);
+        assert_eq!(tag_status(Some(IMAGE), Some("sha256:2")), TagStatus::Current);
         assert_eq!(
-            standing(Some("quay.example.com/openshift_shop/app"), Some("sha256:2")),
+            tag_status(Some("quay.example.com/openshift_shop/app"), Some("sha256:2")),
             TagStatus::Current
         );
-        assert_eq!(standing(Some(IMAGE), Some("sha256:1")), TagStatus::Stale);
-        assert_eq!(standing(Some(IMAGE), None), TagStatus::Stale);
+        assert_eq!(tag_status(Some(IMAGE), Some("sha256:1")), TagStatus::Stale);
+        assert_eq!(tag_status(Some(IMAGE), None), TagStatus::Stale);
     }
 
     #[test]
-    fn what_something_else_decides_over_is_told_apart_from_what_is_not_there() {
+    fn distinguishes_foreign_tags_from_absent_ones() {
         let now = in_quay("latest", "sha256:2");
-        let of = |from, digest| standing(Some(&stream_tag("latest", from, digest)), IMAGE, &now);
-        assert_eq!(standing(None, IMAGE, &now), TagStatus::Absent);
+        let of = |from, digest| tag_status(Some(&stream_tag("latest", from, digest)), IMAGE, &now);
+        assert_eq!(tag_status(None, IMAGE, &now), TagStatus::Absent);
         assert_eq!(
             of(None, Some("sha256:2")),
             TagStatus::Absent,
-            "it was copied from OpenShift's own registry"
+            "it was copied from the internal registry"
         );
         assert_eq!(of(None, None), TagStatus::Absent);
         for from in [
@@ -185,13 +187,13 @@ pub(in crate::domain) mod tests {
         let from = Some(TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() });
         let tagged = StreamTag { from, ..StreamTag::default() };
         assert_eq!(
-            standing(Some(&tagged), IMAGE, &now),
+            tag_status(Some(&tagged), IMAGE, &now),
             TagStatus::Elsewhere("it follows ImageStreamTag base:1".into())
         );
     }
 
     #[test]
-    fn only_repositories_that_were_pushed_to_since_are_looked_into() {
+    fn reads_only_repositories_pushed_since_the_import() {
         let integration = integration();
         let image = |name: &str| Destination::new("shop", name).image(&integration);
         let stream =
@@ -201,7 +203,7 @@ pub(in crate::domain) mod tests {
             stream("new", vec![stream_tag("1", Some(&image("new:1")), None)]),
             stream("web", vec![stream_tag("1", Some("docker.io/web:1"), Some("sha256:1"))]),
         ];
-        let looked_into = |app: Option<i64>| {
+        let to_read = |app: Option<i64>| {
             let pushed = [("app", app), ("new", Some(1)), ("web", Some(900))];
             let pushed = Some(pushed.map(|(name, pushed)| (name.to_owned(), pushed)).into());
             let organization = Organization { pushed, ..Organization::empty() };
@@ -209,24 +211,24 @@ pub(in crate::domain) mod tests {
                 .into_iter()
                 .collect::<Vec<_>>()
         };
-        assert_eq!(looked_into(Some(99)), ["new"], "app came at 100");
-        assert_eq!(looked_into(Some(100)), ["app", "new"]);
-        assert_eq!(looked_into(None), ["app", "new"]);
+        assert_eq!(to_read(Some(99)), ["new"], "app came at 100");
+        assert_eq!(to_read(Some(100)), ["app", "new"]);
+        assert_eq!(to_read(None), ["app", "new"]);
         assert!(
             pushed_since(&integration, "shop", &streams, &Organization::empty()).is_empty(),
-            "nobody knows"
+            "the times of pushes are unknown"
         );
     }
 
     #[test]
-    fn of_a_list_of_images_the_time_tells() {
+    fn compares_manifest_lists_by_time() {
         let tag = stream_tag("latest", Some(IMAGE), Some("sha256:of-a-platform"));
         let list =
             |pushed| RepositoryTag { is_list: true, pushed, ..in_quay("latest", "sha256:list") };
-        assert_eq!(standing(Some(&tag), IMAGE, &list(99)), TagStatus::Current);
-        assert_eq!(standing(Some(&tag), IMAGE, &list(101)), TagStatus::Stale);
+        assert_eq!(tag_status(Some(&tag), IMAGE, &list(99)), TagStatus::Current);
+        assert_eq!(tag_status(Some(&tag), IMAGE, &list(101)), TagStatus::Stale);
         assert_eq!(
-            standing(
+            tag_status(
                 Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))),
                 IMAGE,
                 &list(101)
@@ -236,10 +238,10 @@ pub(in crate::domain) mod tests {
     }
 
     #[test]
-    fn a_push_into_the_cluster_is_not_taken_back() {
+    fn keeps_image_pushed_to_the_internal_registry() {
         let follower = || stream_tag("latest", Some(IMAGE), Some("sha256:1"));
-        let standing = |tag: &StreamTag, pushed, is_list| {
-            standing(
+        let tag_status = |tag: &StreamTag, pushed, is_list| {
+            tag_status(
                 Some(tag),
                 IMAGE,
                 &RepositoryTag { pushed, is_list, ..in_quay("latest", "sha256:2") },
@@ -248,31 +250,34 @@ pub(in crate::domain) mod tests {
         let pushed = pushed_over(follower(), "sha256:3");
         // Its image came at 100, by the cluster's clock.
         for (at, is_list) in [(99, false), (101, false), (99, true), (101, true)] {
-            assert_eq!(standing(&pushed, at, is_list), TagStatus::Pushed, "{at} {is_list}");
+            assert_eq!(tag_status(&pushed, at, is_list), TagStatus::Pushed, "{at} {is_list}");
         }
         assert_eq!(
-            standing(&pushed_over(follower(), "sha256:2"), 99, false),
+            tag_status(&pushed_over(follower(), "sha256:2"), 99, false),
             TagStatus::Current,
             "it is the same image"
         );
-        // Somebody told it to follow Quay after that push, and OpenShift has not come to it.
-        let mut told = StreamTag { generation: 4, ..pushed };
-        told.image.as_mut().unwrap().generation = 3;
-        assert_eq!(standing(&told, 99, false), TagStatus::Stale);
+        // Its source was set to Quay after that push, and OpenShift has not imported it yet.
+        let mut pending = StreamTag { generation: 4, ..pushed };
+        pending.image.as_mut().unwrap().generation = 3;
+        assert_eq!(tag_status(&pending, 99, false), TagStatus::Stale);
     }
 
     #[test]
-    fn a_tag_that_only_points_at_quay_is_current() {
+    fn reference_tag_is_always_current() {
         let now = in_quay("latest", "sha256:2");
         let reference = |from, digest| StreamTag {
             reference: true,
             ..stream_tag("latest", Some(from), digest)
         };
         for digest in [None, Some("sha256:1")] {
-            assert_eq!(standing(Some(&reference(IMAGE, digest)), IMAGE, &now), TagStatus::Current);
+            assert_eq!(
+                tag_status(Some(&reference(IMAGE, digest)), IMAGE, &now),
+                TagStatus::Current
+            );
         }
         assert!(matches!(
-            standing(Some(&reference("docker.io/app:1", None)), IMAGE, &now),
+            tag_status(Some(&reference("docker.io/app:1", None)), IMAGE, &now),
             TagStatus::Elsewhere(_)
         ));
         let integration = integration();
@@ -288,7 +293,7 @@ pub(in crate::domain) mod tests {
         };
         assert!(
             pushed_since(&integration, "shop", &streams, &organization).is_empty(),
-            "it costs Quay no request"
+            "it needs no request to Quay"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! BuildConfigs that push to Quay by themselves, and the way back.
+//! Plans that rewrite BuildConfigs to push to Quay, and that restore them.
 
 use super::Plan;
 use crate::domain::Role;
@@ -11,20 +11,20 @@ use crate::domain::snapshot::{BuildConfig, NamespaceSnapshot, OriginalOutput};
 
 const KIND: &str = "BuildConfig";
 
-/// What is done about BuildConfigs, and those that are left as they are.
+/// Changes to BuildConfigs, and the BuildConfigs that need none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildsPlan {
-    /// The changes, and what cannot be done.
+    /// The changes, and the BuildConfigs that cannot be changed.
     pub plan: Plan,
-    /// What needs no change, each with the reason.
-    pub left: Vec<Finding>,
+    /// The reason for each BuildConfig that needs no change.
+    pub skipped: Vec<Finding>,
 }
 
-/// Plans that the BuildConfigs of these names, or all of them without any, push to Quay by themselves.
+/// Plans to rewrite the named BuildConfigs, or all if `names` is empty, to push to Quay.
 pub fn rewrite_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
     let snapshot = subject.snapshot;
-    each(snapshot, names, |config| match rewriting(subject, config)? {
-        former if is_so(config, &former) => Err(BuildPlanResult::Nothing),
+    plan_each(snapshot, names, |config| match desired_output(subject, config)? {
+        former if is_up_to_date(config, &former) => Err(NotPlanned::UpToDate),
         former => Ok(Change::RewriteBuildConfig {
             namespace: snapshot.name.clone(),
             build_config: config.name.clone(),
@@ -34,16 +34,16 @@ pub fn rewrite_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
     })
 }
 
-/// Plans that the BuildConfigs of these names, or all of them without any, push where they did before.
+/// Plans to restore the original output of the named BuildConfigs, or of all if `names` is empty.
 pub fn restore_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
     let snapshot = subject.snapshot;
-    each(snapshot, names, |config| {
-        let undoes = match &config.former {
-            None if names.is_empty() => return Err(BuildPlanResult::Nothing),
-            None => return Err(BuildPlanResult::Left("it was not rewritten".into())),
+    plan_each(snapshot, names, |config| {
+        let replaces = match &config.former {
+            None if names.is_empty() => return Err(NotPlanned::UpToDate),
+            None => return Err(NotPlanned::Skipped("it was not rewritten".into())),
             Some(Err(problem)) => {
-                return Err(BuildPlanResult::Refused(format!(
-                    "what was kept of its output cannot be understood ({problem})"
+                return Err(NotPlanned::Rejected(format!(
+                    "the saved original output is invalid ({problem})"
                 )));
             }
             Some(Ok(former)) => restore_change(subject, config, former)?,
@@ -52,164 +52,165 @@ pub fn restore_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
             namespace: snapshot.name.clone(),
             build_config: config.name.clone(),
             version: config.resource_version.clone(),
-            output: config.original_output(is_ours(subject)),
-            undoes,
+            output: config.original_output(is_our_secret(subject)),
+            replaces,
         })
     })
 }
 
-/// What putting a BuildConfig back undoes, in words, if it may be put back.
+/// The text for `replaces` of [`Change::RestoreBuildConfig`], if the BuildConfig can be restored.
 fn restore_change(
     subject: &Assessed,
     config: &BuildConfig,
     former: &OriginalOutput,
-) -> Result<String, BuildPlanResult> {
-    match (config.still_rewritten(), config.stale_original_output(is_ours(subject)), &config.owner)
-    {
-        // Had it another output where its owner keeps it, that would be back already.
-        (Some(_), _, Some(owner)) => {
-            Err(BuildPlanResult::Refused(format!("{owner} would undo it")))
-        }
-        (Some(_), _, None) => Ok(format!("instead of {}", former.image)),
-        (None, Some(secret), _) => Ok(format!("without secret {secret}")),
-        (None, None, _) if config.output == former.output => Err(BuildPlanResult::Nothing),
+) -> Result<String, NotPlanned> {
+    match (
+        config.still_rewritten(),
+        config.stale_original_output(is_our_secret(subject)),
+        &config.owner,
+    ) {
+        // With another output at its owner, that output would already be restored.
+        (Some(_), _, Some(owner)) => Err(NotPlanned::Rejected(format!("{owner} would revert it"))),
+        (Some(_), _, None) => Ok(format!("was {}", former.image)),
+        (None, Some(secret), _) => Ok(format!("removes push secret {secret}")),
+        (None, None, _) if config.output == former.output => Err(NotPlanned::UpToDate),
         (None, None, _) => {
-            Err(BuildPlanResult::Refused("its output was changed since by somebody else".into()))
+            Err(NotPlanned::Rejected("its output was changed since it was rewritten".into()))
         }
     }
 }
 
-/// Knows the secrets of our making by their names.
-fn is_ours(subject: &Assessed) -> impl Fn(&str) -> bool {
+fn is_our_secret(subject: &Assessed) -> impl Fn(&str) -> bool {
     |secret| subject.integration.cluster_id.value.names_secret(secret)
 }
 
 /// Why nothing is planned for a BuildConfig.
-enum BuildPlanResult {
-    /// It is as it should be.
-    Nothing,
-    /// It is no business of ours.
-    Left(String),
-    /// It should be changed and cannot be.
-    Refused(String),
+enum NotPlanned {
+    UpToDate,
+    /// It does not need a change.
+    Skipped(String),
+    /// It needs a change that is not possible.
+    Rejected(String),
 }
 
-fn each(
+fn plan_each(
     snapshot: &NamespaceSnapshot,
     names: &[String],
-    plan: impl Fn(&BuildConfig) -> Result<Change, BuildPlanResult>,
+    plan: impl Fn(&BuildConfig) -> Result<Change, NotPlanned>,
 ) -> BuildsPlan {
     let finding = |code, name: &str, message: String| {
         Finding::new(code, ObjectRef::namespaced(KIND, &snapshot.name, name), message)
             .in_namespace(&snapshot.name)
     };
-    let mut made = BuildsPlan::default();
+    let mut builds = BuildsPlan::default();
     let configs = match &snapshot.build_configs {
         Ok(configs) => configs,
         Err(unread) => {
             let message = format!("Could not {}: {}", unread.call, unread.reason);
-            made.plan.blocked.push(finding(Code::CouldNotRead, "", message));
-            return made;
+            builds.plan.blocked.push(finding(Code::CouldNotRead, "", message));
+            return builds;
         }
     };
     for config in configs.iter().filter(|config| names.is_empty() || names.contains(&config.name)) {
         let name = &config.name;
         match plan(config) {
-            Ok(change) => made.plan.changes.push(change),
-            Err(BuildPlanResult::Nothing) => {}
-            Err(BuildPlanResult::Left(why)) => {
-                made.left.push(finding(
-                    Code::OutputLeft,
+            Ok(change) => builds.plan.changes.push(change),
+            Err(NotPlanned::UpToDate) => {}
+            Err(NotPlanned::Skipped(why)) => {
+                builds.skipped.push(finding(
+                    Code::OutputUnchanged,
                     name,
-                    format!("BuildConfig {name} is left as it is: {why}"),
+                    format!("BuildConfig {name} not changed: {why}"),
                 ));
             }
-            Err(BuildPlanResult::Refused(why)) => {
-                made.plan.blocked.push(finding(
+            Err(NotPlanned::Rejected(why)) => {
+                builds.plan.blocked.push(finding(
                     Code::OutputNotOurs,
                     name,
-                    format!("BuildConfig {name} stays as it is: {why}"),
+                    format!("BuildConfig {name} cannot be changed: {why}"),
                 ));
             }
         }
     }
-    made
+    builds
 }
 
-/// The output that a BuildConfig is to have, with the secret for it, beside the one to keep.
-fn rewriting(subject: &Assessed, config: &BuildConfig) -> Result<OriginalOutput, BuildPlanResult> {
-    let output = config.original_output(is_ours(subject));
+/// The desired output and push secret, with the original output to save.
+fn desired_output(subject: &Assessed, config: &BuildConfig) -> Result<OriginalOutput, NotPlanned> {
+    let output = config.original_output(is_our_secret(subject));
     let spec = output.spec(&config.spec);
-    let right = match subject.rewriting(&spec) {
-        RewriteOutcome::Rewritten(right) => right,
+    let rewritten = match subject.rewriting(&spec) {
+        RewriteOutcome::Rewritten(rewritten) => rewritten,
         RewriteOutcome::Unchanged(
             why @ (SkipReason::OutOfScope { .. }
             | SkipReason::UnknownNamespace(_)
             | SkipReason::OtherOrganization(_)
-            | SkipReason::Impossible(_)),
-        ) => return Err(BuildPlanResult::Refused(why.to_string())),
-        RewriteOutcome::Unchanged(why) => return Err(BuildPlanResult::Left(why.to_string())),
+            | SkipReason::InvalidName(_)),
+        ) => return Err(NotPlanned::Rejected(why.to_string())),
+        RewriteOutcome::Unchanged(why) => return Err(NotPlanned::Skipped(why.to_string())),
     };
-    let secret = push_secret(subject, &spec, &right)?;
-    let former = OriginalOutput { output, image: right.image, secret };
-    if let Some(owner) = config.owner.as_ref().filter(|_| !is_so(config, &former)) {
-        return Err(BuildPlanResult::Refused(format!(
-            "{owner} would undo it; write there spec.output: {{to: {{kind: DockerImage, name: {}}}, pushSecret: {{name: {}}}}}",
+    let secret = push_secret(subject, &spec, &rewritten)?;
+    let former = OriginalOutput { output, image: rewritten.image, secret };
+    if let Some(owner) = config.owner.as_ref().filter(|_| !is_up_to_date(config, &former)) {
+        return Err(NotPlanned::Rejected(format!(
+            "{owner} would revert it; set in its source spec.output: {{to: {{kind: DockerImage, name: {}}}, pushSecret: {{name: {}}}}}",
             former.image, former.secret
         )));
     }
     Ok(former)
 }
 
-/// The secret of the service account that builds, if that one may push, else the builder's. In another organization only
-/// one that was named helps, if its login is for that organization.
+/// The secret of the build's service account if that has a role to push, else the builder's. For
+/// the organization of another namespace it is the named secret, if its credentials are for that
+/// organization.
 fn push_secret(
     subject: &Assessed,
     spec: &CommonSpec,
-    right: &Rewritten,
-) -> Result<String, BuildPlanResult> {
+    rewritten: &Rewritten,
+) -> Result<String, NotPlanned> {
     let named = spec
         .output
         .push_secret
         .clone()
-        .filter(|_| right.destination.namespace != subject.snapshot.name);
-    let may_push = |name: &str| {
+        .filter(|_| rewritten.destination.namespace != subject.snapshot.name);
+    let has_push_role = |name: &str| {
         subject.desired.account(name).is_some_and(|account| account.role >= Role::Write)
     };
-    let account = if may_push(spec.pusher()) { spec.pusher() } else { BUILDER };
+    let account = if has_push_role(spec.pusher()) { spec.pusher() } else { BUILDER };
     let is_foreign = named.is_some();
     let secret = named.unwrap_or_else(|| subject.integration.cluster_id.value.secret(account));
     let Ok(_) = &subject.snapshot.secrets else { return Ok(secret) };
     let Some(found) = subject.snapshot.secret(&secret) else {
-        return Err(BuildPlanResult::Refused(format!(
-            "there is no secret {secret} with a login for Quay"
+        return Err(NotPlanned::Rejected(format!(
+            "secret {secret} with credentials for Quay does not exist"
         )));
     };
     let organization =
-        subject.integration.cluster_id.value.organization(&right.destination.namespace);
-    let opens = |username: &str| username.split_once('+').is_none_or(|(of, _)| of == organization);
+        subject.integration.cluster_id.value.organization(&rewritten.destination.namespace);
+    let can_push =
+        |username: &str| username.split_once('+').is_none_or(|(owner, _)| owner == organization);
     match found
-        .login_for(RegistryScope { host: &subject.desired.host, organization: &organization })
+        .credentials_for(RegistryScope { host: &subject.desired.host, organization: &organization })
     {
-        None => Err(BuildPlanResult::Refused(format!(
-            "secret {secret} has no login for {}",
+        None => Err(NotPlanned::Rejected(format!(
+            "secret {secret} has no credentials for {}",
             subject.desired.host
         ))),
-        Some(login) if is_foreign && !opens(&login.username) => {
-            Err(BuildPlanResult::Refused(format!(
-                "secret {secret} logs in as {}, which may not push to organization {organization}",
-                login.username
+        Some(entry) if is_foreign && !can_push(&entry.username) => {
+            Err(NotPlanned::Rejected(format!(
+                "secret {secret} holds credentials of {}, which cannot push to organization {organization}",
+                entry.username
             )))
         }
         Some(_) => Ok(secret),
     }
 }
 
-fn is_so(config: &BuildConfig, right: &OriginalOutput) -> bool {
+fn is_up_to_date(config: &BuildConfig, desired: &OriginalOutput) -> bool {
     let output = &config.spec.output;
     config.still_rewritten().is_some()
-        && output.to.as_ref().is_some_and(|to| to.name == right.image)
-        && output.push_secret.as_ref() == Some(&right.secret)
+        && output.to.as_ref().is_some_and(|to| to.name == desired.image)
+        && output.push_secret.as_ref() == Some(&desired.secret)
 }
 
 #[cfg(test)]
@@ -225,14 +226,14 @@ mod tests {
     use crate::domain::builds::integration;
     use crate::domain::desired::Desired;
     use crate::domain::proptests::golden;
-    use crate::domain::snapshot::{Login, RawOutput, Secret};
+    use crate::domain::snapshot::{RawOutput, RegistryCredentials, Secret};
 
     const HOST: &str = "quay.example.com:8443";
 
     fn secret(name: &str, username: &str) -> Secret {
-        let login = Login { username: username.into(), password: "hidden".into() };
+        let entry = RegistryCredentials { username: username.into(), password: "hidden".into() };
         let kind = "kubernetes.io/dockerconfigjson".to_owned();
-        let logins = Ok(vec![(HOST.to_owned(), login)]);
+        let credentials = Ok(vec![(HOST.to_owned(), entry)]);
         Secret {
             name: name.into(),
             resource_version: "1".into(),
@@ -241,12 +242,13 @@ mod tests {
             is_plain: true,
             uid: String::new(),
             items: BTreeMap::new(),
-            logins,
+            credentials,
             undecodable: vec![],
         }
     }
 
-    /// What is made of a BuildConfig with this spec in namespace `golden`: the image and the secret, or why not.
+    /// The image and the secret of a rewritten BuildConfig in namespace `golden`, or the reason why
+    /// it was not.
     fn rewritten(spec: Value) -> Result<(String, String), String> {
         let mut snapshot = golden();
         snapshot.secrets = Ok(vec![
@@ -268,23 +270,23 @@ mod tests {
             snapshot: &snapshot,
             desired: &desired,
         };
-        let made = rewrite_builds(&subject, &[]);
-        match made.plan.changes.as_slice() {
+        let builds = rewrite_builds(&subject, &[]);
+        match builds.plan.changes.as_slice() {
             [Change::RewriteBuildConfig { former, .. }] => {
                 Ok((former.image.clone(), former.secret.clone()))
             }
-            _ => Err(made
+            _ => Err(builds
                 .plan
                 .blocked
                 .iter()
-                .chain(&made.left)
+                .chain(&builds.skipped)
                 .map(|finding| finding.message.clone())
                 .collect()),
         }
     }
 
     #[test]
-    fn every_strategy_and_every_output_has_its_answer() {
+    fn plans_by_strategy_and_output() {
         let spec = |strategy: &str, to: Value| json!({ "strategy": { strategy: {} }, "output": { "to": to } });
         let tag = |name: &str| json!({ "kind": "ImageStreamTag", "name": name });
         let own = |image: &str| {
@@ -297,21 +299,21 @@ mod tests {
         let why = |spec: Value| rewritten(spec).unwrap_err();
         assert!(
             why(spec("jenkinsPipelineStrategy", tag("app:1")))
-                .contains("is left as it is: a Jenkins pipeline")
+                .contains("not changed: a Jenkins pipeline")
         );
         assert!(why(spec("dockerStrategy", Value::Null)).contains("it has no output"));
         let there = json!({ "kind": "DockerImage", "name": format!("{HOST}/prod_golden/app:1") });
-        assert!(why(spec("dockerStrategy", there)).contains("it pushes to this Quay already"));
+        assert!(why(spec("dockerStrategy", there)).contains("it already pushes to this Quay"));
         let platform =
             json!({ "kind": "ImageStreamTag", "namespace": "openshift", "name": "app:1" });
         assert!(
             why(spec("dockerStrategy", platform))
-                .contains("stays as it is: namespace openshift is not in the integration")
+                .contains("cannot be changed: namespace openshift is not in the integration")
         );
     }
 
-    /// What is made of BuildConfig `app`, whose `app:1` was rewritten while it named a push secret, and which has this output
-    /// now: restored, and rewritten. The first word of a refusal stands for it.
+    /// Restores, and rewrites again, BuildConfig `app`: its output `app:1` with a push secret was
+    /// rewritten, and then replaced by this output.
     fn after_rewriting(to: &Value, push_secret: &str, owner: Option<&str>) -> [String; 2] {
         let mut snapshot = golden();
         snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder")]);
@@ -342,46 +344,47 @@ mod tests {
             snapshot: &snapshot,
             desired: &desired,
         };
-        [restore_builds(&subject, &[]), rewrite_builds(&subject, &[])].map(|made| {
+        [restore_builds(&subject, &[]), rewrite_builds(&subject, &[])].map(|builds| {
             let output = |output: &RawOutput| {
                 format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default())
             };
-            match (made.plan.changes.as_slice(), made.plan.blocked.as_slice(), made.left.as_slice())
-            {
+            let BuildsPlan { plan, skipped } = &builds;
+            match (plan.changes.as_slice(), plan.blocked.as_slice(), skipped.as_slice()) {
                 ([Change::RewriteBuildConfig { former, .. }], ..) => output(&former.output),
-                ([Change::RestoreBuildConfig { output: restored, undoes, .. }], ..) => {
-                    format!("{}, {undoes}", output(restored))
+                ([Change::RestoreBuildConfig { output: restored, replaces, .. }], ..) => {
+                    format!("{}, {replaces}", output(restored))
                 }
-                (_, [refused], _) => refused.message.clone(),
-                (_, _, [left]) => left.message.clone(),
+                (_, [blocked], _) => blocked.message.clone(),
+                (_, _, [skipped]) => skipped.message.clone(),
                 _ => "nothing".into(),
             }
         })
     }
 
     #[test]
-    fn only_what_a_rewriting_made_is_undone_and_only_what_was_there_is_kept() {
+    fn restores_only_rewritten_outputs() {
         let image = json!({ "kind": "DockerImage", "name": format!("{HOST}/prod_golden/app:1") });
         let tag = |name: &str| json!({ "kind": "ImageStreamTag", "name": name });
         let ours = "builder-quay-Prod";
-        let refused = |why: &str| format!("BuildConfig app stays as it is: {why}");
-        let left = "BuildConfig app is left as it is: it pushes to this Quay already".to_owned();
+        let rejected = |why: &str| format!("BuildConfig app cannot be changed: {why}");
+        let skipped = "BuildConfig app not changed: it already pushes to this Quay".to_owned();
 
-        let restored = format!("ImageStreamTag app:1 mine, instead of {HOST}/prod_golden/app:1");
+        let restored = format!("ImageStreamTag app:1 mine, was {HOST}/prod_golden/app:1");
         assert_eq!(after_rewriting(&image, ours, None), [restored, "nothing".into()]);
         assert_eq!(
             after_rewriting(&image, ours, Some("Argo CD")),
-            [refused("Argo CD would undo it"), "nothing".into()]
+            [rejected("Argo CD would revert it"), "nothing".into()]
         );
-        // A secret that somebody named since is theirs.
+        // The user has named another secret since.
         assert_eq!(
             after_rewriting(&image, "new", None),
-            [refused("its output was changed since by somebody else"), left]
+            [rejected("its output was changed since it was rewritten"), skipped]
         );
-        // `oc apply` of what it was made from, or of something newer, where the secret was named by hand.
+        // `oc apply` of the original manifest, or of a newer one, where the secret was set
+        // manually.
         for name in ["app:1", "app:2"] {
             let was = format!("ImageStreamTag {name} mine");
-            let restored = format!("{was}, without secret {ours}");
+            let restored = format!("{was}, removes push secret {ours}");
             assert_eq!(after_rewriting(&tag(name), ours, None), [restored, was]);
         }
         assert_eq!(
@@ -392,14 +395,14 @@ mod tests {
         assert_eq!(
             (restored, rewritten),
             (
-                refused("its output was changed since by somebody else"),
+                rejected("its output was changed since it was rewritten"),
                 "ImageStreamTag app:2 mine".into()
             )
         );
     }
 
     #[test]
-    fn into_another_namespace_only_a_login_of_its_organization_helps() {
+    fn needs_named_secret_for_another_organization() {
         let spec = |push_secret: Value| {
             let to = json!({ "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" });
             json!({ "strategy": { "dockerStrategy": {} }, "output": { "to": to, "pushSecret": push_secret } })
@@ -409,11 +412,14 @@ mod tests {
             Ok((format!("{HOST}/prod_images/app:1"), "images".into()))
         );
         let why = |push_secret: Value| rewritten(spec(push_secret)).unwrap_err();
-        assert!(why(Value::Null).contains("no robot account of this namespace may push"));
+        assert!(why(Value::Null).contains("no robot account of this namespace can push"));
         assert!(
             why(json!({ "name": "builder-quay-Prod" }))
-                .contains("no robot account of this namespace may push")
+                .contains("no robot account of this namespace can push")
         );
-        assert!(why(json!({ "name": "gone" })).contains("there is no secret gone"));
+        assert!(
+            why(json!({ "name": "gone" }))
+                .contains("secret gone with credentials for Quay does not exist")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Plans around the deletion of a namespace whose organization is to go with it.
+//! Plans for the deletion of a namespace, with or without its organization.
 
 use super::{Options, Plan, Planner};
 use crate::domain::change::Change;
@@ -7,29 +7,29 @@ use crate::domain::deletion_policy::DeletionPolicy;
 use crate::domain::ownership::OwnershipState;
 use crate::domain::snapshot::Organization;
 
-/// What is to be done, and the organization that stays against what was asked for, with the reason.
+/// The last changes for a namespace that is being deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanupPlan {
-    /// The changes, and what could not be read.
+    /// The changes, and the parts that could not be read.
     pub plan: Plan,
-    /// Why the organization stays although it was to go.
+    /// The reason why the organization is kept although the deletion policy is `Delete`.
     pub left_behind: Option<String>,
 }
 
-/// Plans our finalizer: on a namespace whose organization is to go with it, off any other.
+/// Plans our finalizer, which only namespaces with the deletion policy `Delete` have.
 pub fn plan_finalizer(subject: &Assessed, all: DeletionPolicy) -> Option<Change> {
     let namespace = subject.snapshot.namespace.as_ref().ok()?.as_ref()?;
-    let wanted =
-        subject.is_to_be_linked() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
-    (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::SetFinalizer {
+    let wanted = subject.is_to_be_linked()
+        && DeletionPolicy::for_namespace(namespace, all) == DeletionPolicy::Delete;
+    (wanted != namespace.has_finalizer() && !namespace.terminating).then(|| Change::SetFinalizer {
         namespace: subject.snapshot.name.clone(),
         organization: subject.desired.organization.clone(),
         guarded: wanted,
     })
 }
 
-/// Plans what a namespace that is being deleted waits for: the organization goes if that was asked for and it is
-/// certain that it was made for this namespace, then the finalizers.
+/// Plans the deletion of the organization, if the policy is `Delete` and it was provably created
+/// for this namespace, and then the removal of the finalizers.
 pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
     let mut planner = Planner::new(subject, Options::default());
     let Some(namespace) = subject
@@ -43,10 +43,10 @@ pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
         return CleanupPlan::default();
     };
     let mut left_behind = None;
-    let is_to_go = namespace.is_guarded()
+    let is_deleted = namespace.has_finalizer()
         && subject.scope().is_in()
-        && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
-    if is_to_go {
+        && DeletionPolicy::for_namespace(namespace, all) == DeletionPolicy::Delete;
+    if is_deleted {
         let name = subject.desired.organization.clone();
         match &subject.snapshot.organization {
             Ok(None) => {}
@@ -54,7 +54,7 @@ pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
                 planner.block_unread("RobotAccount", &name, &organization.robots);
                 return CleanupPlan { plan: planner.plan, left_behind };
             }
-            Ok(Some(organization)) => match stays(organization, subject) {
+            Ok(Some(organization)) => match retain_reason(organization, subject) {
                 None => {
                     planner.plan.changes.push(Change::DeleteOrganization { organization: name })
                 }
@@ -66,23 +66,23 @@ pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
             }
         }
     }
-    planner.release(Some(namespace));
+    planner.remove_finalizers(Some(namespace));
     CleanupPlan { plan: planner.plan, left_behind }
 }
 
-/// Why an organization is not deleted, whatever was asked for.
-fn stays(organization: &Organization, subject: &Assessed) -> Option<&'static str> {
+/// The reason to keep an organization, whatever the deletion policy is.
+fn retain_reason(organization: &Organization, subject: &Assessed) -> Option<&'static str> {
     if !organization.administered {
-        return Some("the token may not administer it");
+        return Some("the token cannot administer it");
     }
-    match subject.claim().standing(organization) {
+    match subject.claim().ownership_of(organization) {
         OwnershipState::Others(..) if organization.adopted_by.is_some() => {
-            Some("it was taken over for another namespace, or an earlier one of this name")
+            Some("it was adopted for another namespace, or a previous one of this name")
         }
         OwnershipState::Others(..) => {
-            Some("it was made for another namespace, or an earlier one of this name")
+            Some("it was created for another namespace, or a previous one of this name")
         }
         OwnershipState::Ours if organization.is_created() => None,
-        _ => Some("nothing in it shows that oc-quay created it"),
+        _ => Some("no ownership mark proves that oc-quay created it"),
     }
 }

@@ -1,4 +1,4 @@
-//! Namespaces to try the properties on: the operator's own, and any that could be.
+//! Generators of namespaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,11 +48,12 @@ pub(super) fn token(robot: &str, generation: usize) -> String {
     format!("token-{robot}-{generation}")
 }
 
-fn login(username: &str, password: String) -> Login {
-    Login { username: username.into(), password: password.into() }
+fn entry(username: &str, password: String) -> RegistryCredentials {
+    RegistryCredentials { username: username.into(), password: password.into() }
 }
 
-/// A namespace as the operator leaves it, recorded on OpenShift 4.21: with its finalizer and without any mark of ours.
+/// A namespace that the operator linked, recorded on OpenShift 4.21: with its finalizer and without
+/// our mark.
 pub(in crate::domain) fn golden() -> NamespaceSnapshot {
     let accounts = ["builder", "default", "deployer"];
     let lists = |name: &str| vec![format!("{name}-dockercfg-h5hq5"), format!("{name}-quay-parity")];
@@ -123,16 +124,16 @@ pub(super) fn secret(
         is_plain: true,
         uid: String::new(),
         items: BTreeMap::new(),
-        logins: Ok(vec![(host.into(), login(username, password))]),
+        credentials: Ok(vec![(host.into(), entry(username, password))]),
         undecodable: vec![],
     }
 }
 
 fn unread() -> ReadError {
-    ReadError { call: "read it".into(), reason: "refused".into(), kind: ReadErrorKind::Forbidden }
+    ReadError { call: "read it".into(), reason: "rejected".into(), kind: ReadErrorKind::Forbidden }
 }
 
-/// A part that is now and then unknown.
+/// A part that sometimes could not be read.
 fn maybe_read<T: Clone + std::fmt::Debug + 'static>(
     part: impl Strategy<Value = T> + 'static,
 ) -> impl Strategy<Value = Observed<T>> {
@@ -146,7 +147,7 @@ fn any_role() -> impl Strategy<Value = Role> {
 prop_compose! {
     fn service_account(name: &'static str)(mountable in any::<bool>(), pull in any::<bool>(), role in any_role()) -> ServiceAccount {
         let list = |has: bool| {
-            let mut names = vec![format!("{name}-dockercfg-x"), "somebody-elses".into()];
+            let mut names = vec![format!("{name}-dockercfg-x"), "foreign".into()];
             names.extend(has.then(|| format!("{name}-quay-parity")));
             names
         };
@@ -166,16 +167,16 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
     let good = secret(name, SECRET_TYPE, HOST, &own, token(name, 0));
     let stale = secret(name, SECRET_TYPE, HOST, &own, token(name, 1));
     let elsewhere = secret(name, SECRET_TYPE, "other.example.com", &own, token(name, 0));
-    let somebody = secret(name, SECRET_TYPE, HOST, "somebody", token(name, 0));
+    let foreign_user = secret(name, SECRET_TYPE, HOST, "other", token(name, 0));
     let opaque = secret(name, "Opaque", HOST, &own, token(name, 0));
     let ours = Secret { managed: true, ..opaque.clone() };
-    let broken = Secret { logins: Err("broken".into()), ..good.clone() };
+    let broken = Secret { credentials: Err("broken".into()), ..good.clone() };
     select(vec![
         None,
         Some(good),
         Some(stale),
         Some(elsewhere),
-        Some(somebody),
+        Some(foreign_user),
         Some(opaque),
         Some(ours),
         Some(broken),
@@ -183,7 +184,7 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
 }
 
 prop_compose! {
-    fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..12, rights in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
+    fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..12, repositories in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
         let foreign = OwnershipMark::new(&cluster("integration-2", "api.one:6443"), NAMESPACE, "uid-2");
         let former = OwnershipMark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-0");
         let before = OwnershipMark::new(&cluster("", "api.one:6443"), NAMESPACE, "uid-1");
@@ -192,7 +193,7 @@ prop_compose! {
             mark: match mark { 0 => Some(foreign), 1 => Some(former), 2..=5 => None, 6 => Some(before), _ => Some(our_mark(mark > 7)) },
             is_adopted: false,
             token: shown.then(|| token(name, 0).into()),
-            repositories: rights.into_iter().map(Into::into).collect(),
+            repositories: repositories.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -227,11 +228,11 @@ fn organization() -> impl Strategy<Value = Option<Organization>> {
     );
     let known =
         parts.prop_map(|(mut robots, mut default_permissions, repositories, adopted, is_owned)| {
-            // Robot accounts are taken over with their organization only.
+            // Robot accounts are only adopted with their organization.
             let count = [0, 2].get(adopted).copied().unwrap_or_default();
             robots.iter_mut().flatten().take(count).for_each(|robot| robot.is_adopted = true);
             if let (Ok(robots), Ok(permissions)) = (&robots, &mut default_permissions) {
-                // Deleting a robot account deletes its default permissions (sample 611).
+                // Deleting a robot account deletes its default permissions (`wire/611`).
                 permissions.retain(|permission| {
                     robots.iter().any(|robot: &Robot| robot.name == permission.robot)
                 });

@@ -1,5 +1,5 @@
-//! Histories of a tag: whatever happens to it, in the cluster, in Quay and to the controller, and however often it is looked
-//! at in between, what a person did last is not undone.
+//! Histories of a tag: whatever happens to it in the cluster, in Quay and in the controller,
+//! imports never undo the last action of a user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,61 +11,62 @@ use super::with_subject;
 use crate::domain::builds::{CommonSpec, Destination, Output, Strategy as BuildStrategy, Target};
 use crate::domain::checks;
 use crate::domain::finding::Code;
-use crate::domain::imports::{self, DueImport, ImportRequest, due};
+use crate::domain::imports::{self, DueImport, ImportRequest, due_import};
 use crate::domain::snapshot::*;
 
 const IMAGE: &str = "localhost:18443/parity_golden/app:latest";
 
-/// What happens to a tag, or to who looks after it.
+/// An event in the history of a tag.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A person pushes to Quay: one image, or a list of several.
+    /// A user pushes an image or a manifest list to Quay.
     PushToQuay { list: bool },
-    /// A build that a webhook rewrote pushes to Quay, and is complete.
+    /// A rewritten build pushes to Quay and completes.
     Build,
-    /// A person pushes to OpenShift's own registry.
+    /// A user pushes to the internal registry.
     PushToCluster,
     /// `oc tag app@sha256:0 app:latest`.
     RollBack,
-    /// `oc tag docker.io/library/app:1 app:latest`; OpenShift may not have come to import it.
+    /// `oc tag docker.io/library/app:1 app:latest`; OpenShift might not have imported it yet.
     FollowElsewhere { imported: bool },
     /// `oc tag QUAY/app:latest app:latest`, with `--reference` or `--scheduled`.
     FollowQuay { reference: bool, scheduled: bool, keeps_lists: bool },
     /// `oc tag -d app:latest`.
     DeleteTag,
-    /// OpenShift imports what it was told to, and what is scheduled.
+    /// OpenShift runs pending and scheduled imports.
     OpenShift,
     /// `oc quay import --missing`.
     ImportMissing,
-    /// The controller looks at the builds that are complete. The answer to its import may be lost, or its note on the build.
+    /// The controller reconciles completed builds. The response to its import can be lost, or its
+    /// annotation of the build.
     Controller { answer_lost: bool, note_lost: bool },
     /// Another controller takes over.
     Restart,
 }
 
-/// Whose doing it is that the tag is to have what it is to have.
+/// The source of the image that the tag must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
+enum LastWriter {
     Quay,
     Build,
     Cluster,
 }
 
-struct World {
-    /// Seconds; what happens may happen within one.
+struct Simulation {
+    /// Seconds; several events can share one.
     clock: i64,
-    /// How far Quay's clock is ahead.
+    /// The offset of Quay's clock in seconds.
     ahead: i64,
     quay: Option<RepositoryTag>,
     tag: Option<StreamTag>,
     generation: i64,
     builds: Vec<Build>,
-    /// The builds that this controller has dealt with.
+    /// The builds that this controller has processed.
     settled: BTreeSet<String>,
-    last: Last,
+    last_writer: LastWriter,
 }
 
-impl World {
+impl Simulation {
     fn new(ahead: i64) -> Self {
         let (builds, settled) = (vec![], BTreeSet::new());
         Self {
@@ -76,7 +77,7 @@ impl World {
             generation: 1,
             builds,
             settled,
-            last: Last::Quay,
+            last_writer: LastWriter::Quay,
         }
     }
 
@@ -93,7 +94,7 @@ impl World {
         });
     }
 
-    /// The tag gets an image, and follows something new or what it did before.
+    /// Sets the tag's image, and its source if `from` is one.
     fn tag(&mut self, from: Option<(&str, &str)>, image: Option<(&str, String)>) {
         self.generation += i64::from(from.is_some());
         let before = self
@@ -120,7 +121,8 @@ impl World {
         self.tag = Some(StreamTag { image: image.or(tag.image), ..tag });
     }
 
-    /// As openshift-apiserver does it (`pkg/image/apiserver/registry/imagestreamimport/rest.go`). False for what is not there.
+    /// Imports like openshift-apiserver (`pkg/image/apiserver/registry/imagestreamimport/rest.go`).
+    /// Returns false if Quay has no image.
     fn import(&mut self, policy: ImportPolicy) -> bool {
         let Some(now) = self.quay.clone() else { return false };
         let digest = if now.is_list && !policy.keeps_lists {
@@ -151,13 +153,17 @@ impl World {
         tag.image.as_ref().is_none_or(|image| image.generation < tag.generation)
     }
 
-    fn take(&mut self, step: Step) {
+    fn apply(&mut self, step: Step) {
         let digest = self.digest();
         match step {
             Step::PushToQuay { list } => {
                 self.push_to_quay(digest, list);
-                // What points at something in the cluster is not moved by it.
-                self.last = if self.last == Last::Cluster { Last::Cluster } else { Last::Quay };
+                // A tag that follows the cluster does not change.
+                self.last_writer = if self.last_writer == LastWriter::Cluster {
+                    LastWriter::Cluster
+                } else {
+                    LastWriter::Quay
+                };
             }
             Step::Build => {
                 self.clock += 1;
@@ -187,75 +193,83 @@ impl World {
                     managed: true,
                     ..Build::default()
                 });
-                self.last = Last::Build;
+                self.last_writer = LastWriter::Build;
             }
             Step::PushToCluster => {
                 self.tag(None, Some(("registry.svc:5000/golden/app", format!("{digest}-inside"))));
-                self.last = Last::Cluster;
+                self.last_writer = LastWriter::Cluster;
             }
             Step::RollBack => {
                 self.tag(
                     Some(("ImageStreamImage", "app@sha256:0")),
                     Some(("registry.svc:5000/golden/app", "sha256:0".into())),
                 );
-                self.last = Last::Cluster;
+                self.last_writer = LastWriter::Cluster;
             }
             Step::FollowElsewhere { imported } => {
                 let image = imported.then_some(("docker.io/library/app", digest));
                 self.tag(Some(("DockerImage", "docker.io/library/app:1")), image);
-                self.last = Last::Cluster;
+                self.last_writer = LastWriter::Cluster;
             }
             Step::FollowQuay { reference, scheduled, keeps_lists } => {
                 self.tag(Some(("DockerImage", IMAGE)), None);
                 let policy = ImportPolicy { scheduled, keeps_lists };
                 self.tag = self.tag.take().map(|tag| StreamTag { reference, policy, ..tag });
-                self.last = Last::Quay;
+                self.last_writer = LastWriter::Quay;
             }
             Step::DeleteTag => {
-                // A build that nobody came to import is as new as the deletion, for all that is known.
+                // A build that was not imported yet might be newer than the deletion.
                 let is_known =
                     |build: &Build| build.imported || build.import_note != ImportNote::Nothing;
                 if self.tag.take().is_some() {
-                    self.last =
-                        if self.builds.iter().all(is_known) { Last::Cluster } else { Last::Quay };
+                    self.last_writer = if self.builds.iter().all(is_known) {
+                        LastWriter::Cluster
+                    } else {
+                        LastWriter::Quay
+                    };
                 }
             }
             Step::OpenShift => {
                 let follower =
                     self.tag.clone().filter(|tag| tag.follows() == Some(IMAGE) && !tag.reference);
                 let wanted = follower.filter(|tag| tag.policy.scheduled || self.is_pending());
-                if wanted.is_some_and(|tag| self.import(tag.policy)) && self.last == Last::Cluster {
-                    self.last = Last::Quay;
+                if wanted.is_some_and(|tag| self.import(tag.policy))
+                    && self.last_writer == LastWriter::Cluster
+                {
+                    self.last_writer = LastWriter::Quay;
                 }
             }
             Step::ImportMissing => self.import_missing(),
-            Step::Controller { answer_lost, note_lost } => self.control(answer_lost, note_lost),
+            Step::Controller { answer_lost, note_lost } => {
+                self.run_controller(answer_lost, note_lost)
+            }
             Step::Restart => self.settled.clear(),
         }
     }
 
     fn import_missing(&mut self) {
-        let builds = imports::built(&integration(), "golden", &self.builds);
+        let builds = imports::latest_builds(&integration(), "golden", &self.builds);
         let ended = |build: &Build| build.completed.unwrap().as_second();
         let built: BTreeMap<_, _> =
             builds.values().map(|build| (IMAGE.to_owned(), ended(build))).collect();
         let tags = BTreeMap::from([("app".to_owned(), self.quay.iter().cloned().collect())]);
         let streams = [self.stream()];
-        let choice = ImportRequest { named: &[], missing: true, built: &built }.choose(
+        let selection = ImportRequest { named: &[], missing: true, built: &built }.select(
             &streams,
             &tags,
             |stream, tag| {
                 Destination::new("golden", &format!("{stream}:{tag}")).image(&integration())
             },
         );
-        for chosen in choice.chosen {
-            // A person asks for what is missing.
-            self.last = if chosen.seen.is_none() { Last::Quay } else { self.last };
-            assert!(self.import(chosen.seen.map(|seen| seen.policy).unwrap_or_default()));
+        for selected in selection.selected {
+            // The user requests missing tags.
+            self.last_writer =
+                if selected.seen.is_none() { LastWriter::Quay } else { self.last_writer };
+            assert!(self.import(selected.seen.map(|seen| seen.policy).unwrap_or_default()));
         }
     }
 
-    fn control(&mut self, answer_lost: bool, note_lost: bool) {
+    fn run_controller(&mut self, answer_lost: bool, note_lost: bool) {
         let is_settled = |build: &&Build| {
             build.imported
                 || build.import_note == ImportNote::Left
@@ -264,7 +278,7 @@ impl World {
         let left: Vec<_> = self.builds.iter().filter(|build| !is_settled(build)).collect();
         let Some(newest) = left.iter().max_by_key(|build| build.completed) else { return };
         let uids: Vec<String> = left.iter().map(|build| build.uid.clone()).collect();
-        let due = due(self.tag.as_ref(), newest, IMAGE);
+        let due = due_import(self.tag.as_ref(), newest, IMAGE);
         if due == DueImport::Import {
             let uid = newest.uid.clone();
             self.builds
@@ -279,7 +293,7 @@ impl World {
         for build in self.builds.iter_mut().filter(|build| uids.contains(&build.uid) && !note_lost)
         {
             match due {
-                DueImport::Left(_) => build.import_note = ImportNote::Left,
+                DueImport::Skipped(_) => build.import_note = ImportNote::Left,
                 DueImport::Nothing | DueImport::Import => build.imported = true,
             }
         }
@@ -294,7 +308,7 @@ impl World {
         }
     }
 
-    /// What `status` finds about the tag.
+    /// The findings of `status` about the tag.
     fn findings(&self) -> BTreeSet<Code> {
         let mut snapshot = golden();
         let pushed = self.quay.as_ref().map(|now| now.pushed);
@@ -302,10 +316,10 @@ impl World {
         snapshot.builds = Ok(self.builds.clone());
         let organization = snapshot.organization.as_mut().unwrap().as_mut().unwrap();
         organization.pushed = Some([("app".to_owned(), pushed)].into());
-        let looked_into =
+        let to_read =
             imports::pushed_since(&integration(), "golden", &[self.stream()], organization);
         let tags = Ok(self.quay.iter().cloned().collect());
-        organization.tags = looked_into.into_iter().map(|name| (name, tags.clone())).collect();
+        organization.tags = to_read.into_iter().map(|name| (name, tags.clone())).collect();
         let found =
             with_subject(&snapshot, checks::namespace).into_iter().flat_map(|check| check.findings);
         found
@@ -315,25 +329,25 @@ impl World {
     }
 }
 
-/// What of a tag a person's act decides over.
+/// The part of a tag that a user sets.
 fn content(tag: Option<&StreamTag>) -> Option<(Option<TagSource>, Option<TagImage>)> {
     tag.map(|tag| (tag.from.clone(), tag.image.clone()))
 }
 
-fn play(world: &mut World, step: Step) {
-    let before = world.tag.clone();
-    world.take(step);
-    let after = world.tag.as_ref();
+fn apply_and_check(simulation: &mut Simulation, step: Step) {
+    let before = simulation.tag.clone();
+    simulation.apply(step);
+    let after = simulation.tag.as_ref();
     if let Step::ImportMissing | Step::Controller { .. } = step {
-        if world.last == Last::Cluster {
+        if simulation.last_writer == LastWriter::Cluster {
             assert_eq!(
                 content(after),
                 content(before.as_ref()),
-                "{step:?} undid what a person did last"
+                "{step:?} undid the last user action"
             );
         }
-        // Where a tag was told to follow something else and has no image of that, nobody knows when it was told so.
-        // A tag that is missing may have been there.
+        // The time since when a tag follows another source is unknown until an image of that source
+        // is imported. A missing tag might have been deleted.
         let is_open = before.as_ref().is_some_and(|tag| {
             let is_pending =
                 tag.image.as_ref().is_none_or(|image| image.generation < tag.generation);
@@ -341,36 +355,38 @@ fn play(world: &mut World, step: Step) {
             !(tag.reference || is_elsewhere && is_pending)
         });
         let is_answered = matches!(step, Step::Controller { answer_lost: false, .. });
-        if world.last == Last::Build && is_open && is_answered {
+        if simulation.last_writer == LastWriter::Build && is_open && is_answered {
             let digest = after.and_then(|tag| tag.image.as_ref()).map(|image| &image.digest);
             assert_eq!(
                 digest,
-                world.quay.as_ref().map(|now| &now.digest),
-                "the image of a build did not come"
+                simulation.quay.as_ref().map(|now| &now.digest),
+                "the image of a build was not imported"
             );
         }
     }
-    let Some(tag) = after.filter(|tag| world.last == Last::Cluster && tag.image.is_some()) else {
+    let Some(tag) =
+        after.filter(|tag| simulation.last_writer == LastWriter::Cluster && tag.image.is_some())
+    else {
         return;
     };
-    let found = world.findings();
+    let found = simulation.findings();
     let backwards = [Code::TagNotImported, Code::TagBehindQuay];
     assert!(
         backwards.iter().all(|code| !found.contains(code)),
         "status proposes the older image: {found:?}"
     );
-    let is_same = world
+    let is_same = simulation
         .quay
         .as_ref()
         .is_some_and(|now| Some(&now.digest) == tag.image.as_ref().map(|image| &image.digest));
-    if tag.follows() == Some(IMAGE) && !tag.reference && world.quay.is_some() && !is_same {
-        assert!(found.contains(&Code::TagPushedOver), "it is not said: {found:?} {tag:?}");
+    if tag.follows() == Some(IMAGE) && !tag.reference && simulation.quay.is_some() && !is_same {
+        assert!(found.contains(&Code::TagPushedOver), "it is not reported: {found:?} {tag:?}");
     }
 }
 
 fn steps() -> impl Strategy<Value = Vec<(Step, i64)>> {
     let follow = any::<(bool, bool, bool)>();
-    let control = any::<(bool, bool)>();
+    let run_controller = any::<(bool, bool)>();
     let step = prop_oneof![
         1 => any::<bool>().prop_map(|list| Step::PushToQuay { list }),
         1 => Just(Step::Build),
@@ -381,7 +397,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, i64)>> {
         1 => Just(Step::DeleteTag),
         1 => Just(Step::OpenShift),
         2 => Just(Step::ImportMissing),
-        3 => control.prop_map(|(answer_lost, note_lost)| Step::Controller { answer_lost, note_lost }),
+        3 => run_controller.prop_map(|(answer_lost, note_lost)| Step::Controller { answer_lost, note_lost }),
         1 => Just(Step::Restart),
     ];
     prop::collection::vec((step, 0..3_i64), 1..25)
@@ -391,18 +407,18 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
     #[test]
-    fn imports_never_undo_what_a_person_did_last(steps in steps(), ahead in -5..=5_i64) {
-        let mut world = World::new(ahead);
+    fn imports_never_undo_the_last_user_action(steps in steps(), ahead in -5..=5_i64) {
+        let mut simulation = Simulation::new(ahead);
         for (step, seconds) in steps {
-            world.clock += seconds;
-            play(&mut world, step);
+            simulation.clock += seconds;
+            apply_and_check(&mut simulation, step);
         }
     }
 }
 
-/// Histories that once went backwards.
+/// Regressions.
 #[test]
-fn imports_of_known_histories_never_go_back() {
+fn known_histories_never_restore_older_images() {
     let follow = Step::FollowQuay { reference: false, scheduled: false, keeps_lists: false };
     let reference = Step::FollowQuay { reference: true, scheduled: false, keeps_lists: false };
     let controller = |answer_lost, note_lost| Step::Controller { answer_lost, note_lost };
@@ -485,19 +501,19 @@ fn imports_of_known_histories_never_go_back() {
             Some("quay"),
         ),
     ];
-    for (what, steps, expected) in histories {
-        println!("{what}");
-        let mut world = World::new(0);
+    for (case, steps, expected) in histories {
+        println!("{case}");
+        let mut simulation = Simulation::new(0);
         for step in steps {
-            world.clock += 10;
-            play(&mut world, *step);
+            simulation.clock += 10;
+            apply_and_check(&mut simulation, *step);
         }
-        let image = world.tag.and_then(|tag| tag.image);
+        let image = simulation.tag.and_then(|tag| tag.image);
         let has = image.as_ref().map(|image| match image.reference.split('/').next() {
             _ if image.digest == "sha256:0" => "rollback",
             Some("localhost:18443") => "quay",
             _ => "cluster",
         });
-        assert_eq!(has, expected, "{what}");
+        assert_eq!(has, expected, "{case}");
     }
 }

@@ -40,7 +40,7 @@ fn repair(snapshot: &NamespaceSnapshot, options: Options) -> Plan {
     with_subject(snapshot, |subject| plan::repair(subject, options))
 }
 
-fn worst(snapshot: &NamespaceSnapshot) -> Severity {
+fn max_severity(snapshot: &NamespaceSnapshot) -> Severity {
     with_subject(snapshot, |subject| {
         checks::namespace(subject).iter().map(|check| check.severity).max().unwrap()
     })
@@ -60,14 +60,14 @@ fn is_fully_read(snapshot: &NamespaceSnapshot) -> bool {
 }
 
 #[test]
-fn what_the_operator_leaves_is_healthy() {
+fn linked_namespace_of_the_operator_is_healthy() {
     let golden = golden();
     assert_eq!(repair(&golden, Options::default()), Plan::default());
     let findings: Vec<_> = with_subject(&golden, checks::namespace)
         .into_iter()
         .flat_map(|check| check.findings)
         .collect();
-    // The one thing worth knowing: deleting the namespace deletes its images.
+    // Deleting the namespace deletes its images.
     assert_eq!(
         findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
         [Code::CarriesOperatorFinalizer]
@@ -75,7 +75,7 @@ fn what_the_operator_leaves_is_healthy() {
 }
 
 #[test]
-fn says_what_is_beyond_the_share_of_a_namespace() {
+fn reports_surplus_accounts_and_repositories() {
     let mut snapshot = golden();
     let stream =
         |number: usize| ImageStream { name: format!("app{number:04}"), ..ImageStream::default() };
@@ -86,11 +86,11 @@ fn says_what_is_beyond_the_share_of_a_namespace() {
     };
     snapshot.service_accounts.as_mut().unwrap().extend((0..300).map(account));
     let codes = |findings: Vec<super::finding::Finding>| {
-        let of_surplus = [Code::TooManyAccounts, Code::TooManyRepositories];
+        let surplus_codes = [Code::TooManyAccounts, Code::TooManyRepositories];
         findings
             .into_iter()
             .map(|finding| finding.code)
-            .filter(|code| of_surplus.contains(code))
+            .filter(|code| surplus_codes.contains(code))
             .collect::<Vec<_>>()
     };
     let expected = [Code::TooManyAccounts, Code::TooManyRepositories];
@@ -101,7 +101,8 @@ fn says_what_is_beyond_the_share_of_a_namespace() {
     assert_eq!(codes(found), expected);
     let plan = repair(&snapshot, Options::default());
     assert_eq!(codes(plan.blocked), expected);
-    // A robot account, a default permission, a secret and an edit each for the accounts, and the repositories.
+    // A robot account, a default permission, a secret and an edit for each account, and the
+    // repositories.
     assert!(plan.changes.len() <= 4 * 50 + 1000 + 50, "{}", plan.changes.len());
 }
 
@@ -109,7 +110,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
-    fn a_plan_finishes_the_work(before in any_namespace(), options in options()) {
+    fn second_plan_is_empty(before in any_namespace(), options in options()) {
         let mut snapshot = before.clone();
         let plan = repair(&snapshot, options);
         for change in &plan.changes {
@@ -118,12 +119,12 @@ proptest! {
         let again = repair(&snapshot, Options { rotate: false, ..options });
         prop_assert_eq!(&again.changes, &vec![], "after {:?}", plan);
         if again.blocked.is_empty() && is_fully_read(&snapshot) {
-            prop_assert!(worst(&snapshot) < Severity::Error, "{:?}", with_subject(&snapshot, checks::namespace));
+            prop_assert!(max_severity(&snapshot) < Severity::Error, "{:?}", with_subject(&snapshot, checks::namespace));
         }
     }
 
     #[test]
-    fn any_prefix_of_a_plan_can_be_the_last_of_it(before in any_namespace(), options in options(), cut in any::<prop::sample::Index>()) {
+    fn plan_can_stop_after_any_change(before in any_namespace(), options in options(), cut in any::<prop::sample::Index>()) {
         let mut snapshot = before.clone();
         let plan = repair(&snapshot, options);
         for change in &plan.changes[..cut.index(plan.changes.len() + 1)] {
@@ -137,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_of_the_users_is_deleted_or_taken_over(before in any_namespace(), rotate in any::<bool>()) {
+    fn repair_deletes_and_adopts_nothing_of_the_user(before in any_namespace(), rotate in any::<bool>()) {
         for change in repair(&before, Options { adopt: false, rotate }).changes {
             let ours = match &change {
                 Change::DeleteDefaultPermission { robot, .. } => ACCOUNTS.contains(&robot.as_str()),
@@ -150,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_without_our_mark_is_renewed_or_deleted(before in any_namespace()) {
+    fn renews_and_deletes_only_marked_robot_accounts(before in any_namespace()) {
         let is_marked = |name: &str| before.organization().is_some_and(|organization| {
             let robot = organization.robot(name);
             let is_adopted = organization.adopted_by.is_some();
@@ -166,12 +167,12 @@ proptest! {
     }
 
     #[test]
-    fn nobody_gets_a_login_that_is_not_shown_to_be_theirs(before in any_namespace()) {
+    fn writes_tokens_only_to_their_proven_owner(before in any_namespace()) {
         let Some(organization) = before.organization() else { return Ok(()) };
         let marks: Vec<_> = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).collect();
         let is_others = organization.adopted_by.is_none() && marks.iter().any(|mark| mark.uid != "uid-1");
-        let held = |robot: &str| before.secrets.iter().flatten().flat_map(|secret| secret.logins.iter().flatten()).any(|(_, login)| {
-            login.username == format!("parity_golden+{robot}") && login.password.expose_secret() == token(robot, 0)
+        let held = |robot: &str| before.secrets.iter().flatten().flat_map(|secret| secret.credentials.iter().flatten()).any(|(_, entry)| {
+            entry.username == format!("parity_golden+{robot}") && entry.password.expose_secret() == token(robot, 0)
         });
         let is_known = |robot: &Robot| robot.token.is_some() && held(&robot.name);
         let is_linked = organization.robots.iter().flatten().any(is_known);
@@ -184,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_planned_for_what_could_not_be_read(before in any_namespace(), options in options()) {
+    fn plans_nothing_for_unread_parts(before in any_namespace(), options in options()) {
         let organization = before.organization();
         let unknown = |kind: &str| match kind {
             "ServiceAccount" => before.service_accounts.is_err(),
@@ -201,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn renews_no_token_without_the_write_of_its_secret(before in any_namespace(), options in options()) {
+    fn renews_token_only_with_the_write_of_its_secret(before in any_namespace(), options in options()) {
         let plan = repair(&before, Options { rotate: true, ..options });
         let mut renewed = BTreeSet::new();
         for pair in plan.changes.windows(2) {
@@ -218,11 +219,11 @@ proptest! {
         let created = plan.changes.iter().filter(|change| matches!(change, Change::CreateRobot { .. })).count();
         let accounts = with_subject(&before, |subject| subject.desired.accounts.len());
         let has_error = plan.blocked.iter().any(|finding| finding.severity == Severity::Error);
-        prop_assert!(has_error || renewed.len() + created == accounts, "what is not renewed is said: {:?}", plan);
+        prop_assert!(has_error || renewed.len() + created == accounts, "a token that is not renewed is reported: {:?}", plan);
     }
 
     #[test]
-    fn nobody_gets_a_login_while_the_namespace_is_not_known(before in any_namespace(), options in options()) {
+    fn writes_no_tokens_while_namespace_is_unread(before in any_namespace(), options in options()) {
         let unread = ReadError { call: "read namespace shop".into(), reason: "no answer".into(), kind: ReadErrorKind::Failed };
         let before = NamespaceSnapshot { namespace: Err(unread), ..before };
         for change in repair(&before, options).changes {
@@ -231,14 +232,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_healthy_is_left_alone(before in any_namespace()) {
-        if worst(&before) <= Severity::Info && is_fully_read(&before) {
+    fn changes_nothing_in_a_healthy_namespace(before in any_namespace()) {
+        if max_severity(&before) <= Severity::Info && is_fully_read(&before) {
             prop_assert_eq!(repair(&before, Options::default()).changes, vec![]);
         }
     }
 
     #[test]
-    fn an_inverse_takes_its_change_back(before in any_namespace()) {
+    fn inverse_reverts_its_change(before in any_namespace()) {
         let mut snapshot = before.clone();
         for change in repair(&before, Options::default()).changes {
             let planned = summaries(&snapshot);
@@ -252,35 +253,35 @@ proptest! {
     }
 
     #[test]
-    fn a_namespace_that_goes_takes_only_what_was_made_for_it_and_never_hangs(
-        mut snapshot in any_namespace(), guarded in any::<bool>(), policy in 0..3_usize, away in any::<bool>(),
+    fn cleanup_removes_finalizers_and_only_own_organization(
+        mut snapshot in any_namespace(), guarded in any::<bool>(), policy in 0..3_usize, is_unavailable in any::<bool>(),
     ) {
-        let word = ["", "delete", "remove, please"][policy];
-        let word = (!word.is_empty()).then(|| word.to_owned());
+        let value = ["", "delete", "remove, please"][policy];
+        let value = (!value.is_empty()).then(|| value.to_owned());
         let finalizers = [Some(OPERATOR_FINALIZER), guarded.then_some(FINALIZER)].into_iter().flatten().map(str::to_owned).collect();
-        let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, deletion_policy: word, ..Default::default() };
+        let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, deletion_policy: value, ..Default::default() };
         snapshot.namespace = Ok(Some(namespace));
         let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::plan_cleanup(subject, DeletionPolicy::Retain));
-        let mut plan_cleanup = planned(&snapshot);
-        if !plan_cleanup.plan.blocked.is_empty() || away {
-            prop_assert!(away || plan_cleanup.plan.changes.is_empty(), "nothing is done before it is known what there is");
-            // As the bridge does once its patience is over.
+        let mut cleanup = planned(&snapshot);
+        if !cleanup.plan.blocked.is_empty() || is_unavailable {
+            prop_assert!(is_unavailable || cleanup.plan.changes.is_empty(), "nothing is changed while the organization is unknown");
+            // As the controller does after its last attempt.
             snapshot.organization = Ok(None);
-            plan_cleanup = planned(&snapshot);
+            cleanup = planned(&snapshot);
         }
         let ours = |mark: &OwnershipMark| mark.uid == "uid-1";
-        for change in &plan_cleanup.plan.changes {
+        for change in &cleanup.plan.changes {
             if let Change::DeleteOrganization { .. } = change {
                 prop_assert!(guarded && policy == 1);
                 let organization = snapshot.organization().unwrap();
                 let marks: Vec<_> = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).collect();
                 let adopted = organization.adopted_by.as_ref().is_some_and(ours);
-                prop_assert!(marks.iter().copied().chain(&organization.adopted_by).any(|mark| mark.created), "it was created by us");
+                prop_assert!(marks.iter().copied().chain(&organization.adopted_by).any(|mark| mark.created), "oc-quay created it");
                 prop_assert!(adopted || (!marks.is_empty() && marks.into_iter().all(ours)));
-                prop_assert!(plan_cleanup.left_behind.is_none());
+                prop_assert!(cleanup.left_behind.is_none());
             }
         }
-        for change in &plan_cleanup.plan.changes {
+        for change in &cleanup.plan.changes {
             apply(change, &mut snapshot);
         }
         let namespace = snapshot.namespace.unwrap().unwrap();
@@ -288,7 +289,7 @@ proptest! {
     }
 
     #[test]
-    fn unlink_deletes_nothing_of_which_a_part_is_unread(before in any_namespace(), delete_robots in any::<bool>()) {
+    fn unlink_deletes_nothing_while_parts_are_unread(before in any_namespace(), delete_robots in any::<bool>()) {
         let options = UnlinkOptions { delete_robots, delete_organization: !delete_robots };
         let plan = with_subject(&before, |subject| plan::unlink(subject, options));
         let robots_are_read = before.organization().is_none_or(|organization| organization.robots.is_ok());
@@ -301,11 +302,11 @@ proptest! {
                 _ => {}
             }
         }
-        prop_assert!((in_cluster && in_quay) || !plan.blocked.is_empty(), "what is not done is said: {:?}", plan);
+        prop_assert!((in_cluster && in_quay) || !plan.blocked.is_empty(), "an omitted change is reported: {:?}", plan);
     }
 
     #[test]
-    fn unlink_takes_all_of_ours_and_nothing_else(before in any_namespace()) {
+    fn unlink_removes_only_our_objects(before in any_namespace()) {
         let mut snapshot = before.clone();
         for change in repair(&before, Options { adopt: true, rotate: false }).changes {
             apply(&change, &mut snapshot);
@@ -316,11 +317,11 @@ proptest! {
         }
         prop_assert_eq!(images, snapshot.organization().map(|organization| organization.repositories.clone()));
         for account in snapshot.service_accounts.iter().flatten() {
-            let expected = vec![format!("{}-dockercfg-x", account.name), "somebody-elses".to_owned()];
+            let expected = vec![format!("{}-dockercfg-x", account.name), "foreign".to_owned()];
             prop_assert_eq!(&account.mountable, &expected);
             prop_assert_eq!(&account.pull, &expected);
         }
-        // A secret is kept while it is not known which service accounts refer to it.
+        // A secret is kept while the service accounts that refer to it are unknown.
         let are_ours_deleted = snapshot.secrets.iter().flatten().all(|secret| !secret.managed);
         prop_assert!(snapshot.service_accounts.is_err() || are_ours_deleted);
         let again = with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
@@ -332,13 +333,13 @@ fn summaries(snapshot: &NamespaceSnapshot) -> BTreeSet<String> {
     repair(snapshot, Options::default()).changes.iter().map(Change::summary).collect()
 }
 
-/// What could not be read, and the checks that have nothing to compare then.
+/// A case's name, a part that could not be read, and the checks that cannot compare it.
 type Unreadable<'a> = (&'a str, fn(&mut NamespaceSnapshot), &'a [&'a str]);
 
 #[test]
-fn calls_nothing_ok_that_was_not_compared() {
+fn reports_ok_only_for_compared_objects() {
     fn unread() -> ReadError {
-        ReadError { call: "read it".into(), reason: "refused".into(), kind: ReadErrorKind::Failed }
+        ReadError { call: "read it".into(), reason: "rejected".into(), kind: ReadErrorKind::Failed }
     }
     let in_quay = [
         "Organization",
@@ -410,7 +411,7 @@ fn calls_nothing_ok_that_was_not_compared() {
 }
 
 #[test]
-fn does_not_blame_secrets_for_a_wrong_address() {
+fn does_not_report_secrets_if_quay_is_unreachable() {
     let mut snapshot = golden();
     snapshot.organization = Err(ReadError {
         call: "ask Quay".into(),
@@ -420,7 +421,7 @@ fn does_not_blame_secrets_for_a_wrong_address() {
     if let Ok(secrets) = &mut snapshot.secrets {
         for secret in secrets {
             secret
-                .logins
+                .credentials
                 .iter_mut()
                 .flatten()
                 .for_each(|(registry, _)| "quay.other.com".clone_into(registry));

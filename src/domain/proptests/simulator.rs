@@ -1,4 +1,4 @@
-//! What changes do, on a snapshot instead of on servers.
+//! Simulates changes on a snapshot.
 
 use secrecy::ExposeSecret;
 
@@ -8,7 +8,6 @@ use crate::domain::change::Change;
 use crate::domain::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::domain::snapshot::*;
 
-/// What a change does, on a snapshot instead of on servers.
 pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
     use Change::*;
     let organization =
@@ -71,11 +70,11 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
         _ => {}
     }
     let mut edited = Some(organization(snapshot));
-    let made = match change {
+    let new_token = match change {
         CreateRobot { robot, .. } => Some(token(robot, 7).into()),
         RotateRobot { robot, .. } => Some(token(robot, 8).into()),
         _ => None,
     };
-    apply_to_snapshot(&mut edited, change, made);
+    apply_to_snapshot(&mut edited, change, new_token);
     snapshot.organization = Ok(edited);
 }

@@ -1,4 +1,5 @@
-//! What interrupted replacements of secrets leave: deleted where it is of no use, and never the only copy of a login.
+//! Copies that interrupted replacements of secrets leave. The only copy of foreign credentials is
+//! never deleted.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +26,8 @@ fn ours(kind: &str, entries: Entries) -> Secret {
     Secret { managed: true, is_plain: false, items, ..written }
 }
 
-/// What a plan makes of the copy.
-fn fate(changes: &[Change], findings: &[Finding]) -> &'static str {
+/// The effect of a plan on the copy.
+fn outcome(changes: &[Change], findings: &[Finding]) -> &'static str {
     let is_deleted =
         |change: &Change| matches!(change, Change::DeleteSecret { secret, .. } if secret == SPARE);
     if changes.iter().any(is_deleted) {
@@ -44,13 +45,14 @@ fn fate(changes: &[Change], findings: &[Finding]) -> &'static str {
 }
 
 #[test]
-fn deletes_no_only_copy_of_a_login() {
+fn keeps_only_copy_of_foreign_credentials() {
     const OURS: (&str, u64) = (HOST, 1);
     const THEIRS: (&str, u64) = ("quay.io", 2);
     const NEWER: (&str, u64) = ("quay.io", 3);
     let right = |entries| Some(ours(SECRET_TYPE, entries));
     let wrong = |entries| Some(ours("Opaque", entries));
-    // The secret, what is in the copy, and what becomes of the copy in a repair and in an unlink.
+    // The secret, the entries of the copy, and the outcome for the copy of a repair and of an
+    // unlink.
     let table: [(Option<Secret>, Entries, &str, &str); 9] = [
         (right(&[OURS]), &[OURS], "deleted", "deleted"),
         (right(&[(HOST, 4)]), &[OURS], "deleted", "deleted"),
@@ -62,7 +64,7 @@ fn deletes_no_only_copy_of_a_login() {
         (wrong(&[OURS, THEIRS]), &[OURS, THEIRS], "used", "kept"),
         (wrong(&[OURS]), &[OURS, THEIRS], "kept", "kept"),
     ];
-    for (secret, copied, in_repair, in_unlink) in table {
+    for (secret, copied, after_repair, after_unlink) in table {
         let mut snapshot = golden();
         let secrets = snapshot.secrets.as_mut().unwrap();
         secrets.retain(|secret| secret.name != "default-quay-parity");
@@ -74,17 +76,17 @@ fn deletes_no_only_copy_of_a_login() {
             .flat_map(|check| check.findings)
             .chain(plan.blocked);
         assert_eq!(
-            fate(&plan.changes, &found.collect::<Vec<_>>()),
-            in_repair,
+            outcome(&plan.changes, &found.collect::<Vec<_>>()),
+            after_repair,
             "{secret:?}, {copied:?}"
         );
         let plan =
             with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
-        assert_eq!(fate(&plan.changes, &plan.blocked), in_unlink, "{secret:?}, {copied:?}");
+        assert_eq!(outcome(&plan.changes, &plan.blocked), after_unlink, "{secret:?}, {copied:?}");
 
         snapshot.secrets.as_mut().unwrap().last_mut().unwrap().managed = false;
         let plan =
             with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
-        assert_eq!(fate(&plan.changes, &plan.blocked), "left", "one of others");
+        assert_eq!(outcome(&plan.changes, &plan.blocked), "left", "a copy without our label");
     }
 }

@@ -1,4 +1,5 @@
-//! What somebody with the role `admin` or `edit` in one namespace can write, and what comes of it elsewhere: nothing.
+//! Input from a user with the role `admin` or `edit` in one namespace never affects other
+//! namespaces.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -19,7 +20,8 @@ use crate::domain::snapshot::*;
 
 const ORGANIZATION: &str = "parity_golden";
 
-/// Names of others, of paths and of other registries, and whatever would end a line or a word of a shell.
+/// Names of other tenants, paths and registries, and characters that end a line or a shell
+/// argument.
 const HOSTILE: [&str; 21] = [
     "",
     "-rf",
@@ -89,7 +91,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A pod that waits, whose owner is whatever the tenant writes.
+    /// A waiting pod with an owner that the tenant chooses.
     fn pod()(name in text(), kind in prop_oneof![3 => Just("Deployment".to_owned()), 1 => text()], owner in text(),
              service_account in prop_oneof![4 => Just("default".to_owned()), 1 => text()],
              pull_secrets in prop_oneof![Just(vec![]), texts()], message in text())
@@ -101,20 +103,20 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A secret with a login that the tenant knows, or claims.
-    fn login_secret()(account in text(), host in prop_oneof![Just(HOST.to_owned()), text()], username in text(), managed in any::<bool>())
+    /// A secret with credentials that the tenant chooses.
+    fn credentials_secret()(account in text(), host in prop_oneof![Just(HOST.to_owned()), text()], username in text(), managed in any::<bool>())
         -> Secret {
         Secret { managed, ..secret(&account, SECRET_TYPE, &host, &username, token("builder", 0)) }
     }
 }
 
 prop_compose! {
-    /// A namespace whose organization is in any state, and in which all else is a tenant's work.
+    /// A namespace whose organization is in any state, and whose other objects the tenant chooses.
     pub(crate) fn tenants_namespace()(
         before in prop_oneof![2 => any_namespace(), 1 => Just(golden())],
         accounts in vec(service_account(), 0..6),
         streams in vec(image_stream(), 0..6),
-        secrets in vec(login_secret(), 0..4),
+        secrets in vec(credentials_secret(), 0..4),
         specs in vec((text(), text(), spec()), 0..6),
         pods in vec(pod(), 0..3),
         annotation in option::of(prop_oneof![Just("delete".to_owned()), text()]),
@@ -154,7 +156,7 @@ prop_compose! {
     }
 }
 
-/// Whether a change is of the namespace, of its organization or of what is in that.
+/// Whether a change is to the namespace, to its organization or to the contents of these.
 fn is_own(change: &Change) -> bool {
     let object = change.object();
     let in_organization =
@@ -162,10 +164,11 @@ fn is_own(change: &Change) -> bool {
     match object.kind {
         "Namespace" => object.name == NAMESPACE,
         "Organization" => object.name == ORGANIZATION,
-        "Repository" => in_organization('/').is_some_and(|name| names::repository(name).is_ok()),
-        "RobotAccount" | "DefaultPermission" => {
-            in_organization('+').is_some_and(|name| names::robot(ORGANIZATION, name).is_ok())
+        "Repository" => {
+            in_organization('/').is_some_and(|name| names::validate_repository(name).is_ok())
         }
+        "RobotAccount" | "DefaultPermission" => in_organization('+')
+            .is_some_and(|name| names::validate_robot(ORGANIZATION, name).is_ok()),
         "QuayIntegration" => false,
         _ => object.namespace.as_deref() == Some(NAMESPACE),
     }
@@ -179,13 +182,13 @@ proptest! {
         let integration = integration();
         let all = if deletes { DeletionPolicy::Delete } else { DeletionPolicy::Retain };
         let unlink = UnlinkOptions { delete_robots: true, delete_organization: true };
-        let (plans, plan_cleanup) = with_subject(&snapshot, |subject| {
+        let (plans, cleanup) = with_subject(&snapshot, |subject| {
             let rewritten = plan::rewrite_builds(subject, &[]).plan;
             let plans = [plan::repair(subject, options), plan::unlink(subject, unlink), rewritten];
             (plans, plan::plan_cleanup(subject, all).plan)
         });
         let prefix = format!("{HOST}/{ORGANIZATION}/");
-        for change in plans.iter().chain([&plan_cleanup]).flat_map(|plan| &plan.changes) {
+        for change in plans.iter().chain([&cleanup]).flat_map(|plan| &plan.changes) {
             prop_assert!(is_own(change), "{:?}", change);
             if let Change::RewriteBuildConfig { former, .. } = change {
                 prop_assert!(former.image.starts_with(&prefix), "{:?}", change);
@@ -195,10 +198,10 @@ proptest! {
             let marked = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
             organization.adopted_by.is_some() || marked.into_iter().any(|mark| mark.created)
         });
-        for change in &plan_cleanup.changes {
+        for change in &cleanup.changes {
             prop_assert!(!matches!(change, Change::DeleteOrganization { .. }) || is_created_by_us, "{:?}", change);
         }
-        for destination in imports::built(&integration, NAMESPACE, snapshot.builds.iter().flatten()).into_keys() {
+        for destination in imports::latest_builds(&integration, NAMESPACE, snapshot.builds.iter().flatten()).into_keys() {
             prop_assert_eq!(&destination.namespace, NAMESPACE);
             prop_assert!(destination.image(&integration).starts_with(&prefix), "{:?}", destination);
         }

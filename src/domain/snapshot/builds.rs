@@ -1,4 +1,4 @@
-//! Builds, what makes them, and who rewrites their output on the way.
+//! Builds, BuildConfigs and the webhooks that rewrite the output of builds.
 
 use std::fmt;
 
@@ -10,73 +10,69 @@ use super::Observed;
 use crate::domain::builds::CommonSpec;
 use crate::domain::names::{CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
 
-/// What we need of a BuildConfig.
+/// The fields of a BuildConfig that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildConfig {
-    /// Its name.
     pub name: String,
-    /// Guards every write.
+    /// Precondition of every write.
     pub resource_version: String,
-    /// What its builds are made to be.
+    /// The spec of its builds.
     pub spec: CommonSpec,
-    /// Where they push, as it is written.
+    /// `spec.output`, unchanged.
     pub output: RawOutput,
-    /// What `builds rewrite` kept of it, or why that cannot be understood.
+    /// The output that `builds rewrite` saved, or why the saved one is invalid.
     pub former: Option<Result<OriginalOutput, String>>,
-    /// Who would undo a change to it: `Argo CD`, `Deployer shop`.
+    /// The tool or object that would undo a change to it: `Argo CD`, `Deployer shop`.
     pub owner: Option<String>,
 }
 
-/// The parts of `spec.output` that are rewritten, as they are written; null where they are not there.
+/// The fields of `spec.output` that are rewritten; null where they are missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RawOutput {
-    /// `to`.
     pub to: Value,
-    /// `pushSecret`.
     pub push_secret: Value,
 }
 
-/// The output of a BuildConfig before it was rewritten, to be put back as it was; the value of
+/// The output of a BuildConfig before it was rewritten, for `builds restore`; the value of
 /// [`crate::domain::names::ORIGINAL_OUTPUT_ANNOTATION`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OriginalOutput {
-    /// What was there.
     #[serde(flatten)]
     pub output: RawOutput,
-    /// The image that took its place. Another one there now is somebody else's work.
+    /// The image that replaced it. If the output is another image now, someone else changed it.
     pub image: String,
-    /// The push secret that came with it; empty where it was not kept, as it once was not.
+    /// The push secret that was set with the image; empty where none was saved.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub secret: String,
 }
 
 impl BuildConfig {
-    /// What was kept of its output, if it still pushes to the image that took its place, with the secret that came with it.
+    /// The saved output, if the image and the push secret of the rewriting are still set.
     pub fn still_rewritten(&self) -> Option<&OriginalOutput> {
-        let former = self.kept()?;
+        let former = self.saved_output()?;
         let has_secret = former.secret.is_empty()
             || self.spec.output.push_secret.as_ref() == Some(&former.secret);
         (self.pushes_to(&former.image) && has_secret).then_some(former)
     }
 
-    /// The push secret of a rewriting that is left after somebody put the rest back, as `oc apply` of the file that the
-    /// BuildConfig came from does: a field that was never in the file stays. Who names an image, wherever, may mean the secret
-    /// for it. `is_ours` knows the secrets of our making by their names.
+    /// The push secret of a rewriting that remains after the other fields were restored from a file: `oc apply` keeps a field
+    /// that was never in the file. None while the output is an image, which may need the secret. `is_ours` recognizes our
+    /// secrets by name.
     pub fn stale_original_output(&self, is_ours: impl Fn(&str) -> bool) -> Option<&str> {
-        let former = self.kept()?;
+        let former = self.saved_output()?;
         if self.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage") {
             return None;
         }
         let secret = self.spec.output.push_secret.as_deref()?;
-        let was_there = former.output.push_secret["name"] == secret;
-        (!was_there && (secret == former.secret || is_ours(secret))).then_some(secret)
+        let is_original = former.output.push_secret["name"] == secret;
+        (!is_original && (secret == former.secret || is_ours(secret))).then_some(secret)
     }
 
-    /// Its output without what a rewriting made of it.
+    /// Its output without the fields that a rewriting set.
     pub fn original_output(&self, is_ours: impl Fn(&str) -> bool) -> RawOutput {
-        match (self.kept(), self.still_rewritten()) {
+        match (self.saved_output(), self.still_rewritten()) {
             (_, Some(former)) => former.output.clone(),
             (Some(former), None) if self.stale_original_output(is_ours).is_some() => {
                 RawOutput { push_secret: former.output.push_secret.clone(), ..self.output.clone() }
@@ -85,7 +81,7 @@ impl BuildConfig {
         }
     }
 
-    fn kept(&self) -> Option<&OriginalOutput> {
+    fn saved_output(&self) -> Option<&OriginalOutput> {
         self.former.as_ref()?.as_ref().ok()
     }
 
@@ -94,7 +90,7 @@ impl BuildConfig {
     }
 }
 
-/// The image stream tag or image in words: `ImageStreamTag shop/app:latest`.
+/// `ImageStreamTag shop/app:latest`.
 impl fmt::Display for RawOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| self.to[key].as_str().unwrap_or_default();
@@ -108,25 +104,23 @@ impl fmt::Display for RawOutput {
 }
 
 impl RawOutput {
-    /// The spec with this output in it.
+    /// `now` with this output in it.
     pub fn spec(&self, now: &CommonSpec) -> CommonSpec {
         let this = CommonSpec::deserialize(&json!({ "output": self })).unwrap_or_default();
         CommonSpec { output: this.output, ..now.clone() }
     }
 }
 
-/// What we need of a Build.
+/// The fields of a Build that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
-    /// Its name.
     pub name: String,
-    /// Its uid: a name may be used again.
+    /// Distinguishes builds of the same name.
     pub uid: String,
-    /// Guards every write.
+    /// Precondition of every write.
     pub resource_version: String,
-    /// The BuildConfig that it was made from; none if it was made by hand.
+    /// The BuildConfig that it was created from; none if it was created directly.
     pub config: Option<String>,
-    /// How it builds, and where it pushes.
     pub spec: CommonSpec,
     /// `status.phase`.
     pub phase: Phase,
@@ -134,44 +128,43 @@ pub struct Build {
     pub reason: String,
     /// `status.message`.
     pub message: String,
-    /// When it was made.
     pub created: Option<Timestamp>,
-    /// When it ended.
     pub completed: Option<Timestamp>,
-    /// The digest of what it pushed, `sha256:…` (`status.output.to.imageDigest`).
+    /// The digest of the pushed image, `sha256:…` (`status.output.to.imageDigest`).
     pub digest: Option<String>,
     /// A webhook rewrote it: [`crate::domain::builds::MANAGED_ANNOTATION`].
     pub managed: bool,
     /// Its image was imported: [`crate::domain::builds::IMPORTED_ANNOTATION`].
     pub imported: bool,
-    /// What the controller noted about the import before that.
+    /// The state of the import before that.
     pub import_note: ImportNote,
 }
 
-/// What the controller notes on a build about the import of its image ([`crate::domain::names::IMPORT_ANNOTATION`]).
+/// The state of the import of a build's image, as the controller records it on the build
+/// ([`crate::domain::names::IMPORT_ANNOTATION`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImportNote {
-    /// Nothing.
+    /// Not recorded.
     #[default]
     Nothing,
-    /// An import was begun. Without a later note it is not known whether it was done.
+    /// An import was started. Without a later record its outcome is unknown.
     Begun,
-    /// Its tag is left to a person, which was told.
+    /// The tag is not imported automatically, and this was reported.
     Left,
 }
 
 impl ImportNote {
-    /// Reads the note of the build with this uid.
+    /// Parses the annotation of the build with this uid.
     pub fn parse(text: &str, uid: &str) -> Self {
         match text.split_once(' ') {
-            Some(("begun", of)) if of == uid => Self::Begun,
-            Some(("left", of)) if of == uid => Self::Left,
+            Some(("begun", owner)) if owner == uid => Self::Begun,
+            Some(("left", owner)) if owner == uid => Self::Left,
             _ => Self::Nothing,
         }
     }
 
-    /// The note as it is written; none where nothing is to be noted.
-    pub fn written(self, uid: &str) -> Option<String> {
+    /// The value of the annotation; none where there is nothing to record.
+    pub fn to_annotation(self, uid: &str) -> Option<String> {
         match self {
             Self::Nothing => None,
             Self::Begun => Some(format!("begun {uid}")),
@@ -183,22 +176,19 @@ impl ImportNote {
 /// The phases of a Build (openshift/api `build/v1/types.go`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// It waits for its turn, or for what it lacks.
+    /// Queued, or waiting for something it references.
     #[default]
     New,
-    /// Its pod is about to start.
     Pending,
-    /// It is under way.
     Running,
-    /// It ended, and its image is pushed.
+    /// The image is pushed.
     Complete,
-    /// It ended in vain.
+    /// The build failed.
     Failed,
-    /// It could not be tried.
+    /// The build could not run.
     Error,
-    /// Somebody stopped it.
     Cancelled,
-    /// One that this plugin does not know.
+    /// A phase that this program does not know.
     #[serde(other)]
     Unknown,
 }
@@ -218,18 +208,16 @@ impl Phase {
         }
     }
 
-    /// Whether nothing becomes of the build any more.
+    /// Whether the build is finished, with or without success.
     pub fn is_over(self) -> bool {
         matches!(self, Phase::Complete | Phase::Failed | Phase::Error | Phase::Cancelled)
     }
 }
 
-/// What we need of a Build of Shipwright (`shipwright.io/v1beta1`).
+/// The fields of a Shipwright Build (`shipwright.io/v1beta1`) that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShipwrightBuild {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// `spec.output.image`.
     pub image: String,
@@ -237,90 +225,83 @@ pub struct ShipwrightBuild {
     pub push_secret: Option<String>,
 }
 
-/// Who rewrites the output of builds, as far as can be seen.
+/// The webhooks that rewrite the output of builds, and the outcome of a dry-run Build.
 #[derive(Clone, Debug)]
 pub struct BuildWebhookOwners {
-    /// The webhooks that do.
     pub webhooks: Observed<Vec<BuildWebhook>>,
-    /// What became of a build that was tried; none if none was, or nothing can be told from it.
+    /// None if there was no dry run, or its outcome is inconclusive.
     pub trial: Option<DryRunBuild>,
 }
 
 impl BuildWebhookOwners {
-    /// What became of a build that was tried in a namespace.
+    /// The outcome of the dry run, if it was in this namespace.
     pub fn trial_in(&self, namespace: &str) -> Option<&DryRunOutcome> {
         self.trial.as_ref().filter(|trial| trial.namespace == namespace).map(|trial| &trial.outcome)
     }
 }
 
-/// A build that the API server was asked to try and not to make (`dryRun=All`), as it has every webhook called for it.
+/// A Build that was created with `dryRun=All`, for which the API server calls every webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRunBuild {
-    /// Where.
     pub namespace: String,
-    /// What became of it.
     pub outcome: DryRunOutcome,
 }
 
 /// Outcome of a [`DryRunBuild`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DryRunOutcome {
-    /// A webhook had it push to Quay.
+    /// A webhook set its output to Quay.
     Rewritten,
-    /// It came back as it was.
+    /// No webhook changed it.
     Unchanged,
-    /// A webhook refused it, in these words of the API server's.
-    Refused(String),
-    /// A webhook could not be called, which refused it.
-    OutOfReach(String),
+    /// A webhook rejected it, with the API server's message.
+    Rejected(String),
+    /// A webhook that fails closed could not be called, with the API server's message.
+    Unreachable(String),
 }
 
-/// A webhook that the API server calls for builds, and that rewrites their output.
+/// A webhook that rewrites the output of builds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildWebhook {
     /// Its MutatingWebhookConfiguration.
     pub configuration: String,
-    /// Whose it is.
     pub rewriter: BuildWebhookOwner,
-    /// A build is refused when the webhook cannot be called (`failurePolicy: Fail`).
+    /// Builds are rejected while the webhook cannot be called (`failurePolicy: Fail`).
     pub fails_closed: bool,
-    /// It is called for changes to builds too, whose spec cannot be changed.
+    /// It is called for updates of builds too, whose spec is immutable.
     pub on_update: bool,
-    /// Where it is: `service openshift-operators/quay-bridge-operator-service`, or a URL.
+    /// `service NAMESPACE/NAME`, or a URL.
     pub address: String,
-    /// Why the API server cannot trust it, as far as its `caBundle` tells.
+    /// Why the API server cannot trust its certificate, judging by its `caBundle`.
     pub untrusted: Option<&'static str>,
-    /// The Deployment behind it, if none of its pods is available; none also where it could not be read.
+    /// Its Deployment, if no pod is available; none also where the Deployment could not be read.
     pub idle_deployment: Option<IdleDeployment>,
 }
 
 /// A Deployment without an available pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleDeployment {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// How many pods it is to have.
+    /// `spec.replicas`.
     pub wanted: i64,
 }
 
-/// Who rewrites the output of builds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+/// The controller that a build webhook belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BuildWebhookOwner {
-    /// The operator.
+    /// Red Hat's operator.
     Operator,
     /// `oc quay run`.
-    Bridge,
+    Controller,
 }
 
 impl BuildWebhookOwner {
-    /// The name of its webhook inside the MutatingWebhookConfiguration.
+    /// The webhook's name inside the MutatingWebhookConfiguration.
     pub fn webhook(self) -> &'static str {
         match self {
             BuildWebhookOwner::Operator => OPERATOR_WEBHOOK,
-            BuildWebhookOwner::Bridge => CONTROLLER_WEBHOOK,
+            BuildWebhookOwner::Controller => CONTROLLER_WEBHOOK,
         }
     }
 }

@@ -1,92 +1,86 @@
-//! Tags: those of image streams, and those of repositories in Quay.
+//! Tags of image streams, and tags of repositories in Quay.
 
 use std::fmt;
 
-/// A tag of an image stream: what it follows, and the image it has.
+/// A tag of an image stream: its source and its newest image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamTag {
-    /// Its name.
     pub name: String,
-    /// What it follows (`spec.tags[].from`); none for a tag that images are pushed to.
+    /// `spec.tags[].from`; none for a tag that images are pushed to.
     pub from: Option<TagSource>,
-    /// How it follows that.
     pub policy: ImportPolicy,
-    /// It only points at what it follows (`spec.tags[].reference`): pods pull that as it is then, and OpenShift imports
-    /// nothing.
+    /// `spec.tags[].reference`: pods pull the source directly, and OpenShift imports nothing.
     pub reference: bool,
-    /// The generation of the image stream that it follows that since (`spec.tags[].generation`); 0 where it says none.
+    /// `spec.tags[].generation`: the generation of the image stream since which it has this source; 0 if unset.
     pub generation: i64,
-    /// Its newest image; none before the first one came.
+    /// Its newest image; none before the first import or push.
     pub image: Option<TagImage>,
     /// Why its last import failed (condition `ImportSuccess` is `False`): OpenShift's message.
     pub failure: Option<String>,
 }
 
-/// How a tag of an image stream follows an image outside (`spec.tags[].importPolicy`), beside whether the certificate is
-/// verified.
+/// `spec.tags[].importPolicy`, without `insecure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportPolicy {
-    /// OpenShift asks the registry again every 15 minutes (`scheduled`).
+    /// OpenShift queries the registry every 15 minutes (`scheduled`).
     pub scheduled: bool,
-    /// Of a list of images the tag has the list itself, not the one for the cluster's platform (`importMode:
+    /// A manifest list is imported as such, instead of the image for the cluster's platform (`importMode:
     /// PreserveOriginal`).
     pub keeps_lists: bool,
 }
 
-/// What a tag of an image stream follows.
+/// The source that a tag of an image stream tracks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagSource {
-    /// `DockerImage` for an image outside, `ImageStreamTag` or `ImageStreamImage` for one of an image stream.
+    /// `DockerImage` for an external image, `ImageStreamTag` or `ImageStreamImage` for one of an image stream.
     pub kind: String,
-    /// Its name; of an image outside where it is pulled from.
+    /// The pull spec of an external image, otherwise the object's name.
     pub name: String,
 }
 
-/// An image that a tag of an image stream has.
+/// An image in the history of an image stream tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagImage {
-    /// Its digest.
     pub digest: String,
-    /// Where it is pulled from: `registry/path@digest`.
+    /// Pull spec: `registry/path@digest`.
     pub reference: String,
-    /// When the tag got it, in seconds since 1970.
+    /// Time of the import or push, in seconds since 1970.
     pub created: Option<i64>,
-    /// The generation of the image stream when the tag got it; 0 where it says none.
+    /// The generation of the image stream at that time; 0 if unset.
     pub generation: i64,
 }
 
-/// A tag of a repository in Quay (sample 482).
+/// A tag of a repository in Quay (`wire/482`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryTag {
-    /// Its name.
     pub name: String,
-    /// The digest of its manifest.
+    /// Digest of the manifest.
     pub digest: String,
-    /// The manifest is a list of several, for several platforms. OpenShift imports one of them and has its digest, unless
-    /// it was told to keep the list (`importPolicy.importMode`).
+    /// The manifest is a list for several platforms. OpenShift imports one of its manifests, with that one's digest, unless
+    /// `importPolicy.importMode` is `PreserveOriginal`.
     pub is_list: bool,
-    /// When it was pushed, in seconds since 1970.
+    /// Time of the push, in seconds since 1970.
     pub pushed: i64,
 }
 
 impl StreamTag {
-    /// The image outside that it follows.
+    /// The external image that it tracks.
     pub fn follows(&self) -> Option<&str> {
         self.from.as_ref().filter(|from| from.kind == "DockerImage").map(|from| from.name.as_str())
     }
 
-    /// Its newest image, if that came neither from the image outside that it follows nor before it followed that: it was
-    /// pushed to OpenShift's own registry, which leaves what the tag follows as it is.
+    /// Its newest image, if that was pushed to the internal registry, which keeps the tag's source: the image is neither from
+    /// the tracked image nor older than the source.
     pub fn pushed_over(&self) -> Option<&TagImage> {
         let followed = repository(self.follows()?);
         let image = self.image.as_ref()?;
-        let came_from_there =
+        let is_from_source =
             image.reference.strip_prefix(followed).is_some_and(|rest| rest.starts_with(['@', ':']));
         let is_older = image.generation < self.generation && image.generation > 0;
-        (!came_from_there && !is_older).then_some(image)
+        (!is_from_source && !is_older).then_some(image)
     }
 
-    /// It has, or can get, images that no registry outside has: pushed, or tagged from another image stream.
+    /// Whether it has, or can get, images that are pushed or tagged from another image stream.
     pub(super) fn holds_its_own(&self) -> bool {
         match self.from {
             Some(_) => self.follows().is_none(),
@@ -118,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_push_shows_in_where_the_newest_image_is() {
+    fn detects_image_pushed_to_internal_registry() {
         let from = TagSource { kind: "DockerImage".into(), name: "q:5000/org/app:1".into() };
         let is_pushed_over = |reference: &str, generation| {
             let image = TagImage { reference: reference.into(), generation, ..TagImage::default() };
@@ -135,10 +129,10 @@ mod tests {
             ("q:5000/org/app@sha256:1", 2, false),
             (inside, 2, true),
             (inside, 3, true),
-            // It was there before the tag followed what it follows now.
+            // Older than the tag's source.
             (inside, 1, false),
             ("docker.io/library/app@sha256:1", 1, false),
-            // Nothing says so.
+            // The generation is unknown.
             (inside, 0, true),
             ("q:5000/org/app-other@sha256:1", 2, true),
         ] {
@@ -147,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_no_tag() {
+    fn distinguishes_port_from_tag() {
         for image in [
             "q:5000/org/app",
             "q:5000/org/app:1",

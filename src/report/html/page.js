@@ -1,6 +1,6 @@
 
 "use strict";
-// Sorts and filters. Without it the page shows all that it holds, in the order of the report.
+// Sorts and filters. Without JavaScript the page shows everything in the order of the report.
 const table = document.querySelector("#namespaces");
 
 function filter(rows) {
@@ -12,7 +12,7 @@ function filter(rows) {
     row.hidden = !wanted.every((word) => text.includes(word)) || (state !== "" && row.dataset.state !== state);
     if (!row.hidden) shown.add(row.dataset.namespace);
   }
-  // Those of the integration concern every namespace.
+  // Findings of the integration concern every namespace.
   for (const finding of document.querySelectorAll("[data-of]")) {
     finding.hidden = finding.dataset.of !== "" && !shown.has(finding.dataset.of);
   }

@@ -1,4 +1,4 @@
-//! Changes: by namespace, and within one by side, as they are planned or as they went.
+//! Changes, by namespace, and then by Quay and cluster.
 
 use std::collections::HashMap;
 
@@ -11,20 +11,24 @@ use crate::report::change::{ChangeEntry, ChangeReport, ChangeState};
 use crate::report::count;
 use crate::report::text_layout::{Style, TextPage, paint, plain};
 
-/// Beyond this many changes, namespaces are summed up; what fails or deletes is still shown.
+/// With more changes than this, only a summary per namespace is shown, with its failed and deleting changes.
 const MAX_CHANGES: usize = 100;
 
 pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);
     let groups = groups(&report.changes);
-    let summed_up = !wide && report.changes.len() > MAX_CHANGES && groups.len() > 1;
+    let is_summary = !wide && report.changes.len() > MAX_CHANGES && groups.len() > 1;
     let name_width = groups.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
 
     for (name, changes) in groups {
-        if summed_up {
-            page.line(&format!("{}  {}", format!("{name:<name_width$}").bold(), sum(&changes)));
-            let telling = changes.into_iter().filter(|change| is_informative(change));
-            telling.for_each(|change| entry(&mut page, style, 2, change, wide));
+        if is_summary {
+            page.line(&format!(
+                "{}  {}",
+                format!("{name:<name_width$}").bold(),
+                summarize(&changes)
+            ));
+            let shown = changes.into_iter().filter(|change| is_shown_in_summary(change));
+            shown.for_each(|change| entry(&mut page, style, 2, change, wide));
         } else {
             page.gap();
             page.line(&name.bold().to_string());
@@ -45,17 +49,17 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
     page.finish()
 }
 
-/// The changes by namespace, in the order of the plan.
+/// By namespace, in the order of the plan.
 fn groups(changes: &[ChangeEntry]) -> Vec<(&str, Vec<&ChangeEntry>)> {
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
-    let mut places = HashMap::new();
+    let mut indexes = HashMap::new();
     for change in changes {
         let name = change.namespace.as_deref().unwrap_or("Integration");
-        let place = *places.entry(name).or_insert_with(|| {
+        let index = *indexes.entry(name).or_insert_with(|| {
             groups.push((name, Vec::new()));
             groups.len() - 1
         });
-        groups[place].1.push(change);
+        groups[index].1.push(change);
     }
     groups
 }
@@ -83,25 +87,29 @@ pub(super) fn entry(
     };
     let lead = format!("{:indent$}{} ", "", style.mark(&symbol));
     if change.state == ChangeState::Skipped {
-        page.prose(&lead, &format!("{} (not tried)", change.summary), |text| {
+        page.paragraph(&lead, &format!("{} (skipped)", change.summary), |text| {
             text.dimmed().to_string()
         });
     } else {
-        page.prose(&lead, &change.summary, plain);
+        page.paragraph(&lead, &change.summary, plain);
     }
     let below = indent + 4;
     if let Some(error) = &change.error {
-        page.prose(&format!("{:below$}{} ", "", paint(Severity::Error, "failed:")), error, plain);
+        page.paragraph(
+            &format!("{:below$}{} ", "", paint(Severity::Error, "failed:")),
+            error,
+            plain,
+        );
     }
     if let Some(undo) = change.undo.as_ref().filter(|_| wide) {
-        page.prose(&format!("{:below$}", ""), &format!("undone by: {undo}"), |text| {
+        page.paragraph(&format!("{:below$}", ""), &format!("inverse: {undo}"), |text| {
             text.dimmed().to_string()
         });
     }
 }
 
 /// `16 changes: 12 create, 4 update`
-fn sum(changes: &[&ChangeEntry]) -> String {
+fn summarize(changes: &[&ChangeEntry]) -> String {
     let number = |verb, word| {
         let number = changes.iter().filter(|change| change.verb == verb).count();
         (number > 0).then(|| format!("{number} {word}"))
@@ -115,20 +123,20 @@ fn sum(changes: &[&ChangeEntry]) -> String {
     format!("{}: {}", count(changes.len(), "change"), parts.join(", "))
 }
 
-fn is_informative(change: &ChangeEntry) -> bool {
+fn is_shown_in_summary(change: &ChangeEntry) -> bool {
     change.verb == Verb::Delete || change.state == ChangeState::Failed
 }
 
-/// What no change here mends. Each with its command: nothing else names one.
+/// Findings that the changes do not resolve, with their commands.
 fn remaining(page: &mut TextPage, findings: &[Finding], wide: bool) {
-    let listing = FindingList::new(None, wide);
+    let finding_list = FindingList::new(None, wide);
     for group in findings.chunk_by(|a, b| a.namespace == b.namespace) {
         if let Some(first) = group.first() {
             page.line(&format!(
                 "Remaining in {}",
                 first.namespace.as_deref().unwrap_or("the integration").bold()
             ));
-            listing.show(page, 2, &group.iter().collect::<Vec<_>>(), usize::MAX);
+            finding_list.show(page, 2, &group.iter().collect::<Vec<_>>(), usize::MAX);
             page.gap();
         }
     }

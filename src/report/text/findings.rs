@@ -1,16 +1,15 @@
-//! Findings: a line of fact each, and below it the command that helps.
+//! Findings and their hints.
 
 use owo_colors::OwoColorize as _;
 
 use crate::domain::finding::Finding;
 use crate::report::text_layout::{TextPage, paint, plain};
 
-/// How findings are listed.
 #[derive(Clone, Copy)]
 pub(super) struct FindingList<'a> {
-    /// The command that closes the report. Where it helps, it is not said again.
+    /// The command of the summary line, which is not repeated.
     closing: Option<&'a str>,
-    /// All of them, with that command too, and with where they are explained.
+    /// Without limit, with all commands and references.
     wide: bool,
 }
 
@@ -19,7 +18,6 @@ impl<'a> FindingList<'a> {
         Self { closing, wide }
     }
 
-    /// Lists findings, at most `limit` of them.
     pub(super) fn show(
         &self,
         page: &mut TextPage,
@@ -28,13 +26,13 @@ impl<'a> FindingList<'a> {
         limit: usize,
     ) {
         let limit = if self.wide { usize::MAX } else { limit };
-        for (place, finding) in findings.iter().enumerate().take(limit) {
+        for (index, finding) in findings.iter().enumerate().take(limit) {
             let severity = paint(finding.severity, &format!("{:<7}", finding.severity.as_str()));
             let lead = format!("{:indent$}{} {severity} ", "", finding.code.as_str().bold());
-            page.prose(&lead, &finding.message, plain);
+            page.paragraph(&lead, &finding.message, plain);
 
             let below = indent + "OQ000 warning ".len();
-            let next = findings.get(place + 1).filter(|_| place + 1 < limit);
+            let next = findings.get(index + 1).filter(|_| index + 1 < limit);
             if let Some(hint) = &finding.hint
                 && self.is_shown(hint, next.and_then(|next| next.hint.as_deref()))
             {
@@ -51,7 +49,7 @@ impl<'a> FindingList<'a> {
         }
         let more = findings.len().saturating_sub(limit);
         if more > 0 {
-            page.prose(
+            page.paragraph(
                 &format!("{:indent$}", ""),
                 &format!("and {more} more, shown by -o wide"),
                 |text| text.dimmed().to_string(),
@@ -59,15 +57,14 @@ impl<'a> FindingList<'a> {
         }
     }
 
-    /// A command that helps with several findings in a row stands below the last of them; one that closes the report
-    /// stands there.
+    /// A hint shared by consecutive findings is shown after the last of them, and not if the summary line has it.
     fn is_shown(&self, hint: &str, next_hint: Option<&str>) -> bool {
         next_hint != Some(hint)
             && (self.wide || !self.closing.is_some_and(|closing| covers(closing, hint)))
     }
 }
 
-/// Whether a command does what another does: it is the same, or the same for more namespaces.
+/// Whether a command is the same as another, or the same for more namespaces.
 fn covers(command: &str, other: &str) -> bool {
     let for_one_namespace = other.rsplit_once(" -n ").map(|(stem, _)| stem);
     command == other
@@ -81,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_covers_the_same_for_one_namespace() {
+    fn command_covers_same_command_for_one_namespace() {
         assert!(covers("oc quay repair -A", "oc quay repair -n shop"));
         assert!(covers("oc quay repair -n shop", "oc quay repair -n shop"));
         assert!(covers("oc quay repair shop web", "oc quay repair -n shop"));

@@ -1,4 +1,4 @@
-//! Text to read. One namespace is shown check by check, several as a table; changes by namespace and by side.
+//! `-o text` and `-o wide`. A single namespace is shown with its checks, several as a table.
 
 mod builds;
 mod changes;
@@ -17,37 +17,37 @@ use super::text_layout::{Style, TextPage, paint};
 pub(super) use builds::builds;
 pub(super) use changes::change;
 use findings::FindingList;
-pub(super) use setup::{made, setup, step};
+pub(super) use setup::{setup, setup_changes, step};
 
 pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);
     settings(&mut page, &report.integration);
-    let concerning: Vec<_> = report
+    let relevant: Vec<_> = report
         .integration
         .checks
         .iter()
         .filter(|check| wide || check.severity != Severity::Ok)
         .collect();
-    if !concerning.is_empty() {
+    if !relevant.is_empty() {
         page.gap();
     }
-    let listing = FindingList::new(report.next.as_deref(), wide);
+    let finding_list = FindingList::new(report.next.as_deref(), wide);
     namespace::checks(
         &mut page,
         style,
         &report.integration.checks,
         report.integration_findings(),
-        &listing,
+        &finding_list,
         wide,
     );
     page.gap();
     match report.namespaces.as_slice() {
         [] => {}
-        [one] => namespace::show(&mut page, style, report, one, &listing),
-        _ => table::show(&mut page, style, report, &listing, wide),
+        [one] => namespace::show(&mut page, style, report, one, &finding_list),
+        _ => table::show(&mut page, style, report, &finding_list, wide),
     }
     page.gap();
-    summary_line(&mut page, &report.summary_line, report.worst());
+    summary_line(&mut page, &report.summary_line, report.max_severity());
     page.finish()
 }
 
@@ -55,10 +55,12 @@ fn settings(page: &mut TextPage, integration: &IntegrationReport) {
     let mut row = |label: &str, setting: &Option<SettingReport>| {
         let lead = format!("{label:<13}");
         match setting {
-            None => page.prose(&lead, "not known", |text| text.dimmed().to_string()),
-            Some(SettingReport { value: None, source }) => page.prose(&lead, source, str::to_owned),
+            None => page.paragraph(&lead, "unknown", |text| text.dimmed().to_string()),
+            Some(SettingReport { value: None, source }) => {
+                page.paragraph(&lead, source, str::to_owned)
+            }
             Some(SettingReport { value: Some(value), source }) => {
-                page.prose(&lead, &format!("{value} ({source})"), str::to_owned)
+                page.paragraph(&lead, &format!("{value} ({source})"), str::to_owned)
             }
         }
     };
@@ -68,7 +70,7 @@ fn settings(page: &mut TextPage, integration: &IntegrationReport) {
     row("Token", &integration.token);
 }
 
-/// The last line. A command in it is never broken, so that it can be copied.
+/// Does not break the command, so that it can be copied.
 fn summary_line(page: &mut TextPage, summary_line: &str, severity: Severity) {
     let severity = if severity == Severity::Info { Severity::Ok } else { severity };
     let bold = |text: &str| paint(severity, text).bold().to_string();
@@ -76,12 +78,12 @@ fn summary_line(page: &mut TextPage, summary_line: &str, severity: Severity) {
         .into_iter()
         .find_map(|separator| Some((separator, summary_line.rsplit_once(separator)?)))
     else {
-        return page.prose("", summary_line, bold);
+        return page.paragraph("", summary_line, bold);
     };
     if page.fits(summary_line) {
         page.line(&format!("{}{separator}{}", bold(answer), command.cyan()));
     } else {
-        page.prose("", answer, bold);
+        page.paragraph("", answer, bold);
         page.line(&format!("{}{}", separator.trim_start_matches(". "), command.cyan()));
     }
 }

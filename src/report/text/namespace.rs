@@ -1,4 +1,4 @@
-//! One namespace, check by check.
+//! A single namespace and its checks.
 
 use owo_colors::OwoColorize as _;
 
@@ -7,7 +7,7 @@ use crate::domain::finding::{Finding, Severity};
 use crate::report::status::{CheckReport, NamespaceReport, StatusReport};
 use crate::report::text_layout::{Style, TextPage, plain};
 
-/// A check with more findings than this is cut short: fifty image streams can lack the same.
+/// Per check: many image streams can have the same finding.
 const MAX_FINDINGS: usize = 10;
 
 /// `myproj -> openshift_myproj`, and its checks.
@@ -16,7 +16,7 @@ pub(super) fn show(
     style: &Style,
     report: &StatusReport,
     namespace: &NamespaceReport,
-    listing: &FindingList,
+    finding_list: &FindingList,
 ) {
     let organization = namespace.organization.as_ref().filter(|_| namespace.linked);
     let arrow = organization.map(|organization| format!("-> {organization}")).unwrap_or_default();
@@ -27,16 +27,16 @@ pub(super) fn show(
         page.line(&namespace.name.bold().to_string());
         page.line(&arrow);
     }
-    checks(page, style, &namespace.checks, report.namespace_findings(), listing, true);
+    checks(page, style, &namespace.checks, report.namespace_findings(), finding_list, true);
 }
 
-/// Checks, each with its findings, which come in the order of the checks. Those that are fine are left out unless `all`.
+/// `findings` are in the order of the checks. Checks without findings are skipped unless `all`.
 pub(super) fn checks(
     page: &mut TextPage,
     style: &Style,
     checks: &[CheckReport],
     findings: &[Finding],
-    listing: &FindingList,
+    finding_list: &FindingList,
     all: bool,
 ) {
     let title_width = checks.iter().map(|check| check.title.len()).max().unwrap_or_default();
@@ -45,8 +45,8 @@ pub(super) fn checks(
         let its_findings: Vec<_> = findings.by_ref().take(check.findings.len()).collect();
         if all || check.severity != Severity::Ok {
             let lead = format!("  {} {:<title_width$}  ", style.glyph(check.severity), check.title);
-            page.prose(&lead, &check.fact, plain);
-            listing.show(page, 6, &its_findings, MAX_FINDINGS);
+            page.paragraph(&lead, &check.fact, plain);
+            finding_list.show(page, 6, &its_findings, MAX_FINDINGS);
         }
     }
 }

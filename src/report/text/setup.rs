@@ -1,4 +1,4 @@
-//! A set-up, step by step: what was found, what is done about it, what is in the way.
+//! The text of `setup` and `teardown`.
 
 use owo_colors::OwoColorize as _;
 
@@ -11,7 +11,7 @@ use crate::report::text_layout::{Style, TextPage, paint, plain};
 pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);
     for step in &report.steps {
-        page.line(&format!("{}{}", step.title.bold(), state(step.state)));
+        page.line(&format!("{}{}", step.title.bold(), state_suffix(step.state)));
         body(&mut page, step, style, wide);
     }
     if wide && !report.namespaces.is_empty() {
@@ -23,8 +23,12 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
             .max()
             .unwrap_or_default();
         for namespace in &report.namespaces {
-            let fate = if namespace.in_scope { "in " } else { "out" };
-            page.prose(&format!("{:<width$}  {fate}  ", namespace.name), &namespace.why, plain);
+            let scope = if namespace.in_scope { "in " } else { "out" };
+            page.paragraph(
+                &format!("{:<width$}  {scope}  ", namespace.name),
+                &namespace.why,
+                plain,
+            );
         }
     }
     if let Some(status) = &report.status {
@@ -35,12 +39,12 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
     page.finish()
 }
 
-/// What was made, and how to make it again.
-pub(in crate::report) fn made(report: &SetupReport, style: &Style) -> String {
+/// The changes made, and the equivalent command.
+pub(in crate::report) fn setup_changes(report: &SetupReport, style: &Style) -> String {
     let mut page = TextPage::new(style);
     let changes = report.steps.iter().flat_map(|step| &step.changes);
     for change in changes.filter(|change| change.state == ChangeState::Done) {
-        page.prose(&format!("{} ", style.glyph(Severity::Ok)), &change.summary, plain);
+        page.paragraph(&format!("{} ", style.glyph(Severity::Ok)), &change.summary, plain);
     }
     end(&mut page, report);
     page.finish()
@@ -53,7 +57,7 @@ fn end(page: &mut TextPage, report: &SetupReport) {
         page.gap();
     }
     if let Some(command_line) = &report.command_line {
-        page.line("The same again, without questions:");
+        page.line("Equivalent non-interactive command:");
         page.line(&format!("  {}", command_line.cyan()));
         page.gap();
     }
@@ -64,14 +68,14 @@ fn end(page: &mut TextPage, report: &SetupReport) {
     );
 }
 
-/// A step by itself, without its name.
+/// Without the title.
 pub(in crate::report) fn step(step: &StepReport, style: &Style) -> String {
     let mut page = TextPage::new(style);
     body(&mut page, step, style, false);
     page.finish()
 }
 
-fn state(state: StepState) -> &'static str {
+fn state_suffix(state: StepState) -> &'static str {
     match state {
         StepState::Done | StepState::AlreadyDone | StepState::Failed => "",
         StepState::Planned => " (to do)",
@@ -83,17 +87,19 @@ fn state(state: StepState) -> &'static str {
 fn body(page: &mut TextPage, step: &StepReport, style: &Style, wide: bool) {
     for fact in &step.facts {
         let (sentence, lines) = fact.text.split_once('\n').unwrap_or((&fact.text, ""));
-        page.prose(&format!("  {} ", style.glyph(fact.severity)), sentence, plain);
-        // A command of several lines is there to be copied.
+        page.paragraph(&format!("  {} ", style.glyph(fact.severity)), sentence, plain);
+        // Commands of several lines are not wrapped.
         lines.lines().for_each(|line| page.line(line));
     }
     step.changes.iter().for_each(|change| entry(page, style, 2, change, wide));
     let severity = step.severity();
     if let Some(reason) = &step.reason {
         let severity = if step.state == StepState::Skipped { Severity::Info } else { severity };
-        page.prose(&format!("  {} ", style.glyph(severity)), reason, |text| paint(severity, text));
+        page.paragraph(&format!("  {} ", style.glyph(severity)), reason, |text| {
+            paint(severity, text)
+        });
     }
     for hint in &step.hints {
-        page.prose("      ", hint, |text| text.cyan().to_string());
+        page.paragraph("      ", hint, |text| text.cyan().to_string());
     }
 }

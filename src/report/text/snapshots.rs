@@ -1,12 +1,11 @@
-//! What people look at, as it is printed: a file for each picture in `snapshots/`. `UPDATE_DOCS=1` writes them anew; read them
-//! before they are committed.
+//! Snapshot tests of the text output; the files are in `snapshots/`. `UPDATE_DOCS=1` updates them.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use crate::report::fixtures::*;
 use crate::report::{Format, Style};
 
-/// Renders in every way that is looked at, and compares. In colors, ESC is written as ␛.
-fn look(name: &str, render: impl Fn(Format, &Style) -> anyhow::Result<String>) {
+/// Compares all views. ESC is written as ␛.
+fn assert_snapshots(name: &str, render: impl Fn(Format, &Style) -> anyhow::Result<String>) {
     let width = |columns| Style { width: Some(columns), ascii: false };
     let views = [
         ("60", Format::Text, width(60)),
@@ -20,22 +19,23 @@ fn look(name: &str, render: impl Fn(Format, &Style) -> anyhow::Result<String>) {
     for (view, format, style) in views {
         let text = render(format, &style).unwrap();
         let text = if view == "80-color" { text.replace('\x1b', "␛") } else { strip(&text) };
-        assert_written(&format!("src/report/text/snapshots/{name}.{view}.txt"), &text);
+        assert_file(&format!("src/report/text/snapshots/{name}.{view}.txt"), &text);
     }
 }
 
 #[test]
-fn a_namespace_with_problems() {
-    let report = one(vec![stale("myproj"), missing("myproj"), rival("myproj")]);
-    look("one", |format, style| report.render(format, style));
+fn namespace_with_problems() {
+    let report =
+        one_namespace(vec![stale("myproj"), missing("myproj"), conflicting_secret("myproj")]);
+    assert_snapshots("one", |format, style| report.render(format, style));
 }
 
 #[test]
 fn many_namespaces() {
-    look("many", |format, style| five_hundred().render(format, style));
+    assert_snapshots("many", |format, style| five_hundred_namespaces().render(format, style));
 }
 
 #[test]
-fn changes_of_which_one_failed() {
-    look("changes", |format, style| failed().render(format, style));
+fn failed_change() {
+    assert_snapshots("changes", |format, style| failed_changes().render(format, style));
 }

@@ -1,4 +1,4 @@
-//! Several namespaces: a line each, problems first; then what is wrong; then counts.
+//! A table of several namespaces, their findings, and counts.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,39 +10,43 @@ use crate::domain::finding::{Finding, Severity};
 use crate::report::status::{NamespaceReport, StatusReport};
 use crate::report::text_layout::{Style, TextPage, columns, paint, plain};
 
-/// So many namespaces with problems have a row. Where there are more of them, or of those without problems, the latter are
-/// only counted.
+/// The maximum number of rows for namespaces with problems. Namespaces without problems are only counted if either kind
+/// has more.
 const MAX_ROWS: usize = 20;
-/// The findings of this many namespaces are shown.
+/// The maximum number of namespaces with findings shown.
 const MAX_DETAILED: usize = 10;
-/// This many findings of each.
+/// The maximum number of findings per namespace.
 const MAX_FINDINGS: usize = 3;
 
-/// What stands between two columns.
 const GUTTER: &str = "   ";
 
 pub(super) fn show(
     page: &mut TextPage,
     style: &Style,
     report: &StatusReport,
-    listing: &FindingList,
+    finding_list: &FindingList,
     wide: bool,
 ) {
     let groups = group(report);
-    let (telling, quiet): (Vec<_>, Vec<_>) =
-        groups.iter().partition(|(_, findings)| concerning(findings, false).next().is_some());
-    let most_telling = if wide { usize::MAX } else { MAX_ROWS };
-    let most_quiet =
-        if wide || telling.len().max(quiet.len()) <= MAX_ROWS { usize::MAX } else { 0 };
-    let shown: Vec<_> =
-        telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
+    let (problematic, healthy): (Vec<_>, Vec<_>) = groups
+        .iter()
+        .partition(|(_, findings)| relevant_findings(findings, false).next().is_some());
+    let max_problematic = if wide { usize::MAX } else { MAX_ROWS };
+    let max_healthy =
+        if wide || problematic.len().max(healthy.len()) <= MAX_ROWS { usize::MAX } else { 0 };
+    let shown: Vec<_> = problematic
+        .iter()
+        .take(max_problematic)
+        .chain(healthy.iter().take(max_healthy))
+        .copied()
+        .collect();
 
     if !shown.is_empty() {
         rows(page, style, &shown, wide);
     }
     let hidden = [
-        (telling.len().saturating_sub(most_telling), "more with problems"),
-        (quiet.len().saturating_sub(most_quiet), "without problems"),
+        (problematic.len().saturating_sub(max_problematic), "more with problems"),
+        (healthy.len().saturating_sub(max_healthy), "without problems"),
     ];
     let hidden: Vec<_> = hidden
         .iter()
@@ -53,13 +57,13 @@ pub(super) fn show(
         page.line(&format!("  {}, shown by -o wide", hidden.join(", ")).dimmed().to_string());
     }
     page.gap();
-    details(page, &groups, listing, wide);
-    page.prose("", &counts(report), plain);
+    details(page, &groups, finding_list, wide);
+    page.paragraph("", &counts(report), plain);
 }
 
 type Group<'a> = (&'a NamespaceReport, &'a [Finding]);
 
-/// The namespaces with their findings, which come in the same order.
+/// Namespaces with their findings, in the order of the report.
 fn group(report: &StatusReport) -> Vec<Group<'_>> {
     let mut rest = report.namespace_findings();
     let mut groups = Vec::with_capacity(report.namespaces.len());
@@ -75,7 +79,6 @@ fn group(report: &StatusReport) -> Vec<Group<'_>> {
     groups
 }
 
-/// A column, as wide as its widest cell.
 struct Column {
     title: &'static str,
     width: usize,
@@ -92,14 +95,14 @@ impl Column {
         format!("{text:<width$}{GUTTER}", width = self.width)
     }
 
-    fn taken(all: &[Column], style: &Style) -> usize {
+    fn total_width(all: &[Column], style: &Style) -> usize {
         all.iter().map(|column| column.width + GUTTER.len()).sum::<usize>()
             + style.mark_width()
             + " ".len()
     }
 }
 
-/// The place of the column that says how a namespace is, in its color.
+/// The index of the colored column.
 const STATE: usize = 1;
 
 fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
@@ -122,11 +125,11 @@ fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
         .unwrap_or_default()
         .max("FINDINGS".len());
     let room = style.width.filter(|_| !wide).unwrap_or(usize::MAX);
-    // The organization can be told from the name; the codes cannot.
-    if Column::taken(&all, style) + widest > room {
+    // Drop the organization first, since the name implies it.
+    if Column::total_width(&all, style) + widest > room {
         all.truncate(STATE + 1);
     }
-    let room = room.saturating_sub(Column::taken(&all, style));
+    let room = room.saturating_sub(Column::total_width(&all, style));
 
     let titles: String = all.iter().map(|column| column.pad(column.title)).collect();
     page.line(&format!("{} {titles}FINDINGS", style.mark("")).dimmed().to_string());
@@ -140,14 +143,14 @@ fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
     }
 }
 
-/// As many codes as there is room for, at least one; how many are left out is said.
+/// At least one code, and the number of the others: `OQ101 OQ102 +3`.
 fn fit(codes: &[&str], room: usize) -> String {
     for shown in (1..=codes.len()).rev() {
-        let left_out = match codes.len() - shown {
+        let suffix = match codes.len() - shown {
             0 => String::new(),
             some => format!(" +{some}"),
         };
-        let text = format!("{}{left_out}", codes[..shown].join(" "));
+        let text = format!("{}{suffix}", codes[..shown].join(" "));
         if text.len() <= room || shown == 1 {
             return text;
         }
@@ -171,10 +174,10 @@ fn paint_state(namespace: &NamespaceReport, text: &str) -> String {
     }
 }
 
-/// The codes of findings, each once.
+/// Without duplicates.
 fn codes(findings: &[Finding], all: bool) -> Vec<&'static str> {
     let mut codes = Vec::new();
-    for finding in concerning(findings, all) {
+    for finding in relevant_findings(findings, all) {
         if !codes.contains(&finding.code.as_str()) {
             codes.push(finding.code.as_str());
         }
@@ -182,22 +185,22 @@ fn codes(findings: &[Finding], all: bool) -> Vec<&'static str> {
     codes
 }
 
-/// What is only worth knowing is left out unless `all`: every namespace may have it.
-fn concerning(findings: &[Finding], all: bool) -> impl Iterator<Item = &Finding> {
+/// Skips informational findings unless `all`.
+fn relevant_findings(findings: &[Finding], all: bool) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(move |finding| all || finding.severity > Severity::Info)
 }
 
-fn details(page: &mut TextPage, groups: &[Group], listing: &FindingList, wide: bool) {
+fn details(page: &mut TextPage, groups: &[Group], finding_list: &FindingList, wide: bool) {
     let limit = if wide { usize::MAX } else { MAX_DETAILED };
     let with_findings = || {
         groups.iter().filter_map(|(namespace, findings)| {
-            let findings: Vec<_> = concerning(findings, wide).collect();
+            let findings: Vec<_> = relevant_findings(findings, wide).collect();
             (!findings.is_empty()).then_some((*namespace, findings))
         })
     };
     for (namespace, findings) in with_findings().take(limit) {
         page.line(&namespace.name.bold().to_string());
-        listing.show(page, 2, &findings, MAX_FINDINGS);
+        finding_list.show(page, 2, &findings, MAX_FINDINGS);
         page.gap();
     }
     let codes =
@@ -210,7 +213,7 @@ fn details(page: &mut TextPage, groups: &[Group], listing: &FindingList, wide: b
         let more: Vec<_> =
             more.iter().map(|(code, number)| format!("{code} in {number}")).collect();
         let text = format!("In more namespaces, shown by -o wide: {}", more.join(", "));
-        page.prose("", &text, |text| text.dimmed().to_string());
+        page.paragraph("", &text, |text| text.dimmed().to_string());
         page.gap();
     }
 }

@@ -20,7 +20,7 @@ fn change_text(report: &ChangeReport, format: Format) -> String {
 }
 
 #[test]
-fn a_healthy_namespace() {
+fn healthy_namespace() {
     let expected = "
 myproj -> openshift_myproj
   √ Namespace         in scope: nothing excludes it
@@ -30,22 +30,23 @@ myproj -> openshift_myproj
 
 Pods in myproj can pull from quay.example.com
 ";
-    assert_eq!(text(&one(vec![]), 80), format!("{SETTINGS}{expected}"));
+    assert_eq!(text(&one_namespace(vec![]), 80), format!("{SETTINGS}{expected}"));
 }
 
 #[test]
-fn a_broken_namespace() {
-    let report = one(vec![stale("myproj"), missing("myproj"), rival("myproj")]);
+fn broken_namespace() {
+    let report =
+        one_namespace(vec![stale("myproj"), missing("myproj"), conflicting_secret("myproj")]);
     let expected = "
 myproj -> openshift_myproj
   √ Namespace         in scope: nothing excludes it
   √ Robot accounts    builder (write), default (read), deployer (read)
   × Secrets           1 of 3 current
-      OQ306 error   Secret builder-quay-openshift holds an old token of robot
+      OQ306 error   Secret builder-quay-openshift holds a stale token of robot
                     account openshift_myproj+builder
       OQ301 error   Secret default-quay-openshift does not exist
-      OQ308 warning Secret a-robot has a login for quay.example.com too and
-                    comes before ours by name
+      OQ308 warning Secret a-robot also has credentials for quay.example.com and
+                    comes first by name
                     > oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson
   √ Service accounts  3 of 3 service accounts linked
 
@@ -55,7 +56,7 @@ myproj -> openshift_myproj
 }
 
 #[test]
-fn a_narrow_terminal() {
+fn narrow_terminal() {
     let expected = "\
 Cluster      api.example.com:6443 (context admin)
 Quay         https://quay.example.com (QuayIntegration quay)
@@ -74,13 +75,13 @@ myproj -> openshift_myproj
                     > oc quay status -n myproj
   √ Service accounts  3 of 3 service accounts linked
 
-Nothing wrong was found, but 1 thing could not be checked
+No problems found, but 1 thing could not be checked
 ";
-    assert_eq!(text(&one(vec![unread("myproj")]), 60), expected);
+    assert_eq!(text(&one_namespace(vec![unread("myproj")]), 60), expected);
 }
 
 #[test]
-fn a_namespace_that_is_not_linked() {
+fn namespace_that_is_not_linked() {
     let expected = "
 kitchen
   i Namespace  out of scope: the denylist names it
@@ -89,20 +90,20 @@ kitchen
 kitchen is not linked: the denylist names it. Run: oc quay link -n kitchen
 ";
     assert_eq!(
-        text(&several("-n kitchen", vec![denied("kitchen")]), 80),
+        text(&several_namespaces("-n kitchen", vec![denied("kitchen")]), 80),
         format!("{SETTINGS}{expected}")
     );
 }
 
 #[test]
-fn a_broken_integration_is_shown_first() {
+fn shows_broken_integration_first() {
     let object = ObjectRef::namespaced("Secret", "openshift-operators", "quay-integration");
-    let refused =
-        Finding::new(Code::TokenRefused, object, "Quay refuses the token: it has expired");
-    let text = text(&with_integration(refused), 80);
+    let rejected =
+        Finding::new(Code::TokenRejected, object, "Quay rejects the token: it has expired");
+    let text = text(&with_integration(rejected), 80);
     let expected = "
   × Token  Secret openshift-operators/quay-integration, key token
-      OQ109 error   Quay refuses the token: it has expired
+      OQ109 error   Quay rejects the token: it has expired
 
 myproj -> openshift_myproj
 ";
@@ -111,8 +112,8 @@ myproj -> openshift_myproj
 }
 
 #[test]
-fn thirty_namespaces() {
-    let text = text(&thirty(), 80);
+fn table_of_thirty_namespaces() {
+    let text = text(&thirty_namespaces(), 80);
     let expected = "
   NAMESPACE   STATE     ORGANIZATION        FINDINGS
 × carts       error     openshift_carts     OQ301 OQ306 OQ308
@@ -123,19 +124,19 @@ fn thirty_namespaces() {
 
 carts
   OQ301 error   Secret default-quay-openshift does not exist
-  OQ306 error   Secret builder-quay-openshift holds an old token of robot
+  OQ306 error   Secret builder-quay-openshift holds a stale token of robot
                 account openshift_carts+builder
   OQ301 error   Secret default-quay-openshift does not exist
   and 2 more, shown by -o wide
 
 shop
   OQ301 error   Secret default-quay-openshift does not exist
-  OQ306 error   Secret builder-quay-openshift holds an old token of robot
+  OQ306 error   Secret builder-quay-openshift holds a stale token of robot
                 account openshift_shop+builder
 
 billing
-  OQ308 warning Secret a-robot has a login for quay.example.com too and comes
-                before ours by name
+  OQ308 warning Secret a-robot also has credentials for quay.example.com and
+                comes first by name
                 > oc get secrets -n billing --field-selector type=kubernetes.io/dockerconfigjson
 
 audit
@@ -151,8 +152,8 @@ audit
 }
 
 #[test]
-fn wide_leaves_nothing_out() {
-    let text = strip(&thirty().render(Format::Wide, &style(80)).unwrap());
+fn wide_shows_everything() {
+    let text = strip(&thirty_namespaces().render(Format::Wide, &style(80)).unwrap());
     for line in [
         "√ app-24      ok           openshift_app-24    nothing excludes it",
         "- sandbox     not linked                       the denylist names it   OQ120",
@@ -166,7 +167,7 @@ fn wide_leaves_nothing_out() {
 }
 
 #[test]
-fn a_table_that_is_too_wide_leaves_out_what_can_be_told_from_the_name() {
+fn wide_table_drops_organization_column() {
     let codes = [
         Code::SecretMissing,
         Code::SecretWrongHost,
@@ -179,7 +180,7 @@ fn a_table_that_is_too_wide_leaves_out_what_can_be_told_from_the_name() {
         (namespace("a-namespace-with-a-name"), checks(findings)),
         (namespace("b"), checks(vec![])),
     ];
-    let report = several("-A", namespaces);
+    let report = several_namespaces("-A", namespaces);
     let row = |style: &Style| {
         let text = strip(&report.render(Format::Text, style).unwrap());
         text.lines().find(|line| line.contains("a-namespace")).unwrap().to_owned()
@@ -193,13 +194,13 @@ fn a_table_that_is_too_wide_leaves_out_what_can_be_told_from_the_name() {
 }
 
 #[test]
-fn many_findings_of_a_kind_are_cut_short() {
+fn limits_findings_of_check() {
     let findings: Vec<_> = (0..50)
         .map(|number| {
             finding(Code::RepositoryMissing, "myproj", "r", &format!("No repository {number}"))
         })
         .collect();
-    let report = one(findings);
+    let report = one_namespace(findings);
     let text = text(&report, 80);
     assert_eq!(text.matches("OQ401").count(), 10);
     assert!(text.contains("\n      and 40 more, shown by -o wide\n"), "{text}");
@@ -210,7 +211,7 @@ fn many_findings_of_a_kind_are_cut_short() {
 }
 
 #[test]
-fn a_command_for_several_findings_is_said_once() {
+fn shows_command_of_several_findings_once() {
     let hidden = |robot| {
         finding(
             Code::TokenNotReadable,
@@ -219,7 +220,7 @@ fn a_command_for_several_findings_is_said_once() {
             &format!("Quay does not show the token of {robot}"),
         )
     };
-    let text = text(&one(vec![hidden("a"), hidden("b"), hidden("c")]), 80);
+    let text = text(&one_namespace(vec![hidden("a"), hidden("b"), hidden("c")]), 80);
     assert!(
         text.contains("token of c\n                    > oc quay status --probe -n myproj\n"),
         "{text}"
@@ -228,11 +229,11 @@ fn a_command_for_several_findings_is_said_once() {
 }
 
 #[test]
-fn nothing_is_wider_than_the_terminal_but_commands() {
+fn only_commands_exceed_terminal_width() {
     let reports = [
-        one(vec![stale("myproj"), missing("myproj"), rival("myproj")]),
-        one(vec![unread("myproj")]),
-        thirty(),
+        one_namespace(vec![stale("myproj"), missing("myproj"), conflicting_secret("myproj")]),
+        one_namespace(vec![unread("myproj")]),
+        thirty_namespaces(),
     ];
     for report in &reports {
         for width in [60, 80, 120] {
@@ -242,14 +243,14 @@ fn nothing_is_wider_than_the_terminal_but_commands() {
             }
         }
     }
-    for line in change_text(&failed(), Format::Text).lines() {
+    for line in change_text(&failed_changes(), Format::Text).lines() {
         assert!(line.trim_start().starts_with("> ") || line.chars().count() <= 80, "{line}");
     }
 }
 
 #[test]
-fn a_long_verdict_keeps_its_command_whole() {
-    let text = text(&one(vec![rival("myproj")]), 60);
+fn does_not_break_command_of_long_summary() {
+    let text = text(&one_namespace(vec![conflicting_secret("myproj")]), 60);
     let expected = "
 Pods in myproj can pull from quay.example.com, with 1
 warning
@@ -259,32 +260,35 @@ Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjs
 }
 
 #[test]
-fn ascii_is_ascii() {
+fn ascii_output_is_ascii() {
     let ascii = Style { width: Some(80), ascii: true };
-    let reports =
-        [one(vec![stale("myproj"), rival("myproj")]), one(vec![unread("myproj")]), thirty()];
+    let reports = [
+        one_namespace(vec![stale("myproj"), conflicting_secret("myproj")]),
+        one_namespace(vec![unread("myproj")]),
+        thirty_namespaces(),
+    ];
     for report in reports {
         let text = report.render(Format::Text, &ascii).unwrap();
         assert!(text.is_ascii(), "{text}");
     }
-    let text = strip(&one(vec![stale("myproj")]).render(Format::Text, &ascii).unwrap());
+    let text = strip(&one_namespace(vec![stale("myproj")]).render(Format::Text, &ascii).unwrap());
     assert!(
         text.contains("\n  ok Namespace         in scope")
             && text.contains("\n  x  Secrets           1 of 3"),
         "{text}"
     );
-    assert!(failed().render(Format::Text, &ascii).unwrap().is_ascii());
+    assert!(failed_changes().render(Format::Text, &ascii).unwrap().is_ascii());
 }
 
 #[test]
-fn colors_are_in_it_to_be_stripped() {
-    let text = one(vec![missing("myproj")]).render(Format::Text, &style(80)).unwrap();
+fn output_has_colors() {
+    let text = one_namespace(vec![missing("myproj")]).render(Format::Text, &style(80)).unwrap();
     assert!(text.contains("\x1b[31m×\x1b[39m"), "{text:?}");
     assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
 }
 
 #[test]
-fn planned_changes() {
+fn shows_planned_changes() {
     let expected = "\
 myproj
   Quay
@@ -299,12 +303,12 @@ myproj
 
 6 changes planned. Nothing was written (--dry-run)
 ";
-    let report = change("link", true, planned("myproj"));
+    let report = change_report("link", true, planned_changes("myproj"));
     assert_eq!(change_text(&report, Format::Text), expected);
     let wide = change_text(&report, Format::Wide);
     assert!(
         wide.contains(
-            "    + create secret builder-quay-openshift\n        undone by: delete secret builder-"
+            "    + create secret builder-quay-openshift\n        inverse: delete secret builder-quay"
         ),
         "{wide}"
     );
@@ -323,34 +327,37 @@ myproj
         failed: secrets is forbidden: User \"ann\" cannot create resource
                 \"secrets\" in API group \"\"
     . add secret builder-quay-openshift to the secrets and imagePullSecrets of
-      service account builder (not tried)
+      service account builder (skipped)
     - delete secret old-quay-openshift
 
 Remaining in myproj
   OQ301 error   Secret default-quay-openshift does not exist
                 > oc quay repair -n myproj
-  OQ308 warning Secret a-robot has a login for quay.example.com too and comes
-                before ours by name
+  OQ308 warning Secret a-robot also has credentials for quay.example.com and
+                comes first by name
                 > oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson
 
-1 of 6 changes failed, 1 not tried. Run the command again to finish
+1 of 6 changes failed, 1 skipped. Run the command again to finish
 ";
-    assert_eq!(change_text(&failed(), Format::Text), expected);
+    assert_eq!(change_text(&failed_changes(), Format::Text), expected);
 }
 
 #[test]
 fn nothing_to_do() {
-    assert_eq!(change_text(&change("repair", false, vec![]), Format::Text), "Nothing to do\n");
+    assert_eq!(
+        change_text(&change_report("repair", false, vec![]), Format::Text),
+        "Nothing to do\n"
+    );
 }
 
 #[test]
-fn changes_in_many_namespaces_are_summed_up_but_for_what_deletes_or_fails() {
+fn summarizes_changes_except_deletions_and_failures() {
     let mut changes: Vec<_> = (1..=20)
-        .flat_map(|number| planned(&format!("app-{number}")))
+        .flat_map(|number| planned_changes(&format!("app-{number}")))
         .map(ChangeEntry::done)
         .collect();
     changes[3] = changes[3].clone().failed("timed out");
-    let report = change("link", false, changes);
+    let report = change_report("link", false, changes);
     let expected = "\
 app-1   6 changes: 4 create, 1 update, 1 delete
   × create secret builder-quay-openshift

@@ -1,4 +1,4 @@
-//! What runs, how it is reached, and what keeps it running.
+//! Manifests of the Deployment and of the objects around it.
 
 use serde_json::{Value, json};
 
@@ -11,27 +11,34 @@ use crate::domain::names::{
 /// The port of `/healthz`, `/readyz` and `/metrics`.
 const LISTEN_PORT: u16 = 8080;
 
-/// The port of the webhook.
 const WEBHOOK_PORT: u16 = 8443;
 
-/// Where the serving certificate is mounted.
+/// Mount path of the serving certificate.
 const CERTIFICATES: &str = "/etc/oc-quay/tls";
 
-/// The Secret that OpenShift puts the serving certificate into.
+/// Created by OpenShift, with the serving certificate.
 const CERTIFICATE_SECRET: &str = "oc-quay-tls";
 
-pub(super) fn objects(bridge: &ControllerManifests) -> [Object; 6] {
-    let (budget, policy) = (disruption_budget(bridge), network_policy(bridge));
-    [policy, service(bridge), deployment(bridge), budget, service_monitor(bridge), webhook(bridge)]
+pub(super) fn objects(manifests: &ControllerManifests) -> [Object; 6] {
+    let (budget, policy) = (disruption_budget(manifests), network_policy(manifests));
+    [
+        policy,
+        service(manifests),
+        deployment(manifests),
+        budget,
+        service_monitor(manifests),
+        webhook(manifests),
+    ]
 }
 
 fn selector() -> Value {
     json!({ "app.kubernetes.io/name": CONTROLLER_NAME })
 }
 
-/// OpenShift issues the certificate and renews it ("Securing service traffic using service serving certificate secrets").
-fn service(bridge: &ControllerManifests) -> Object {
-    let mut service = bridge.object(
+/// OpenShift issues and renews the certificate ("Securing service traffic using service serving
+/// certificate secrets").
+fn service(manifests: &ControllerManifests) -> Object {
+    let mut service = manifests.object(
         ObjectKind::Service,
         json!({
             "spec": {
@@ -48,40 +55,39 @@ fn service(bridge: &ControllerManifests) -> Object {
     service
 }
 
-fn deployment(bridge: &ControllerManifests) -> Object {
-    bridge.object(
+fn deployment(manifests: &ControllerManifests) -> Object {
+    manifests.object(
         ObjectKind::Deployment,
         json!({
             "spec": {
                 "replicas": 2,
                 "selector": { "matchLabels": selector() },
-                "template": { "metadata": { "labels": labels() }, "spec": pod(bridge) },
+                "template": { "metadata": { "labels": labels() }, "spec": pod(manifests) },
             },
         }),
     )
 }
 
-fn pod(bridge: &ControllerManifests) -> Value {
+fn pod(manifests: &ControllerManifests) -> Value {
     json!({
         "serviceAccountName": CONTROLLER_NAME,
-        // It goes on answering the webhook for ten seconds after it was told to end.
+        // After SIGTERM it serves the webhook for ten more seconds.
         "terminationGracePeriodSeconds": 30,
         "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
-        // Both on one node would go with it.
         "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
             "weight": 100,
             "podAffinityTerm": { "labelSelector": { "matchLabels": selector() }, "topologyKey": "kubernetes.io/hostname" },
         }] } },
-        "containers": [container(bridge)],
+        "containers": [container(manifests)],
         "volumes": [{ "name": "tls", "secret": { "secretName": CERTIFICATE_SECRET } }],
     })
 }
 
-fn container(bridge: &ControllerManifests) -> Value {
+fn container(manifests: &ControllerManifests) -> Value {
     let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" } });
     json!({
         "name": CONTROLLER_NAME,
-        "image": bridge.image,
+        "image": manifests.image,
         "args": [
             "run",
             "--log-format=json",
@@ -90,7 +96,7 @@ fn container(bridge: &ControllerManifests) -> Value {
             format!("--webhook-bind-address=0.0.0.0:{WEBHOOK_PORT}"),
             format!("--webhook-cert-dir={CERTIFICATES}"),
         ],
-        // What tells replicas apart.
+        // Identity for the leader election.
         "env": [{ "name": POD_NAME, "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
         "ports": [
             { "name": "webhook", "containerPort": WEBHOOK_PORT },
@@ -111,17 +117,17 @@ fn container(bridge: &ControllerManifests) -> Value {
     })
 }
 
-/// One replica is left while nodes are drained.
-fn disruption_budget(bridge: &ControllerManifests) -> Object {
+fn disruption_budget(manifests: &ControllerManifests) -> Object {
     let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": selector() } });
-    bridge.object(ObjectKind::PodDisruptionBudget, json!({ "spec": spec }))
+    manifests.object(ObjectKind::PodDisruptionBudget, json!({ "spec": spec }))
 }
 
-/// What the bridge tells without asking who wants to know is for the monitoring alone; the kubelet, on the pod's own node, is
-/// let in always. API servers come from the nodes' network, which no policy can name, so the webhook's port is open.
-fn network_policy(bridge: &ControllerManifests) -> Object {
+/// Metrics are open to the cluster's monitoring only; the kubelet on the pod's node is always
+/// allowed. API servers connect from the nodes' network, which no policy can select, so the
+/// webhook's port is open to all.
+fn network_policy(manifests: &ControllerManifests) -> Object {
     let port = |port: u16| json!([{ "protocol": "TCP", "port": port }]);
-    // OpenShift puts this label on its monitoring's namespaces ("About network policy").
+    // OpenShift sets this label on its monitoring namespaces ("About network policy").
     let monitoring = json!({ "namespaceSelector": { "matchLabels": { "network.openshift.io/policy-group": "monitoring" } } });
     let spec = json!({
         "podSelector": { "matchLabels": selector() },
@@ -131,18 +137,19 @@ fn network_policy(bridge: &ControllerManifests) -> Object {
             { "ports": port(LISTEN_PORT), "from": [monitoring] },
         ],
     });
-    bridge.object(ObjectKind::NetworkPolicy, json!({ "spec": spec }))
+    manifests.object(ObjectKind::NetworkPolicy, json!({ "spec": spec }))
 }
 
-fn service_monitor(bridge: &ControllerManifests) -> Object {
+fn service_monitor(manifests: &ControllerManifests) -> Object {
     let spec =
         json!({ "selector": { "matchLabels": selector() }, "endpoints": [{ "port": "metrics" }] });
-    bridge.object(ObjectKind::ServiceMonitor, json!({ "spec": spec }))
+    manifests.object(ObjectKind::ServiceMonitor, json!({ "spec": spec }))
 }
 
-/// Builds are rewritten when they are created: afterwards their spec cannot be changed. A bridge that does not answer
-/// keeps no build from running. The control plane's own namespaces (`openshift.io/run-level`) are not asked about.
-fn webhook(bridge: &ControllerManifests) -> Object {
+/// Builds are rewritten on creation, since their spec is immutable afterwards. An unavailable
+/// controller does not block builds. Namespaces of the control plane (`openshift.io/run-level`) are
+/// excluded.
+fn webhook(manifests: &ControllerManifests) -> Object {
     let mut configuration = cluster_object(
         ObjectKind::MutatingWebhookConfiguration,
         json!({
@@ -150,7 +157,7 @@ fn webhook(bridge: &ControllerManifests) -> Object {
                 "name": CONTROLLER_WEBHOOK,
                 "clientConfig": { "service": {
                     "name": CONTROLLER_NAME,
-                    "namespace": bridge.namespace,
+                    "namespace": manifests.namespace,
                     "path": CONTROLLER_WEBHOOK_PATH,
                     "port": 443,
                 } },

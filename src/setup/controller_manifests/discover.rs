@@ -1,4 +1,4 @@
-//! What there is of the bridge.
+//! The installed objects of the controller.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,22 @@ use crate::cluster::{Cluster, ObjectKind};
 use crate::domain::names::{CONTROLLER_NAME, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
 
-/// The bridge as it is to be, and what there is of it.
+/// The controller's manifests with the existing objects.
 #[derive(Clone, Debug)]
 pub struct InstalledController {
-    /// Some of it is there.
-    pub is_there: bool,
-    /// As it is to be: in the namespace that it is in, and of the same image if nothing else is said.
-    pub bridge: ControllerManifests,
-    /// Its objects as they are to be, each with what there is; none at all if it is neither there nor wanted.
+    /// At least its ClusterRoleBinding exists.
+    pub is_installed: bool,
+    /// With the namespace and the image of the installed controller, unless others are given.
+    pub manifests: ControllerManifests,
+    /// Each manifest with the existing object; empty if the controller is neither installed nor
+    /// requested.
     pub objects: Vec<(Object, Option<Value>)>,
 }
 
 impl InstalledController {
-    /// Looks for it by its ClusterRoleBinding, which says in which namespace the rest is. `groups` are the API groups that
-    /// the cluster serves.
-    pub(in crate::setup) async fn find(
+    /// Reads the objects. The ClusterRoleBinding is in no namespace and names that of the others.
+    /// `groups` are the API groups that the cluster serves.
+    pub(in crate::setup) async fn discover(
         cluster: &Cluster,
         groups: &BTreeSet<String>,
         is_wanted: bool,
@@ -36,13 +37,13 @@ impl InstalledController {
             .filter(is_ours);
         let namespace =
             binding.as_ref().and_then(|binding| binding["subjects"][0]["namespace"].as_str());
-        let bridge = ControllerManifests::new(namespace, image);
+        let manifests = ControllerManifests::new(namespace, image);
         if binding.is_none() && !is_wanted {
-            return Ok(Self { is_there: false, bridge, objects: vec![] });
+            return Ok(Self { is_installed: false, manifests, objects: vec![] });
         }
         let is_served =
             |object: &Object| object.group().is_empty() || groups.contains(object.group());
-        let objects: Vec<_> = bridge.objects().into_iter().filter(is_served).collect();
+        let objects: Vec<_> = manifests.objects().into_iter().filter(is_served).collect();
         let read = objects
             .iter()
             .map(|object| cluster.object(object.kind, object.namespace(), object.name()));
@@ -55,12 +56,16 @@ impl InstalledController {
         let container =
             containers.into_iter().flatten().find(|container| container["name"] == CONTROLLER_NAME);
         let image_now = container.and_then(|container| container["image"].as_str());
-        let bridge = ControllerManifests::new(namespace, image.or(image_now));
-        let objects = bridge.objects().into_iter().filter(is_served);
-        Ok(Self { is_there: binding.is_some(), objects: objects.zip(found).collect(), bridge })
+        let manifests = ControllerManifests::new(namespace, image.or(image_now));
+        let objects = manifests.objects().into_iter().filter(is_served);
+        Ok(Self {
+            is_installed: binding.is_some(),
+            objects: objects.zip(found).collect(),
+            manifests,
+        })
     }
 
-    /// How many of its pods are ready to work, and how many there are to be, if those there are are of the newest version.
+    /// Ready and wanted pods, once all of them are of the latest generation.
     pub fn pods(&self) -> Option<(u64, u64)> {
         let (_, deployment) =
             self.objects.iter().find(|(object, _)| object.kind == ObjectKind::Deployment)?;
@@ -77,16 +82,15 @@ impl InstalledController {
         })
     }
 
-    /// The first of its objects that is there but was not made by us.
-    pub fn foreign(&self) -> Option<&Object> {
+    /// The first existing object without our label.
+    pub fn unmanaged(&self) -> Option<&Object> {
         let is_foreign = |(_, found): &&(Object, Option<Value>)| {
             found.as_ref().is_some_and(|found| !is_ours(found))
         };
         self.objects.iter().find(is_foreign).map(|(object, _)| object)
     }
 
-    /// Whether all of its pods are ready to work.
-    pub fn runs(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.pods().is_some_and(|(ready, wanted)| ready >= wanted && wanted > 0)
     }
 }

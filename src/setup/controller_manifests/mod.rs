@@ -1,4 +1,4 @@
-//! Our own bridge in the cluster: `oc quay run` as a Deployment, and everything it needs, as values.
+//! Manifests of the in-cluster controller: `oc quay run` as a Deployment, and the objects it needs.
 
 mod deployment;
 mod discover;
@@ -11,29 +11,27 @@ use serde_json::{Value, json};
 use crate::cluster::ObjectKind;
 use crate::domain::names::{CONTROLLER_NAME, MANAGED_BY, MANAGED_BY_LABEL};
 
-/// Where releases publish the image.
+/// Image repository of the releases.
 const REPOSITORY: &str = "quay.io/oc-quay/oc-quay";
 
-/// The bridge as it is to run.
+/// Parameters of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerManifests {
-    /// Its namespace.
     pub namespace: String,
-    /// Its image.
     pub image: String,
 }
 
 impl ControllerManifests {
-    /// A bridge in the namespace and of the image that were named; else in one of its own, of this version's.
+    /// Defaults are its own namespace and the image of this version.
     pub fn new(namespace: Option<&str>, image: Option<&str>) -> Self {
         let image = image
             .map_or_else(|| format!("{REPOSITORY}:v{}", env!("CARGO_PKG_VERSION")), str::to_owned);
         Self { namespace: namespace.unwrap_or(CONTROLLER_NAME).to_owned(), image }
     }
 
-    /// All objects, in an order in which each finds what it refers to. The binding comes before all that is in the
-    /// namespace it names: by it the rest is found again, also where somebody was interrupted. The webhook is the last: until
-    /// then nobody asks a bridge that is not there yet.
+    /// All objects, dependencies first. The ClusterRoleBinding comes before the objects of the
+    /// namespace, because an interrupted run is found through it. The webhook is last, when its
+    /// server exists.
     pub fn objects(&self) -> Vec<Object> {
         let mut objects = Vec::from(rbac::in_cluster(self));
         objects.extend(self.has_own_namespace().then(own_namespace));
@@ -43,17 +41,16 @@ impl ControllerManifests {
         objects
     }
 
-    /// The same as they are applied.
     pub fn manifests(&self) -> impl Iterator<Item = Value> {
         self.objects().into_iter().map(|object| object.value)
     }
 
-    /// Whether its namespace is nobody else's. One that was named is not touched itself: others may live there.
+    /// Whether the namespace is created. A given one may hold other workloads and is not changed.
     pub fn has_own_namespace(&self) -> bool {
         self.namespace == CONTROLLER_NAME
     }
 
-    /// An object in the bridge's namespace; `content` is all but what names it.
+    /// An object in the controller's namespace; `content` is everything but its metadata.
     fn object(&self, kind: ObjectKind, content: Value) -> Object {
         let mut object = cluster_object(kind, content);
         object.value["metadata"]["namespace"] = json!(self.namespace);
@@ -61,22 +58,18 @@ impl ControllerManifests {
     }
 }
 
-/// An object of the bridge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// All of it.
     pub value: Value,
 }
 
 impl Object {
-    /// Its name.
     pub fn name(&self) -> &str {
         self.value["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// Its API group; empty for the core.
+    /// Empty for the core group.
     pub fn group(&self) -> &str {
         self.value["apiVersion"]
             .as_str()
@@ -84,7 +77,6 @@ impl Object {
             .map_or("", |(group, _)| group)
     }
 
-    /// Its namespace, for an object in one.
     pub fn namespace(&self) -> Option<&str> {
         self.value["metadata"]["namespace"].as_str()
     }
@@ -97,7 +89,7 @@ fn own_namespace() -> Object {
     namespace
 }
 
-/// An object in no namespace.
+/// A cluster-scoped object.
 fn cluster_object(kind: ObjectKind, content: Value) -> Object {
     let mut value = json!({
         "apiVersion": kind.api_version(),

@@ -1,4 +1,4 @@
-//! What the bridge may do in the cluster: what it does, and no more.
+//! The controller's RBAC: only what it uses.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,11 @@ use crate::domain::names::{CONTROLLER_NAME, LEASE};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
-/// A rule: what may be done with some kinds of one API group.
 struct Rule {
     group: &'static str,
     resources: &'static [&'static str],
     verbs: &'static [&'static str],
-    /// Only objects of these names; any if there are none.
+    /// `resourceNames`; empty for any.
     names: &'static [&'static str],
 }
 
@@ -36,10 +35,10 @@ impl Rule {
     }
 }
 
-/// In the whole cluster.
+/// Cluster-wide rules.
 ///
-/// Kubernetes cannot grant secrets by their label or type, so the bridge may read all of them; it asks for those that hold
-/// registry logins, for its own, and for the one with Quay's token.
+/// RBAC cannot select secrets by label or type, so the controller can read all of them; it requests
+/// registry credentials, its own secrets, and the one with Quay's token.
 const IN_CLUSTER: [Rule; 12] = [
     Rule::new("", &["namespaces", "serviceaccounts"], &["get", "list", "watch", "patch"]),
     Rule::new("", &["secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
@@ -48,9 +47,10 @@ const IN_CLUSTER: [Rule; 12] = [
     Rule::new("image.openshift.io", &["imagestreamimports"], &["create"]),
     Rule::new("build.openshift.io", &["buildconfigs"], &["list", "watch"]),
     Rule::new("build.openshift.io", &["builds"], &["get", "list", "watch", "patch"]),
-    // Nobody may change a Build, be it an annotation, who may not build by its strategy
-    // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`). These are the strategies that
-    // the webhook rewrites. It creates no Build itself: that would take the right to create `builds` as well.
+    // Any change of a Build, even of an annotation, requires permission for its strategy
+    // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
+    // These are the strategies that the webhook rewrites. Creating a Build would also require
+    // `create` on `builds`.
     Rule::new(
         "build.openshift.io",
         &["builds/custom", "builds/docker", "builds/optimizeddocker", "builds/source"],
@@ -62,42 +62,43 @@ const IN_CLUSTER: [Rule; 12] = [
         names: &["cluster"],
         ..Rule::new("config.openshift.io", &["infrastructures"], &["get"])
     },
-    // Where the operator's webhook is answered: a Deployment of its name may be anybody's.
+    // To verify that the operator's webhook is registered: another Deployment might have its name.
     Rule::new("admissionregistration.k8s.io", &["mutatingwebhookconfigurations"], &["list"]),
 ];
 
-/// Whether the operator runs, which is seen by its Deployment, wherever that is: a list of one name falls under a rule
-/// for that name.
-const OF_OPERATOR: Rule = Rule {
+/// To detect the operator by its Deployment, in any namespace: RBAC applies a rule with a name to a
+/// list of that name.
+const OPERATOR_DEPLOYMENT: Rule = Rule {
     names: &OPERATOR_DEPLOYMENTS,
     ..Rule::new("apps", &["deployments"], &["list", "watch"])
 };
 
-/// In the bridge's own namespace: the Lease by which one replica leads. Who may create knows no names.
+/// For the Lease of the leader election; `create` cannot be restricted to names.
 const IN_NAMESPACE: [Rule; 2] = [
     Rule::new("coordination.k8s.io", &["leases"], &["create"]),
     Rule { names: &[LEASE], ..Rule::new("coordination.k8s.io", &["leases"], &["get", "patch"]) },
 ];
 
-pub(super) fn in_cluster(bridge: &ControllerManifests) -> [Object; 2] {
-    let rules: Vec<_> = IN_CLUSTER.iter().chain([&OF_OPERATOR]).map(Rule::to_value).collect();
+pub(super) fn in_cluster(manifests: &ControllerManifests) -> [Object; 2] {
+    let rules: Vec<_> =
+        IN_CLUSTER.iter().chain([&OPERATOR_DEPLOYMENT]).map(Rule::to_value).collect();
     [
         cluster_object(ObjectKind::ClusterRole, json!({ "rules": rules })),
-        cluster_object(ObjectKind::ClusterRoleBinding, binding(bridge, ObjectKind::ClusterRole)),
+        cluster_object(ObjectKind::ClusterRoleBinding, binding(manifests, ObjectKind::ClusterRole)),
     ]
 }
 
-pub(super) fn in_namespace(bridge: &ControllerManifests) -> [Object; 2] {
+pub(super) fn in_namespace(manifests: &ControllerManifests) -> [Object; 2] {
     let rules: Vec<_> = IN_NAMESPACE.iter().map(Rule::to_value).collect();
     [
-        bridge.object(ObjectKind::Role, json!({ "rules": rules })),
-        bridge.object(ObjectKind::RoleBinding, binding(bridge, ObjectKind::Role)),
+        manifests.object(ObjectKind::Role, json!({ "rules": rules })),
+        manifests.object(ObjectKind::RoleBinding, binding(manifests, ObjectKind::Role)),
     ]
 }
 
-fn binding(bridge: &ControllerManifests, role: ObjectKind) -> Value {
+fn binding(manifests: &ControllerManifests, role: ObjectKind) -> Value {
     json!({
         "roleRef": { "apiGroup": RBAC_GROUP, "kind": role.as_str(), "name": CONTROLLER_NAME },
-        "subjects": [{ "kind": "ServiceAccount", "name": CONTROLLER_NAME, "namespace": bridge.namespace }],
+        "subjects": [{ "kind": "ServiceAccount", "name": CONTROLLER_NAME, "namespace": manifests.namespace }],
     })
 }

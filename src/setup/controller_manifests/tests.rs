@@ -8,12 +8,12 @@ fn manifests() -> Vec<Value> {
     ControllerManifests::new(None, Some("registry.example.com/oc-quay:v1")).manifests().collect()
 }
 
-fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> &'a Value {
+fn find_kind<'a>(manifests: &'a [Value], kind: &str) -> &'a Value {
     manifests.iter().find(|object| object["kind"] == kind).unwrap()
 }
 
 #[test]
-fn all_that_the_bridge_needs_is_there_once_and_carries_our_label() {
+fn contains_each_object_once_with_our_label() {
     let manifests = manifests();
     let kinds: Vec<_> = manifests.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     let expected = [
@@ -38,10 +38,10 @@ fn all_that_the_bridge_needs_is_there_once_and_carries_our_label() {
 }
 
 #[test]
-fn metrics_are_for_the_monitoring_alone() {
+fn restricts_metrics_to_monitoring() {
     let manifests = manifests();
-    let policy = &of_kind(&manifests, "NetworkPolicy")["spec"];
-    assert_eq!(policy["podSelector"], of_kind(&manifests, "Deployment")["spec"]["selector"]);
+    let policy = &find_kind(&manifests, "NetworkPolicy")["spec"];
+    assert_eq!(policy["podSelector"], find_kind(&manifests, "Deployment")["spec"]["selector"]);
     for rule in policy["ingress"].as_array().unwrap() {
         let is_metrics = rule["ports"] == json!([{ "protocol": "TCP", "port": 8080 }]);
         assert_eq!(rule["from"].is_array(), is_metrics, "{rule}");
@@ -49,25 +49,25 @@ fn metrics_are_for_the_monitoring_alone() {
 }
 
 #[test]
-fn the_namespace_and_the_image_are_those_that_are_named() {
-    let bridge =
-        ControllerManifests::new(Some("quay-bridge"), Some("registry.example.com/oc-quay:v1"));
-    let manifests: Vec<_> = bridge.manifests().collect();
+fn uses_given_namespace_and_image() {
+    let controller =
+        ControllerManifests::new(Some("quay-controller"), Some("registry.example.com/oc-quay:v1"));
+    let manifests: Vec<_> = controller.manifests().collect();
     assert!(manifests.iter().all(|object| object["kind"] != "Namespace"), "others may live there");
     let text = serde_json::to_string(&manifests).unwrap();
     assert!(!text.contains(r#""namespace":"oc-quay""#), "{text}");
     assert_eq!(
-        of_kind(&manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"],
-        bridge.image
+        find_kind(&manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"],
+        controller.image
     );
     let image = ControllerManifests::new(None, None).image;
     assert!(image.ends_with(concat!(":v", env!("CARGO_PKG_VERSION"))), "{image}");
 }
 
 #[test]
-fn the_pod_passes_the_restricted_pod_security_standard() {
+fn pod_meets_restricted_pod_security_standard() {
     let manifests = manifests();
-    let pod = &of_kind(&manifests, "Deployment")["spec"]["template"]["spec"];
+    let pod = &find_kind(&manifests, "Deployment")["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     let container = &pod["containers"][0]["securityContext"];
@@ -81,10 +81,10 @@ fn the_pod_passes_the_restricted_pod_security_standard() {
 }
 
 #[test]
-fn what_refers_to_each_other_agrees() {
+fn references_between_objects_match() {
     let manifests = manifests();
-    let pod = &of_kind(&manifests, "Deployment")["spec"]["template"];
-    let service = of_kind(&manifests, "Service");
+    let pod = &find_kind(&manifests, "Deployment")["spec"]["template"];
+    let service = find_kind(&manifests, "Service");
     let container = &pod["spec"]["containers"][0];
     let ports: BTreeSet<_> = container["ports"]
         .as_array()
@@ -109,7 +109,7 @@ fn what_refers_to_each_other_agrees() {
     let args: Vec<_> =
         container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
     assert!(args.contains(&format!("--webhook-cert-dir={folder}").as_str()), "{args:?}");
-    let client = &of_kind(&manifests, "MutatingWebhookConfiguration")["webhooks"][0]["clientConfig"]
+    let client = &find_kind(&manifests, "MutatingWebhookConfiguration")["webhooks"][0]["clientConfig"]
         ["service"];
     assert_eq!(
         (&client["name"], &client["namespace"]),
@@ -119,17 +119,17 @@ fn what_refers_to_each_other_agrees() {
 }
 
 #[test]
-fn the_container_is_started_with_a_command_line_that_is_one() {
+fn container_args_are_a_valid_command_line() {
     use clap::Parser as _;
     let manifests = manifests();
     let args =
-        &of_kind(&manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+        &find_kind(&manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
     let words = args.as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
     crate::cli::Cli::try_parse_from(std::iter::once("oc-quay").chain(words)).unwrap();
 }
 
 #[test]
-fn no_right_is_for_everything() {
+fn rules_contain_no_wildcards() {
     for object in manifests().iter().filter(|object| !object["rules"].is_null()) {
         assert!(!object["rules"].to_string().contains('*'), "{object}");
     }

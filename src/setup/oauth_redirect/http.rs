@@ -1,31 +1,30 @@
-//! As much of HTTP as a browser that brings a token needs.
+//! A minimal HTTP server for the redirect.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use url::form_urlencoded;
 
-/// The most bytes of a request's head, and of its body.
+/// Maximum bytes of a request's head, and of its body.
 pub(super) const LIMIT: usize = 16 * 1024;
 
-/// A field among those of a form or a query.
+/// A field of a form or query.
 pub(super) fn field(fields: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(fields.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
-/// A request, as far as it matters.
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: String,
     pub(super) host: String,
     pub(super) origin: Option<String>,
-    /// It is of a page that the browser goes to in a window, as far as it says (Fetch Metadata Request Headers).
+    /// A navigation of a window, as far as the browser reports it (Fetch Metadata Request Headers).
     pub(super) is_visible: bool,
     pub(super) body: String,
 }
 
 impl Request {
-    /// Reads a request; none if it is not whole, or longer than ours are.
+    /// Reads a request; none if it is incomplete or longer than [`LIMIT`].
     pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
         const END: &[u8] = b"\r\n\r\n";
         let mut bytes = Vec::new();
@@ -70,27 +69,25 @@ impl Request {
     }
 }
 
-/// What the browser gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// The page that brings the token.
+    /// Posts the token back.
     Page,
-    /// The token has arrived.
+    /// The token was received.
     Thanks,
-    /// The token will not come.
-    Refused,
-    /// It is not from our page, or not the answer to what we asked.
+    /// Authorization was denied.
+    Rejected,
+    /// Not from our page, or with another state.
     Forbidden,
     NotFound,
 }
 
 impl Reply {
-    /// The whole answer.
     pub(super) fn text(self) -> String {
         let (status, body) = match self {
             Reply::Page => ("200 OK", PAGE),
             Reply::Thanks => ("200 OK", ""),
-            Reply::Refused => (
+            Reply::Rejected => (
                 "200 OK",
                 "<!doctype html><title>oc quay</title><p>No token. You can close this window.",
             ),
@@ -101,7 +98,7 @@ impl Reply {
     }
 }
 
-/// Nothing is kept, nothing is loaded from elsewhere, and nothing is sent elsewhere.
+/// No caching, and no connections to other servers.
 const HEADERS: &str = "Content-Type: text/html; charset=utf-8\r\n\
     Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'\r\n\
@@ -109,18 +106,18 @@ const HEADERS: &str = "Content-Type: text/html; charset=utf-8\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Connection: close\r\n";
 
-/// Posts what stands in the address back to us, and takes it out of the address and of the history.
+/// Posts the URL's fragment, and removes it from the address bar and the history.
 const PAGE: &str = "<!doctype html>
 <html lang=en>
 <title>oc quay</title>
 <p id=say>One moment.
-<noscript>Copy what stands behind access_token= in the address, and paste it in the terminal.</noscript>
+<noscript>Copy the value of access_token= from the address and paste it into the terminal.</noscript>
 <script>
 const say = text => { document.getElementById('say').textContent = text };
 const brought = location.hash.slice(1) + '&' + location.search.slice(1);
 history.replaceState(null, '', '/');
 fetch('/token', {method: 'POST', headers: {'Content-Type': 'application/x-www-form-urlencoded'}, body: brought}).then(
-  answer => say(answer.ok ? 'Done. You can close this window.' : 'This is not the answer that oc quay waits for.'),
-  () => say('oc quay does not wait any more.'));
+  answer => say(answer.ok ? 'Done. You can close this window.' : 'This response does not belong to the current sign-in.'),
+  () => say('oc quay is no longer waiting.'));
 </script>
 ";

@@ -10,7 +10,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-async fn waiting() -> RedirectListener {
+async fn listen() -> RedirectListener {
     let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
     RedirectListener::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin])
         .await
@@ -22,7 +22,7 @@ fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-async fn ask(port: u16, request: &str) -> String {
+async fn send(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
@@ -31,29 +31,31 @@ async fn ask(port: u16, request: &str) -> String {
 }
 
 #[test]
-fn the_address_asks_for_a_token_at_our_port() {
-    let waiting = runtime().block_on(waiting());
-    let fields: Vec<(String, String)> = waiting.address.query_pairs().into_owned().collect();
+fn authorize_url_requests_token_for_our_port() {
+    let listener = runtime().block_on(listen());
+    let fields: Vec<(String, String)> = listener.authorize_url.query_pairs().into_owned().collect();
     let expected = [
         ("response_type", "token"),
         ("client_id", "CLIENT"),
-        ("redirect_uri", &redirect_to(waiting.gate.port)),
+        ("redirect_uri", &redirect_uri_for(listener.validator.port)),
         ("scope", "org:admin user:admin"),
-        ("state", &waiting.gate.state),
+        ("state", &listener.validator.state),
     ];
     assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert!(waiting.address.as_str().starts_with("https://quay.example.com/oauth/authorize?"));
-    assert_eq!(waiting.gate.state.len(), 32);
-    assert_ne!(waiting.gate.state, random().unwrap());
+    assert!(
+        listener.authorize_url.as_str().starts_with("https://quay.example.com/oauth/authorize?")
+    );
+    assert_eq!(listener.validator.state.len(), 32);
+    assert_ne!(listener.validator.state, random_state().unwrap());
     assert_eq!(redirect_uri(), "http://localhost:17895/");
 }
 
 #[test]
-fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
+fn rejects_other_requests_and_keeps_waiting() {
     runtime().block_on(async {
-        let waiting = waiting().await;
-        let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
-        let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
+        let listener = listen().await;
+        let (port, state) = (listener.validator.port, listener.validator.state.clone());
+        let token = tokio::spawn(listener.token(Duration::from_secs(20)));
         let host = format!("Host: localhost:{port}");
         let origin = format!("Origin: http://localhost:{port}");
         let good =
@@ -99,7 +101,7 @@ fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
             ),
         ];
         for (status, request) in table {
-            let answer = ask(port, &request).await;
+            let answer = send(port, &request).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}\n{answer}");
             assert!(!answer.contains(TOKEN));
         }
@@ -109,25 +111,27 @@ fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
             &"x".repeat(http::LIMIT * 2),
             "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
         ] {
-            assert_eq!(ask(port, hopeless).await, "");
+            assert_eq!(send(port, hopeless).await, "");
         }
-        let page =
-            ask(port, &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], ""))
-                .await;
+        let page = send(
+            port,
+            &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], ""),
+        )
+        .await;
         assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<script>"), "{page}");
         assert!(!page.contains(&state) && !page.contains("://"), "{page}");
-        let thanks = ask(port, &request("POST", "/token", &[&host, &origin], &good)).await;
+        let thanks = send(port, &request("POST", "/token", &[&host, &origin], &good)).await;
         assert!(thanks.starts_with("HTTP/1.1 200 "), "{thanks}");
         assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
     });
 }
 
 #[test]
-fn silent_connections_keep_nobody_out() {
+fn idle_connections_do_not_block_the_redirect() {
     runtime().block_on(async {
-        let waiting = waiting().await;
-        let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
-        let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
+        let listener = listen().await;
+        let (port, state) = (listener.validator.port, listener.validator.state.clone());
+        let token = tokio::spawn(listener.token(Duration::from_secs(20)));
         let mut silent = Vec::new();
         for _ in 0..MAX_CONNECTIONS - 1 {
             silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
@@ -135,37 +139,40 @@ fn silent_connections_keep_nobody_out() {
         let headers =
             [format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}")];
         let body = format!("access_token={TOKEN}&state={state}");
-        ask(port, &request("POST", "/token", &headers.each_ref().map(String::as_str), &body)).await;
+        send(port, &request("POST", "/token", &headers.each_ref().map(String::as_str), &body))
+            .await;
         assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
     });
 }
 
 #[test]
-fn a_refusal_in_the_browser_ends_the_waiting_with_the_reason() {
+fn denied_authorization_ends_the_wait_with_its_reason() {
     let table = [
         ("error=authorization_denied", "the application was not authorized in the browser"),
         ("error=access_denied&state=STATE", "the application was not authorized in the browser"),
-        ("error=invalid_scope", "Quay sent the browser back with the error `invalid_scope`"),
-        ("error=%1b%5B31mred", "Quay sent the browser back with the error `31mred`"),
+        ("error=invalid_scope", "Quay returned an error to the browser: `invalid_scope`"),
+        ("error=%1b%5B31mred", "Quay returned an error to the browser: `31mred`"),
     ];
     runtime().block_on(async {
         for (query, reason) in table {
-            let waiting = waiting().await;
-            let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
-            let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
+            let listener = listen().await;
+            let (port, state) = (listener.validator.port, listener.validator.state.clone());
+            let token = tokio::spawn(listener.token(Duration::from_secs(20)));
             let target = format!("/?{}", query.replace("STATE", &state));
-            ask(port, &request("GET", &target, &[&format!("Host: localhost:{port}")], "")).await;
+            send(port, &request("GET", &target, &[&format!("Host: localhost:{port}")], "")).await;
             assert_eq!(token.await.unwrap().unwrap_err().to_string(), reason);
         }
     });
 }
 
 #[test]
-fn an_address_that_was_pasted_counts_only_if_it_is_the_one_asked_for() {
-    let waiting = runtime().block_on(waiting());
+fn accepts_only_the_expected_pasted_url() {
+    let listener = runtime().block_on(listen());
     let pasted = |text: &str| {
-        let text = text.replace("STATE", &waiting.gate.state);
-        waiting.pasted(&SecretString::from(text)).map(|token| token.expose_secret().to_owned())
+        let text = text.replace("STATE", &listener.validator.state);
+        listener
+            .token_from_url(&SecretString::from(text))
+            .map(|token| token.expose_secret().to_owned())
     };
     for good in [
         format!(
@@ -188,14 +195,18 @@ fn an_address_that_was_pasted_counts_only_if_it_is_the_one_asked_for() {
 }
 
 #[test]
-fn the_waiting_ends_in_time_and_a_taken_port_is_named() {
+fn times_out_and_names_a_port_in_use() {
     runtime().block_on(async {
-        let waiting = waiting().await;
+        let listener = listen().await;
         let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
-        let error =
-            RedirectListener::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
-        assert!(error.to_string().contains(&format!("port {}", waiting.gate.port)), "{error}");
-        let error = waiting.token(Duration::from_millis(50)).await.unwrap_err();
-        assert_eq!(error.to_string(), "the browser did not bring a token within 0 s");
+        let error = RedirectListener::listen_on(listener.validator.port, &quay, "CLIENT", &[])
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("port {}", listener.validator.port)),
+            "{error}"
+        );
+        let error = listener.token(Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(error.to_string(), "no token received from the browser within 0 s");
     });
 }

@@ -1,4 +1,4 @@
-//! Our own bridge in the operator's place: `oc quay run` in the cluster.
+//! The in-cluster controller: `oc quay run` as a Deployment, instead of the operator.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::operator::plan_crd;
 use crate::backoff;
-use crate::cluster::{ObjectKind, Operator, ResourceAttributes, holds};
+use crate::cluster::{ObjectKind, Operator, ResourceAttributes, is_superset};
 use crate::domain::finding::Severity;
 use crate::domain::names::CONTROLLER_NAME;
 use crate::domain::snapshot::{Observed, ReadErrorKind};
@@ -19,11 +19,10 @@ use crate::setup::{
 };
 use crate::ui::Ui;
 
-/// How often it is looked whether something has come or gone.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Asks who keeps namespaces linked. Where the operator cannot be installed now, choosing it all the same means to look again.
-pub(super) async fn choose(
+/// Asks for the controller. Choosing an operator that is unavailable checks again.
+pub(super) async fn ask(
     setup: &mut SetupSession,
     ui: &Ui,
     has_operator: bool,
@@ -31,26 +30,30 @@ pub(super) async fn choose(
     let operator = if has_operator {
         "the Quay Bridge Operator, installed through OLM"
     } else {
-        "look again whether it can be had"
+        "check again whether the operator is available"
     };
     let options = [
         (ControllerKind::Operator, ("Operator", operator)),
         (
             ControllerKind::InCluster,
-            ("Built-in bridge", "this program, as a Deployment in the cluster"),
+            ("In-cluster controller", "this program, as a Deployment in the cluster"),
         ),
-        (ControllerKind::None, ("Nobody", "namespaces are linked and repaired by command")),
+        (ControllerKind::None, ("None", "manage namespaces with oc quay link and repair")),
     ];
-    // A cluster that has no catalog with the operator may be one that cannot pull this version's image either.
+    // A cluster without the operator's catalog might not be able to pull our image either.
     let usual = match has_operator {
-        _ if setup.answers.controller_image.is_some() => ControllerKind::InCluster,
+        _ if setup.options.controller_image.is_some() => ControllerKind::InCluster,
         true => ControllerKind::Operator,
         false => ControllerKind::None,
     };
-    let default = options.iter().position(|(bridge, _)| *bridge == usual).unwrap_or_default();
-    let chosen =
-        ui.select("Who keeps namespaces linked?", &options.map(|(_, words)| words), default)?;
-    setup.answers.controller = options.get(chosen).map(|(bridge, _)| *bridge);
+    let default =
+        options.iter().position(|(controller, _)| *controller == usual).unwrap_or_default();
+    let chosen = ui.select(
+        "Which controller should manage linked namespaces?",
+        &options.map(|(_, words)| words),
+        default,
+    )?;
+    setup.options.controller = options.get(chosen).map(|(controller, _)| *controller);
     if setup.wants_in_cluster() {
         setup.discover_controller().await;
         report_missing_permissions(setup, ui).await;
@@ -58,70 +61,72 @@ pub(super) async fn choose(
     Ok(())
 }
 
-/// What the built-in bridge takes was not asked for in the first step: nobody knew that it would be wanted.
+/// The first step did not check these permissions, as the choice was unknown then.
 async fn report_missing_permissions(setup: &mut SetupSession, ui: &Ui) {
-    let lacking = setup.cluster.lacking(&rights(setup)).await;
+    let lacking = setup.cluster.missing_permissions(&required_permissions(setup)).await;
     let user =
         setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
     for right in lacking.iter().flatten() {
-        ui.warn(&format!("{user} may not {right}"));
+        ui.warn(&format!("{user} is not allowed to {right}"));
     }
 }
 
 pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepPlan {
-    let found = match &setup.found.bridge {
+    let found = match &setup.found.controller {
         Ok(found) => found,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    if setup.answers.replace_operator && operator.extension.is_some() {
-        // What OLM v1 installed goes as a whole (operator-framework/operator-controller, `docs/concepts`).
+    if setup.options.replace_operator && operator.extension.is_some() {
+        // OLM v1 removes its objects together (operator-framework/operator-controller,
+        // `docs/concepts`).
         return plan
-            .blocked("OLM v1 would remove the QuayIntegration together with the operator, so it cannot be taken over in one step")
-            .hint("save it (oc get quayintegration -o yaml), run oc quay teardown, and then this again");
+            .blocked("OLM v1 removes the QuayIntegration together with the operator, so the operator cannot be replaced in one step")
+            .hint("save it (oc get quayintegration -o yaml), run oc quay teardown, then run this command again");
     }
-    if let Some(object) = found.foreign().filter(|_| !setup.answers.adopt) {
+    if let Some(object) = found.unmanaged().filter(|_| !setup.options.adopt) {
         let within =
             object.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
         let (kind, name) = (object.kind.as_str(), object.name());
         return plan
-            .blocked(format!(
-                "there is a {kind} {name}{within} already that does not carry our label"
-            ))
-            .hint("--adopt takes it over; what it holds beyond what the bridge needs stays");
+            .blocked(format!("{kind} {name}{within} already exists without the label of oc quay"))
+            .hint("use --adopt to adopt it; its other fields are kept");
     }
     if let Err(reason) = plan_crd(operator, &mut plan) {
-        return plan.blocked(reason).hint("run it again when that is over");
+        return plan.blocked(reason).hint("run the command again when it is deleted");
     }
     plan.changes
         .extend(found.objects.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
     match found.pods() {
-        Some((ready, wanted)) if found.runs() => {
-            let ControllerManifests { namespace, image } = &found.bridge;
-            plan.fact(
+        Some((ready, wanted)) if found.is_ready() => {
+            let ControllerManifests { namespace, image } = &found.manifests;
+            plan.note(
                 Severity::Ok,
-                format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"),
+                format!("the controller is running in namespace {namespace} ({ready} of {wanted} pods, image {image})"),
             );
         }
-        _ => plan.changes.push(SetupChange::Await(WaitCondition::Bridge)),
+        _ => plan.changes.push(SetupChange::Await(WaitCondition::Controller)),
     }
-    if setup.answers.replace_operator {
+    if setup.options.replace_operator {
         replace_operator(setup, operator, &mut plan);
     } else if operator.stopped().is_some() {
-        plan.fact(
+        plan.note(
             Severity::Info,
-            "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it",
+            "the Quay Bridge Operator is also installed, but scaled to 0: the controller is active",
         );
     } else if operator.is_installed() {
-        plan.fact(
+        plan.note(
             Severity::Warning,
-            "the Quay Bridge Operator is installed too: the bridge stands by until it is gone",
+            "the Quay Bridge Operator is also installed: the controller is passive until it is removed",
         );
-        plan.fact(Severity::Info, "--replace-operator removes the operator, and leaves everything that it has linked as it is");
+        plan.note(
+            Severity::Info,
+            "--replace-operator removes the operator and keeps linked namespaces",
+        );
     }
     plan
 }
 
-/// What makes an object as it is to be; none if it is.
+/// Plans the creation or the edit of an object; none if it is up to date.
 pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<SetupChange> {
     let write = match found {
         None => ObjectWrite::Create(wanted.value.clone()),
@@ -139,12 +144,11 @@ pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<SetupChan
     }))
 }
 
-/// The object with what people set in it and is theirs to set. Beside this, the merge patch keeps every field that the manifests
-/// leave out, such as tolerations, and resets those that they set.
+/// Keeps fields that administrators may set. In addition, a merge patch keeps all fields that the
+/// manifests omit, such as tolerations, and resets the others.
 ///
-/// Server-side apply draws that line elsewhere: `args` and `minAvailable` would be conflicts once somebody edited them, to stop
-/// at or to overwrite, so the same fields would have to be read and decided on here. And it takes a dry run of every object to
-/// show a plan.
+/// Server-side apply does not fit: edited `args` and `minAvailable` would be conflicts that have to
+/// be resolved here anyway, and each plan would need a dry run of every object.
 fn with_edits(wanted: &Object, found: &Value) -> Object {
     let mut wanted = wanted.clone();
     match wanted.kind {
@@ -154,7 +158,7 @@ fn with_edits(wanted: &Object, found: &Value) -> Object {
                 &found["spec"]["template"]["spec"],
             );
         }
-        // The API server takes one of the two.
+        // The API server accepts only one of the two.
         ObjectKind::PodDisruptionBudget
             if ["minAvailable", "maxUnavailable"]
                 .iter()
@@ -167,8 +171,8 @@ fn with_edits(wanted: &Object, found: &Value) -> Object {
     wanted
 }
 
-/// Keeps what others added to the pod: containers, volumes and their mounts, environment variables, flags of `run` beside
-/// ours; and the resources of our container.
+/// Keeps the containers, volumes, mounts, environment variables and flags that others added to the
+/// pod, and the resources of our container.
 fn keep_in_pod(pod: &mut Value, found: &Value) {
     let containers = found["containers"].as_array();
     if let Some(found) =
@@ -186,7 +190,7 @@ fn keep_in_pod(pod: &mut Value, found: &Value) {
     keep_entries(&mut pod["volumes"], &found["volumes"], "name");
 }
 
-/// Adds what others have in a list to our entries, which `key` tells apart. The order is that of the list that is there.
+/// Adds the entries of others to our list, matched by `key`, in the order of the existing list.
 fn keep_entries(list: &mut Value, found: &Value, key: &str) {
     let Some(ours) = list.as_array_mut() else { return };
     let mut all = Vec::new();
@@ -206,7 +210,7 @@ fn keep_flags(arguments: &mut Value, found: &Value) {
     let known: BTreeSet<String> = arguments.iter().map(flag).collect();
     let mut is_theirs = false;
     for argument in found.as_array().into_iter().flatten() {
-        // A value of its own belongs to the flag before it.
+        // An argument without dashes is the value of the flag before it.
         if argument.as_str().is_some_and(|text| text.starts_with('-')) {
             is_theirs = !known.contains(&flag(argument));
         }
@@ -216,10 +220,10 @@ fn keep_flags(arguments: &mut Value, found: &Value) {
     }
 }
 
-/// The merge patch from what is there; none if it holds all that is wanted.
+/// The merge patch from the existing object; none without a difference.
 fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     let wanted = wanted.value.as_object()?;
-    let is_different = |(key, value): &(&String, &Value)| !holds(&found[key.as_str()], value);
+    let is_different = |(key, value): &(&String, &Value)| !is_superset(&found[key.as_str()], value);
     let mut patch: Map<_, _> = wanted
         .iter()
         .filter(is_different)
@@ -228,7 +232,7 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     if patch.is_empty() {
         return None;
     }
-    // OpenShift's, who would put it there again; but builds go by meanwhile.
+    // OpenShift sets it again, but until then builds would not be rewritten.
     if let Some(webhooks) = patch.get_mut("webhooks").and_then(Value::as_array_mut) {
         for (webhook, found) in
             webhooks.iter_mut().zip(found["webhooks"].as_array().into_iter().flatten())
@@ -245,8 +249,8 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     Some(patch)
 }
 
-/// Moves everything from the operator to the bridge, which is at work as soon as the operator is gone. Until then builds
-/// are rewritten by both, to the same. The finalizers go last, as the operator would put them back.
+/// Plans the replacement of the operator. Until it has stopped, both rewrite builds in the same
+/// way. Finalizers are removed last, as the operator would add them again.
 fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPlan) {
     let mut remove =
         |kind: ObjectKind, namespace: Option<&str>, name: &str, write, summary: String| {
@@ -289,7 +293,7 @@ fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPl
             json!({ "metadata": { "uid": deployment.uid }, "spec": { "replicas": 0 } }),
         );
         let summary = format!(
-            "stop the operator: no pods for Deployment {} in {}",
+            "stop the operator: scale Deployment {} in {} to 0",
             deployment.name, deployment.namespace
         );
         if deployment.wanted > 0 {
@@ -302,9 +306,7 @@ fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPl
             );
         }
         if let Ok(Some(webhook)) = &operator.webhook {
-            let summary = format!(
-                "delete MutatingWebhookConfiguration {webhook}, which nobody answers any more"
-            );
+            let summary = format!("delete orphaned MutatingWebhookConfiguration {webhook}");
             remove(
                 ObjectKind::MutatingWebhookConfiguration,
                 None,
@@ -318,13 +320,14 @@ fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPl
         plan.changes.push(SetupChange::Await(WaitCondition::OperatorGone));
     }
     let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
-    plan.changes.extend(FinalizerOwner::Operator.held(namespaces));
+    plan.changes.extend(FinalizerOwner::Operator.releases(namespaces));
 }
 
-/// What it takes to make those of its objects that are missing. Kubernetes lets nobody grant rights that they do not have.
-pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
+/// Permissions to create the missing objects. RBAC allows granting only permissions that the user
+/// has.
+pub(super) fn required_permissions(setup: &SetupSession) -> Vec<ResourceAttributes> {
     let objects =
-        setup.found.bridge.as_ref().map(|found| found.objects.as_slice()).unwrap_or_default();
+        setup.found.controller.as_ref().map(|found| found.objects.as_slice()).unwrap_or_default();
     let missing =
         |kind| objects.iter().any(|(object, found)| object.kind == kind && found.is_none());
     let kinds = [
@@ -350,35 +353,38 @@ pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
         .collect()
 }
 
-/// Looks until all of it is as planned.
-pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let deadline = Instant::now() + setup.answers.operator_timeout;
-    let waiting = ui.waiting("Waiting for the bridge");
+/// Waits until the plan is complete.
+pub(in crate::setup) async fn wait_until_ready(
+    setup: &mut SetupSession,
+    ui: &Ui,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + setup.options.operator_timeout;
+    let waiting = ui.waiting("Waiting for the controller");
     loop {
         setup.discover_operator().await;
         setup.discover_controller().await;
-        if setup.answers.replace_operator {
+        if setup.options.replace_operator {
             setup.discover_integration().await;
         }
         if let Some(unread) =
-            unread_state(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline)
+            transient_read_error(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline)
         {
             waiting.say(&unread);
             backoff::sleep(POLL_INTERVAL).await;
             continue;
         }
         let plan = setup.plan(SetupStep::Operator);
-        match (plan.obstacle, plan.changes.first()) {
+        match (plan.blocker, plan.changes.first()) {
             (Some(Blocker::Blocked { reason, hints }), _) => {
                 return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
             }
             (_, None) => return Ok(()),
             (_, Some(left)) if Instant::now() + POLL_INTERVAL > deadline => {
                 return Err(Error::new(format!(
-                    "it was done, but is still to be done: {}",
+                    "the change was applied but has not taken effect: {}",
                     left.summary()
                 ))
-                .hint("somebody else may be at the same work; run it again"));
+                .hint("another process may be changing the same objects; try again"));
             }
             (_, Some(left)) => waiting.say(&left.summary()),
         }
@@ -386,64 +392,62 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
     }
 }
 
-/// What could not be read just now. One answer that is missing among hundreds is no reason to give up; a right that lacks
-/// does not come by itself.
-fn unread_state(setup: &SetupSession) -> Option<String> {
+/// A read error that is worth a retry. A missing permission is not.
+fn transient_read_error(setup: &SetupSession) -> Option<String> {
     let found = &setup.found;
-    let mut unread = found.operator.as_ref().err().into_iter().chain(found.bridge.as_ref().err());
+    let mut unread =
+        found.operator.as_ref().err().into_iter().chain(found.controller.as_ref().err());
     unread
         .find(|unread| unread.kind != ReadErrorKind::Forbidden)
         .map(|unread| unread.reason.clone())
 }
 
-/// Waits for what others do.
-pub(in crate::setup) async fn wait(
+pub(in crate::setup) async fn wait_for(
     setup: &mut SetupSession,
     ui: &Ui,
     awaited: WaitCondition,
 ) -> Result<(), Error> {
-    let deadline = Instant::now() + setup.answers.operator_timeout;
+    let deadline = Instant::now() + setup.options.operator_timeout;
     let waiting = ui.waiting(match awaited {
-        WaitCondition::Bridge => "Waiting for the bridge",
-        WaitCondition::OperatorGone => "Waiting for the operator to go",
+        WaitCondition::Controller => "Waiting for the controller",
+        WaitCondition::OperatorGone => "Waiting for the operator to stop",
     });
     loop {
         setup.discover_operator().await;
         setup.discover_controller().await;
         let state = match awaited {
-            WaitCondition::Bridge => controller_state(&setup.found.bridge),
+            WaitCondition::Controller => controller_state(&setup.found.controller),
             WaitCondition::OperatorGone => operator_state(&setup.found.operator),
         };
         let Some(state) = state else { return Ok(()) };
         if Instant::now() + POLL_INTERVAL > deadline {
-            return Err(Error::new(state).hint(
-                "the same command goes on where it stopped; --operator-timeout waits longer",
-            ));
+            return Err(Error::new(state)
+                .hint("run the same command again to resume, or increase --operator-timeout"));
         }
         waiting.say(&state);
         backoff::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// How far the bridge has come; none if it runs.
+/// Progress of the rollout; none if it is complete.
 fn controller_state(found: &Observed<InstalledController>) -> Option<String> {
     match found {
-        Ok(found) if found.runs() => None,
+        Ok(found) if found.is_ready() => None,
         Ok(found) => {
             let (ready, wanted) = found.pods().unwrap_or_default();
-            let namespace = &found.bridge.namespace;
+            let namespace = &found.manifests.namespace;
             Some(format!(
-                "the bridge is not running yet: {ready} of {wanted} pods are ready (oc describe pods -n {namespace})"
+                "the controller is not running yet: {ready} of {wanted} pods are ready (oc describe pods -n {namespace})"
             ))
         }
         Err(unread) => Some(unread.to_string()),
     }
 }
 
-/// What there still is of the operator; none if it does not run any more.
+/// Reason to wait for the operator; none if it has stopped.
 fn operator_state(found: &Observed<Operator>) -> Option<String> {
     match found {
-        Ok(operator) if operator.is_running() => Some("the operator still runs".into()),
+        Ok(operator) if operator.is_running() => Some("the operator is still running".into()),
         Ok(_) => None,
         Err(unread) => Some(unread.to_string()),
     }

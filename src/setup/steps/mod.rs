@@ -1,4 +1,4 @@
-//! The steps: what each asks, and what it plans from what was found.
+//! The steps: their questions and plans.
 
 pub(super) mod cluster;
 pub(super) mod controller;

@@ -1,4 +1,4 @@
-//! The Quay Bridge Operator: whether it is there and healthy, or how to get it.
+//! The Quay Bridge Operator: its health and its installation.
 
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
@@ -19,7 +19,6 @@ use crate::setup::{
 };
 use crate::ui::{Ui, printable};
 
-/// How often it is looked whether OLM is done.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
@@ -32,39 +31,39 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         return super::controller::plan(setup, operator, plan);
     }
     if operator.is_installed() {
-        return there(setup, operator, plan);
+        return plan_existing(setup, operator, plan);
     }
-    if is_done_without(setup, operator) {
-        return without(operator, plan);
+    if runs_without_operator(setup, operator) {
+        return plan_without_operator(operator, plan);
     }
     if setup.serves("operators.coreos.com") {
-        subscribe(setup, plan)
+        plan_subscription(setup, plan)
     } else if setup.serves("olm.operatorframework.io") {
-        extend(setup, plan)
+        plan_cluster_extension(setup, plan)
     } else {
         plan.blocked(
             "the cluster has no Operator Lifecycle Manager, so the operator cannot be installed",
         )
-        .hint("--controller none goes on without it: the commands of this plugin need no operator")
+        .hint("use --controller none to continue without it: the commands of this plugin need no operator")
     }
 }
 
-/// Whether the operator is not wanted: it is said now, or was chosen before (the QuayIntegration holds that, or its resource
-/// definition is ours), and no flag says how to install the operator.
-fn is_done_without(setup: &SetupSession, operator: &Operator) -> bool {
-    let is_alone = setup.bridge().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
-    let has_been_said = is_alone || setup.bridge() == Some(ControllerKind::None);
-    setup.answers.controller == Some(ControllerKind::None)
-        || (has_been_said && !is_asked_for(setup))
+/// Whether no operator is wanted: requested now, or chosen earlier (recorded in the
+/// QuayIntegration, or its CRD is ours) and not overridden by installation flags.
+fn runs_without_operator(setup: &SetupSession, operator: &Operator) -> bool {
+    let is_alone =
+        setup.controller_kind().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
+    let has_been_said = is_alone || setup.controller_kind() == Some(ControllerKind::None);
+    setup.options.controller == Some(ControllerKind::None)
+        || (has_been_said && !has_operator_options(setup))
 }
 
-/// Whether somebody says how the operator should come.
-fn is_asked_for(setup: &SetupSession) -> bool {
-    let answers = &setup.answers;
-    answers.catalog.is_some() || answers.channel.is_some() || answers.approval.is_some()
+fn has_operator_options(setup: &SetupSession) -> bool {
+    let options = &setup.options;
+    options.catalog.is_some() || options.channel.is_some() || options.approval.is_some()
 }
 
-fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepPlan {
+fn plan_existing(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepPlan {
     let version = operator.version().unwrap_or("of unknown version").to_owned();
     let through = match &operator.subscription {
         Some(subscription) => {
@@ -78,59 +77,59 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
         None => String::new(),
     };
     if operator.is_healthy() {
-        plan.fact(
+        plan.note(
             Severity::Ok,
             format!("the Quay Bridge Operator is running ({version}{through})"),
         );
-        if let Some(pending) = pending(operator) {
+        if let Some(pending) = pending_install_plan(operator) {
             let text = format!(
-                "an update waits for approval: InstallPlan {pending} in namespace {OPERATOR_NAMESPACE}"
+                "an update requires approval: InstallPlan {pending} in namespace {OPERATOR_NAMESPACE}"
             );
-            plan.fact(Severity::Info, text);
+            plan.note(Severity::Info, text);
         }
         if !matches!(operator.webhook, Ok(Some(_))) {
-            plan.fact(Severity::Info, "its webhook for builds is not there, or may not be read");
+            plan.note(Severity::Info, "its build webhook is missing or could not be read");
         }
-        if setup.answers.controller == Some(ControllerKind::None) {
-            plan.fact(
+        if setup.options.controller == Some(ControllerKind::None) {
+            plan.note(
                 Severity::Info,
-                "it stays, although you asked to do without it: this command removes nothing",
+                "it is kept despite --controller none: setup does not remove it",
             );
         }
         return plan;
     }
     if let Some(stopped) = operator.stopped() {
         let (namespace, name) = (&stopped.namespace, &stopped.name);
-        plan.fact(
+        plan.note(
             Severity::Warning,
-            format!("the Quay Bridge Operator is installed ({version}{through}), and does not run"),
+            format!("the Quay Bridge Operator is installed ({version}{through}) but not running"),
         );
         return plan
             .blocked(format!("Deployment {name} in namespace {namespace} is scaled to 0"))
             .hint(format!("start it: oc scale deployment {name} -n {namespace} --replicas 1"))
-            .hint("or have the built-in bridge take its place: --controller in-cluster --replace-operator");
+            .hint("or replace it with the in-cluster controller: --controller in-cluster --replace-operator");
     }
     let state = if operator.is_installation_complete() {
-        "is installed, and does not work"
+        "is installed but not working"
     } else {
         "is being installed"
     };
-    plan.fact(Severity::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
+    plan.note(Severity::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
     for problem in operator.problems() {
-        plan.fact(Severity::Warning, problem);
+        plan.note(Severity::Warning, problem);
     }
-    if let Some(approval) = approval(setup, operator) {
+    if let Some(approval) = plan_approval(setup, operator) {
         plan.changes.push(approval);
-    } else if let Some(pending) = pending(operator) {
+    } else if let Some(pending) = pending_install_plan(operator) {
         return plan
-            .blocked(format!("InstallPlan {pending} in namespace {OPERATOR_NAMESPACE} waits for somebody's approval"))
+            .blocked(format!("InstallPlan {pending} in namespace {OPERATOR_NAMESPACE} requires approval"))
             .hint(format!("approve it: oc patch installplan {pending} -n {OPERATOR_NAMESPACE} --type merge -p '{{\"spec\":{{\"approved\":true}}}}'"))
-            .hint("or with --operator-approval manual, if it installs nothing but this operator");
+            .hint("or use --operator-approval manual, if it installs only this operator");
     } else if operator.has_failed() {
         return plan
-            .blocked("the operator is there, but not healthy")
+            .blocked("the operator is installed but unhealthy")
             .hint(format!(
-                "look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"
+                "inspect it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"
             ))
             .hint("--controller none cannot replace it: remove it first, or repair it");
     } else {
@@ -139,50 +138,53 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
     plan
 }
 
-/// The approval of the first InstallPlan, which somebody has to give where approval is manual. Updates of an operator
-/// that was installed before are nobody's business here.
-fn approval(setup: &SetupSession, operator: &Operator) -> Option<SetupChange> {
+/// The approval of the first InstallPlan, with manual approval. Updates of an operator that others
+/// installed are not approved.
+fn plan_approval(setup: &SetupSession, operator: &Operator) -> Option<SetupChange> {
     let subscription = operator.subscription.as_ref()?;
     let install = subscription.install_plan.as_ref().filter(|install| install.needs_approval())?;
-    let is_asked_for = subscription.ours || setup.answers.approval == Some(Approval::Manual);
-    // One InstallPlan carries everything that is pending in the namespace, other people's operators too.
+    let is_allowed = subscription.ours || setup.options.approval == Some(Approval::Manual);
+    // An InstallPlan covers all pending changes in the namespace, including other operators.
     let is_ours_alone = install.csvs.iter().all(|csv| csv.starts_with(PACKAGE));
     let is_first = operator.csv.as_ref().is_none_or(|csv| !csv.has_succeeded());
-    (is_asked_for && is_ours_alone && is_first).then(|| {
+    (is_allowed && is_ours_alone && is_first).then(|| {
         let patch = json!({ "metadata": { "resourceVersion": install.resource_version }, "spec": { "approved": true } });
         SetupChange::Object(ObjectChange {
             kind: ObjectKind::InstallPlan,
             namespace: Some(install.namespace.clone()),
             name: install.name.clone(),
             write: ObjectWrite::Merge(patch),
-            summary: format!("approve InstallPlan {} ({}), just this one", install.name, install.csvs.join(", ")),
+            summary: format!("approve InstallPlan {} ({})", install.name, install.csvs.join(", ")),
         })
     })
 }
 
-/// The InstallPlan that waits, beside a version that runs.
-fn pending(operator: &Operator) -> Option<&str> {
+/// The InstallPlan that requires approval.
+fn pending_install_plan(operator: &Operator) -> Option<&str> {
     let install = operator.subscription.as_ref()?.install_plan.as_ref()?;
     install.needs_approval().then_some(install.name.as_str())
 }
 
-fn without(operator: &Operator, mut plan: StepPlan) -> StepPlan {
-    plan.fact(Severity::Info, "without the operator namespaces are linked by oc quay link and kept right by oc quay repair");
+fn plan_without_operator(operator: &Operator, mut plan: StepPlan) -> StepPlan {
+    plan.note(
+        Severity::Info,
+        "without a controller, manage namespaces with oc quay link and oc quay repair",
+    );
     match plan_crd(operator, &mut plan) {
         Ok(()) => plan,
-        Err(reason) => plan.blocked(reason).hint("run it again when that is over"),
+        Err(reason) => plan.blocked(reason).hint("run the command again when it is deleted"),
     }
 }
 
-/// Has the cluster know QuayIntegrations.
+/// Plans the CustomResourceDefinition.
 ///
 /// # Errors
-/// Why that cannot be now.
+/// When it is being deleted.
 pub(super) fn plan_crd(operator: &Operator, plan: &mut StepPlan) -> Result<(), &'static str> {
     match &operator.crd {
         Some(crd) if crd.deleting => return Err("the QuayIntegration resource is being deleted"),
         Some(crd) if crd.established => {
-            plan.fact(Severity::Ok, "the QuayIntegration resource is installed")
+            plan.note(Severity::Ok, "the QuayIntegration resource is installed")
         }
         Some(_) => plan.changes.push(SetupChange::Wait(
             "wait until the cluster serves the QuayIntegration resource".into(),
@@ -198,27 +200,27 @@ pub(super) fn plan_crd(operator: &Operator, plan: &mut StepPlan) -> Result<(), &
     Ok(())
 }
 
-fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
+fn plan_subscription(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
     let packages = match &setup.found.packages {
         Ok(packages) => packages,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    let Some(package) = package(setup, packages) else {
+    let Some(package) = select_package(setup, packages) else {
         let known: Vec<_> = packages.iter().map(|package| package.catalog.as_str()).collect();
-        let reason = match (&setup.answers.catalog, known.is_empty()) {
+        let reason = match (&setup.options.catalog, known.is_empty()) {
             (Some(catalog), false) => format!(
-                "catalog {catalog} does not have the operator; these do: {}",
+                "catalog {catalog} does not contain the operator; catalogs that do: {}",
                 known.join(", ")
             ),
             (Some(catalog), true) => {
-                format!("catalog {catalog} does not have the operator ({PACKAGE})")
+                format!("catalog {catalog} does not contain the operator ({PACKAGE})")
             }
-            (None, _) => format!("no catalog of this cluster has the operator ({PACKAGE})"),
+            (None, _) => format!("no catalog of this cluster contains the operator ({PACKAGE})"),
         };
         return plan
             .blocked(reason)
-            .hint("in a disconnected cluster, mirror the package and name its catalog with --operator-catalog")
-            .hint("--controller none goes on without it: the commands of this plugin need no operator");
+            .hint("in a disconnected cluster, mirror the package and pass its catalog with --operator-catalog")
+            .hint("use --controller none to continue without it: the commands of this plugin need no operator");
     };
     if !package.all_namespaces {
         return plan.blocked(format!(
@@ -226,21 +228,21 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
             package.catalog
         ));
     }
-    let channel = setup.answers.channel.as_ref().unwrap_or(&package.default_channel);
+    let channel = setup.options.channel.as_ref().unwrap_or(&package.default_channel);
     let Some(offered) = package.channels.iter().find(|offered| offered.name == *channel) else {
         let known: Vec<_> = package.channels.iter().map(|channel| channel.name.as_str()).collect();
         return plan.blocked(format!(
-            "the operator has no channel {channel}; it has {}",
+            "the operator has no channel {channel}; available: {}",
             known.join(", ")
         ));
     };
-    let approval = setup.answers.approval.unwrap_or(Approval::Automatic);
-    plan.fact(Severity::Info, "the Quay Bridge Operator is not installed");
+    let approval = setup.options.approval.unwrap_or(Approval::Automatic);
+    plan.note(Severity::Info, "the Quay Bridge Operator is not installed");
     plan.changes.push(SetupChange::Object(ObjectChange {
         kind: ObjectKind::Subscription,
         namespace: Some(OPERATOR_NAMESPACE.into()),
         name: PACKAGE.into(),
-        write: ObjectWrite::Create(subscription(
+        write: ObjectWrite::Create(subscription_manifest(
             &package.catalog,
             &package.catalog_namespace,
             channel,
@@ -256,8 +258,8 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
     plan
 }
 
-fn package<'a>(setup: &SetupSession, packages: &'a [Package]) -> Option<&'a Package> {
-    match &setup.answers.catalog {
+fn select_package<'a>(setup: &SetupSession, packages: &'a [Package]) -> Option<&'a Package> {
+    match &setup.options.catalog {
         Some(catalog) => packages.iter().find(|package| package.catalog == *catalog),
         None => packages
             .iter()
@@ -266,22 +268,23 @@ fn package<'a>(setup: &SetupSession, packages: &'a [Package]) -> Option<&'a Pack
     }
 }
 
-/// The objects that install the operator, those that are there already too, unless somebody else has installed it.
+/// Manifests of the installation, also for existing objects; none for an operator that others
+/// installed.
 pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
     let Ok(operator) = &setup.found.operator else { return vec![] };
-    let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
+    let crd = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
     if setup.wants_in_cluster() {
-        let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
-        return definition()
+        let controller = setup.found.controller.as_ref().map(|found| &found.manifests).ok();
+        return crd()
             .into_iter()
-            .chain(bridge.iter().flat_map(ControllerManifests::manifests))
+            .chain(controller.into_iter().flat_map(ControllerManifests::manifests))
             .collect();
     }
-    if setup.answers.controller == Some(ControllerKind::None) {
-        return definition().into_iter().collect();
+    if setup.options.controller == Some(ControllerKind::None) {
+        return crd().into_iter().collect();
     }
     if let Some(found) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
-        return vec![subscription(
+        return vec![subscription_manifest(
             &found.catalog,
             &found.catalog_namespace,
             &found.channel,
@@ -289,15 +292,15 @@ pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
         )];
     }
     if operator.extension.as_ref().is_some_and(|extension| extension.ours) {
-        return created(extend(setup, StepPlan::default()));
+        return created_objects(plan_cluster_extension(setup, StepPlan::default()));
     }
-    if is_done_without(setup, operator) {
-        return definition().into_iter().collect();
+    if runs_without_operator(setup, operator) {
+        return crd().into_iter().collect();
     }
-    created(plan(setup))
+    created_objects(plan(setup))
 }
 
-fn created(plan: StepPlan) -> Vec<Value> {
+fn created_objects(plan: StepPlan) -> Vec<Value> {
     let objects = plan.changes.into_iter().filter_map(|change| match change {
         SetupChange::Object(ObjectChange { write: ObjectWrite::Create(object), .. }) => {
             Some(object)
@@ -307,7 +310,12 @@ fn created(plan: StepPlan) -> Vec<Value> {
     objects.collect()
 }
 
-fn subscription(catalog: &str, catalog_namespace: &str, channel: &str, approval: &str) -> Value {
+fn subscription_manifest(
+    catalog: &str,
+    catalog_namespace: &str,
+    channel: &str,
+    approval: &str,
+) -> Value {
     json!({
         "apiVersion": "operators.coreos.com/v1alpha1",
         "kind": "Subscription",
@@ -322,10 +330,10 @@ fn subscription(catalog: &str, catalog_namespace: &str, channel: &str, approval:
     })
 }
 
-/// OLM v1: a ClusterExtension, and the service account that installs on its behalf (OLM v1, "Cluster extension
-/// permissions").
-fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
-    plan.fact(
+/// Plans an installation by OLM v1: a ClusterExtension and its service account (OLM v1, "Cluster
+/// extension permissions").
+fn plan_cluster_extension(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
+    plan.note(
         Severity::Info,
         "the Quay Bridge Operator is not installed; the cluster has OLM v1 only",
     );
@@ -343,10 +351,10 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         "subjects": [{ "kind": "ServiceAccount", "name": INSTALLER, "namespace": OPERATOR_NAMESPACE }],
     });
     let mut catalog = json!({ "packageName": PACKAGE });
-    if let Some(channel) = &setup.answers.channel {
+    if let Some(channel) = &setup.options.channel {
         catalog["channels"] = json!([channel]);
     }
-    if let Some(name) = &setup.answers.catalog {
+    if let Some(name) = &setup.options.catalog {
         catalog["selector"] =
             json!({ "matchLabels": { "olm.operatorframework.io/metadata.name": name } });
     }
@@ -382,7 +390,7 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         None,
         INSTALLER,
         binding,
-        "give it the role cluster-admin, which OLM v1 needs to install",
+        "bind it to the role cluster-admin, which OLM v1 requires",
     );
     create(
         ObjectKind::ClusterExtension,
@@ -394,27 +402,29 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
     plan
 }
 
-/// Asks who keeps namespaces linked; and if it is the operator, from which channel it comes and with whose approval.
+/// Asks for the controller; for the operator also for channel and approval.
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let is_settled = |operator: &Operator| {
-        setup.wants_in_cluster() || operator.is_installed() || is_done_without(setup, operator)
+        setup.wants_in_cluster()
+            || operator.is_installed()
+            || runs_without_operator(setup, operator)
     };
     if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
-    if let Some(Blocker::Blocked { reason, .. }) = plan(setup).obstacle {
+    if let Some(Blocker::Blocked { reason, .. }) = plan(setup).blocker {
         ui.warn(&reason);
-        return super::controller::choose(setup, ui, false).await;
+        return super::controller::ask(setup, ui, false).await;
     }
-    if setup.bridge().is_none() && !is_asked_for(setup) {
-        super::controller::choose(setup, ui, true).await?;
+    if setup.controller_kind().is_none() && !has_operator_options(setup) {
+        super::controller::ask(setup, ui, true).await?;
     }
-    if matches!(setup.answers.controller, Some(ControllerKind::InCluster | ControllerKind::None)) {
+    if matches!(setup.options.controller, Some(ControllerKind::InCluster | ControllerKind::None)) {
         return Ok(());
     }
     let packages = setup.found.packages.clone().unwrap_or_default();
-    let Some(package) = package(setup, &packages) else { return Ok(()) };
-    if setup.answers.channel.is_none() {
+    let Some(package) = select_package(setup, &packages) else { return Ok(()) };
+    if setup.options.channel.is_none() {
         let options: Vec<_> = package
             .channels
             .iter()
@@ -426,32 +436,35 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
             .position(|channel| channel.name == package.default_channel)
             .unwrap_or_default();
         let chosen = ui.select("Channel of the operator:", &options, default)?;
-        setup.answers.channel = package.channels.get(chosen).map(|channel| channel.name.clone());
+        setup.options.channel = package.channels.get(chosen).map(|channel| channel.name.clone());
     }
-    if setup.answers.approval.is_none() {
+    if setup.options.approval.is_none() {
         let options = [
-            ("Automatic", "OLM installs updates by itself"),
-            ("Manual", "somebody approves each update; this first one is approved now"),
+            ("Automatic", "OLM installs updates automatically"),
+            ("Manual", "an administrator approves each update; the first one is approved now"),
         ];
         let chosen = ui.select("Approval of its updates:", &options, 0)?;
-        setup.answers.approval =
+        setup.options.approval =
             Some(if chosen == 0 { Approval::Automatic } else { Approval::Manual });
     }
     Ok(())
 }
 
-/// Waits until OLM is done, approving the one InstallPlan that is ours to approve.
-pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
+/// Waits for OLM, and approves the first InstallPlan if that is requested.
+pub(in crate::setup) async fn wait_until_ready(
+    setup: &mut SetupSession,
+    ui: &Ui,
+) -> Result<(), Error> {
     if setup.wants_in_cluster() {
-        return super::controller::settle(setup, ui).await;
+        return super::controller::wait_until_ready(setup, ui).await;
     }
-    let deadline = Instant::now() + setup.answers.operator_timeout;
+    let deadline = Instant::now() + setup.options.operator_timeout;
     let waiting = ui.waiting("Waiting for the operator");
     loop {
         setup.discover_operator().await;
         let operator = match &setup.found.operator {
             Ok(operator) => operator,
-            // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.
+            // Read errors are retried, except for a missing permission.
             Err(unread)
                 if unread.kind != ReadErrorKind::Forbidden
                     && Instant::now() + POLL_INTERVAL <= deadline =>
@@ -464,13 +477,15 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
         };
         let is_established = operator.crd.as_ref().is_some_and(|crd| crd.established);
         if operator.is_healthy()
-            || (!operator.is_installed() && is_done_without(setup, operator) && is_established)
+            || (!operator.is_installed()
+                && runs_without_operator(setup, operator)
+                && is_established)
         {
             return Ok(());
         }
-        if let Some(change) = approval(setup, operator) {
+        if let Some(change) = plan_approval(setup, operator) {
             ui.status(&printable(&change.summary()));
-            // OLM writes to it all the time; what fails now is looked at again.
+            // OLM updates it often; conflicts are retried.
             match Box::pin(setup.apply(ui, &change)).await {
                 Err(error) if Instant::now() + POLL_INTERVAL > deadline => return Err(error),
                 _ => backoff::sleep(POLL_INTERVAL).await,
@@ -478,14 +493,14 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             continue;
         }
         if let Some(Blocker::Blocked { reason, hints }) =
-            plan(setup).obstacle.filter(|_| pending(operator).is_some())
+            plan(setup).blocker.filter(|_| pending_install_plan(operator).is_some())
         {
             return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
         }
         let problems = operator.problems();
         if operator.has_failed() || Instant::now() + POLL_INTERVAL > deadline {
             let what = if operator.has_failed() {
-                "the operator could not be installed"
+                "failed to install the operator"
             } else {
                 "the operator is still not running"
             };
@@ -496,11 +511,9 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             };
             return Err(Error::new(what)
                 .hint(format!(
-                    "look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"
+                    "inspect it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"
                 ))
-                .hint(
-                    "the same command goes on where it stopped; --operator-timeout waits longer",
-                ));
+                .hint("run the same command again to resume, or increase --operator-timeout"));
         }
         waiting.say(&operator.progress());
         backoff::sleep(POLL_INTERVAL).await;

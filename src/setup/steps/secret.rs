@@ -1,11 +1,11 @@
-//! The Secret with the token, and Quay's certificate authority beside it.
+//! The Secret with the token and Quay's certificate authority.
 
 use serde_json::json;
 
 use crate::cluster::{Credentials, ObjectKind};
 use crate::domain::finding::Severity;
 use crate::domain::integration::{OPERATOR_TOKEN_KEY, StoredTokenState};
-use crate::domain::names::kubernetes_name;
+use crate::domain::names::validate_kubernetes_name;
 use crate::error::Error;
 use crate::quay::{ErrorKind, QuayError, TokenInfo};
 use crate::setup::{ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan, TokenSource};
@@ -15,44 +15,42 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     let mut plan = StepPlan::default();
     let key = setup.secret();
     if key.key != OPERATOR_TOKEN_KEY {
-        let text = format!(
-            "the operator reads the key `{OPERATOR_TOKEN_KEY}` whatever the QuayIntegration says; it will not find `{}`",
-            key.key
-        );
-        plan.fact(Severity::Warning, text);
+        let text =
+            format!("the operator reads only the key `{OPERATOR_TOKEN_KEY}`, not `{}`", key.key);
+        plan.note(Severity::Warning, text);
     }
-    for name in [&key.name, &key.namespace] {
-        if let Err(problem) = kubernetes_name(name) {
-            return plan.blocked(format!("no secret can be called that: {problem}"));
+    for (what, name) in [("Secret", &key.name), ("namespace", &key.namespace)] {
+        if let Err(problem) = validate_kubernetes_name(name) {
+            return plan.blocked(format!("invalid {what} name: {problem}"));
         }
     }
     let credentials = match &setup.found.credentials {
         Ok(credentials) => credentials,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    let is_awaited = matches!(setup.answers.token, Some(TokenSource::Later))
+    let is_awaited = matches!(setup.options.token, Some(TokenSource::Later))
         || !super::token::plan(setup).changes.is_empty();
     let will_have_token = setup.token.is_some() || is_awaited;
     let holds_ours = setup.token_is_stored() && (setup.token.is_some() || !will_have_token);
     let ca_is_stored = setup.ca() == credentials.ca.as_ref();
     if credentials.exists() && holds_ours && ca_is_stored {
-        plan.fact(Severity::Ok, format!("{key}, holds the token"));
+        plan.note(Severity::Ok, format!("{key}, holds the token"));
         return plan;
     }
     if !will_have_token && !setup.token_is_stored() {
         return plan.skipped("there is no token to store yet");
     }
     if is_other_token(setup, credentials, will_have_token) {
-        plan.fact(Severity::Info, describe(setup, credentials));
-        if is_refused(setup) {
-            plan.fact(Severity::Info, "it is replaced, since Quay does not accept it any more");
+        plan.note(Severity::Info, describe_stored_token(setup, credentials));
+        if is_rejected(setup) {
+            plan.note(Severity::Info, "it is replaced because Quay rejected it");
         } else {
-            match setup.answers.replace_token {
+            match setup.options.replace_token {
                 Some(true) => {}
-                Some(false) => return plan.skipped("the token that is there stays"),
+                Some(false) => return plan.skipped("the existing token is kept"),
                 None => {
                     return plan.needs(
-                        "whether the token that is there may be replaced",
+                        "whether to replace the existing token",
                         "--replace-token (OC_QUAY_REPLACE_TOKEN)",
                     );
                 }
@@ -81,29 +79,29 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     plan
 }
 
-/// Whether the Secret holds a token that is not the one that is to be stored.
+/// Whether the Secret holds a different token from the one to store.
 fn is_other_token(setup: &SetupSession, credentials: &Credentials, will_have_token: bool) -> bool {
     let holds_one = credentials.stored == StoredTokenState::Present;
     holds_one && will_have_token && !(setup.token.is_some() && setup.token_is_stored())
 }
 
-/// Whether Quay has refused the stored token, which makes it nobody's loss.
-fn is_refused(setup: &SetupSession) -> bool {
+/// Whether Quay rejected the stored token.
+fn is_rejected(setup: &SetupSession) -> bool {
     matches!(&setup.found.stored, Some(Err(error)) if error.kind == ErrorKind::Unauthorized)
 }
 
-/// The token that is there, by date and owner.
-fn describe(setup: &SetupSession, credentials: &Credentials) -> String {
-    let owner = |trial: &Option<Result<TokenInfo, QuayError>>| match trial {
-        Some(Ok(trial)) => {
-            format!("of {}", trial.user.as_deref().unwrap_or("a user it may not name"))
+/// Describes the stored token by owner and date.
+fn describe_stored_token(setup: &SetupSession, credentials: &Credentials) -> String {
+    let owner = |info: &Option<Result<TokenInfo, QuayError>>| match info {
+        Some(Ok(info)) => {
+            format!("of {}", info.user.as_deref().unwrap_or("an unknown user"))
         }
         Some(Err(error)) if error.kind == ErrorKind::Unauthorized => {
-            "that Quay does not accept".to_owned()
+            "that Quay rejected".to_owned()
         }
-        Some(Err(_)) => "that could not be tried".to_owned(),
-        None if !setup.stored_for_this_quay() => "for the Quay that was used until now".to_owned(),
-        None => "of somebody".to_owned(),
+        Some(Err(_)) => "that could not be checked".to_owned(),
+        None if !setup.stored_for_this_quay() => "for the previous Quay".to_owned(),
+        None => "of an unknown user".to_owned(),
     };
     let since = credentials
         .changed
@@ -112,9 +110,9 @@ fn describe(setup: &SetupSession, credentials: &Credentials) -> String {
         .map(|time| format!(", written {time}"))
         .unwrap_or_default();
     let other = match &setup.found.given {
-        Some(Ok(trial)) => format!(
-            "; the new one is of {}",
-            trial.user.as_deref().unwrap_or("a user it may not name")
+        Some(Ok(info)) => format!(
+            "; the new one belongs to {}",
+            info.user.as_deref().unwrap_or("an unknown user")
         ),
         _ => String::new(),
     };
@@ -122,7 +120,7 @@ fn describe(setup: &SetupSession, credentials: &Credentials) -> String {
 }
 
 fn namespace_exists(setup: &SetupSession, name: &str) -> bool {
-    // One that could not be looked for is left to the server to miss.
+    // If the namespaces are unknown, the server reports a missing one.
     setup
         .found
         .namespaces
@@ -131,10 +129,10 @@ fn namespace_exists(setup: &SetupSession, name: &str) -> bool {
 }
 
 pub(in crate::setup) fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let needs_answer = matches!(plan(setup).obstacle, Some(crate::setup::Blocker::Needs(_)));
+    let needs_answer = matches!(plan(setup).blocker, Some(crate::setup::Blocker::Needs(_)));
     if needs_answer && let Ok(credentials) = &setup.found.credentials {
-        ui.status(&printable(&describe(setup, credentials)));
-        setup.answers.replace_token = Some(ui.confirm("Replace it?", true)?);
+        ui.status(&printable(&describe_stored_token(setup, credentials)));
+        setup.options.replace_token = Some(ui.confirm("Replace it?", true)?);
     }
     Ok(())
 }

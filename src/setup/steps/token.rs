@@ -1,4 +1,4 @@
-//! The token: one that is stored and still good, one that was given, or one that Quay issues.
+//! The token: stored, given, or issued by Quay.
 
 use std::time::Duration;
 
@@ -9,60 +9,61 @@ use crate::domain::integration::QuayProblem;
 use crate::error::Error;
 use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenInfo};
 use crate::setup::oauth_redirect::{self, RedirectListener};
-use crate::setup::{Login, Note, SetupChange, SetupSession, StepPlan, TokenScopes, TokenSource};
+use crate::setup::{
+    Note, SetupChange, SetupSession, SignInOptions, StepPlan, TokenScopes, TokenSource,
+};
 use crate::ui::Ui;
 
-/// How long the browser is waited for.
 const BROWSER_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     let mut plan = StepPlan::default();
-    let trial = if setup.token.is_some() { &setup.found.given } else { &setup.found.stored };
-    match trial {
-        Some(Ok(trial)) => {
-            describe(&mut plan, setup, trial);
-            let is_wanted_anew =
-                setup.token.is_none() && !trial.lacks.is_empty() && setup.answers.token.is_some();
-            if !is_wanted_anew {
+    let info = if setup.token.is_some() { &setup.found.given } else { &setup.found.stored };
+    match info {
+        Some(Ok(info)) => {
+            describe_token(&mut plan, setup, info);
+            let is_replaced =
+                setup.token.is_none() && !info.problems.is_empty() && setup.options.token.is_some();
+            if !is_replaced {
                 return plan;
             }
         }
         Some(Err(error)) if setup.token.is_some() => {
-            return refused(plan, error, "the token that was given");
+            return plan_rejected(plan, error, "the given token");
         }
         Some(Err(error)) if error.kind != ErrorKind::Unauthorized => {
-            return refused(plan, error, "the stored token");
+            return plan_rejected(plan, error, "the stored token");
         }
-        Some(Err(error)) => plan.fact(
+        Some(Err(error)) => plan.note(
             Severity::Warning,
-            format!("the token in {} is of no use: {}", setup.secret(), error.reason),
+            format!("the token in {} is unusable: {}", setup.secret(), error.reason),
         ),
         None => {}
     }
-    match &setup.answers.token {
-        // It was given, and Quay could not be asked about it: that is what its own step says.
-        Some(TokenSource::Given(_)) => plan.skipped("Quay could not be asked"),
+    match &setup.options.token {
+        // The step Quay reports why.
+        Some(TokenSource::Given(_)) => plan.skipped("Quay could not be queried"),
         Some(TokenSource::Later) => {
-            plan.fact(Severity::Info, "the token is still to be given");
+            plan.note(Severity::Info, "the token must be passed when this plan is applied");
             plan
         }
         Some(_) if is_read_only(setup) => plan
-            .blocked("Quay is in read-only mode, in which it issues no tokens")
-            .hint("wait until that is over, or give a token"),
-        Some(from) if setup.answers.application.expiry.is_some() && is_issued_by_form(setup, from) => plan
-            .blocked("a token that Quay's own form issues lives ten years; leave the expiry out")
-            .hint("only who signs in with --quay-username, where Quay takes passwords, can choose it"),
+            .blocked("Quay is in read-only mode and issues no tokens")
+            .hint("wait until read-only mode ends, or pass a token with --quay-token-file"),
+        Some(from) if setup.options.application.expiry.is_some() && is_issued_by_form(setup, from) => plan
+            .blocked("tokens issued through the Quay UI expire after ten years; --token-expiry is not supported")
+            .hint("use --quay-username to set the expiry, if Quay accepts passwords"),
         Some(from) => {
-            if setup.answers.application.scopes == TokenScopes::Minimal {
-                let least = Scope::least(&features(setup));
-                plan.facts.extend(
+            if setup.options.application.scopes == TokenScopes::Minimal {
+                let least = Scope::minimal(&features(setup));
+                plan.notes.extend(
                     least.into_iter().map(|(scope, why)| Note { severity: Severity::Info, text: format!("{scope}: {why}") }),
                 );
             }
-            plan.changes.push(SetupChange::IssueToken(intention(setup, from)));
+            plan.changes.push(SetupChange::IssueToken(describe_issuing(setup, from)));
             plan
         }
-        None if setup.usable_token().is_some() && trial.is_none() => plan.skipped("Quay could not be asked"),
+        None if setup.usable_token().is_some() && info.is_none() => plan.skipped("Quay could not be queried"),
         None => plan.needs(
             "a token for Quay",
             "--quay-token-file FILE (OC_QUAY_TOKEN), or --quay-username NAME --quay-password-file FILE, or --browser",
@@ -70,93 +71,91 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     }
 }
 
-/// Whether the token comes without a session, which leaves the form alone to issue it, and that knows no expiry.
+/// Whether only Quay's form can issue the token, which supports no expiry.
 fn is_issued_by_form(setup: &SetupSession, from: &TokenSource) -> bool {
     match from {
         TokenSource::Browser => true,
         TokenSource::SignIn { .. } => {
-            !features(setup).direct_login && setup.answers.application.client_id.is_some()
+            !features(setup).direct_login && setup.options.application.client_id.is_some()
         }
         TokenSource::Given(_) | TokenSource::Later => false,
     }
 }
 
-fn refused(plan: StepPlan, error: &QuayError, which: &str) -> StepPlan {
+fn plan_rejected(plan: StepPlan, error: &QuayError, which: &str) -> StepPlan {
     match error.kind {
         ErrorKind::Unreachable(_)
         | ErrorKind::Server
         | ErrorKind::RateLimited
         | ErrorKind::Skipped => plan
-            .blocked(format!(
-                "Quay could not be asked whether {which} can be used: {}",
-                error.reason
-            ))
-            .hint("run it again when Quay answers"),
+            .blocked(format!("failed to check {which}: {}", error.reason))
+            .hint("run the command again when Quay is available"),
         _ => {
-            let plan = plan.blocked(format!("{which} cannot be used: {}", error.reason));
+            let plan = plan.blocked(format!("{which} is unusable: {}", error.reason));
             match error.kind {
                 ErrorKind::Unauthorized => plan.hint(
-                    "have a new one issued: oc quay setup on a terminal, or with --quay-username",
+                    "issue a new one: run oc quay setup in a terminal, or use --quay-username",
                 ),
-                _ => plan.hint("run it again when Quay answers"),
+                _ => plan.hint("run the command again when Quay is available"),
             }
         }
     }
 }
 
-/// Whose it is, and what will not work with it.
-fn describe(plan: &mut StepPlan, setup: &SetupSession, trial: &TokenInfo) {
-    let whose = if setup.token.is_some() && !setup.token_is_stored() {
+/// Adds the token's owner and its limitations.
+fn describe_token(plan: &mut StepPlan, setup: &SetupSession, info: &TokenInfo) {
+    let prefix = if setup.token.is_some() && !setup.token_is_stored() {
         "the token belongs to".to_owned()
     } else {
         format!("{} holds a token of", setup.secret())
     };
-    let rank = match trial.superuser {
+    let rank = match info.superuser {
         Some(true) => ", a superuser",
-        Some(false) => ", who is no superuser",
+        Some(false) => ", not a superuser",
         None => "",
     };
-    for made in &setup.made {
-        plan.fact(Severity::Ok, made);
+    for created in &setup.created {
+        plan.note(Severity::Ok, created);
     }
-    let user = trial.user.as_deref().unwrap_or("a user it may not name");
-    plan.fact(Severity::Ok, format!("{whose} {user}{rank}"));
-    if trial.superuser == Some(false) {
-        plan.fact(
+    let user = info.user.as_deref().unwrap_or("an unknown user");
+    plan.note(Severity::Ok, format!("{prefix} {user}{rank}"));
+    if info.superuser == Some(false) {
+        plan.note(
             Severity::Info,
-            format!("organizations will belong to {user}; those of others stay out of reach"),
+            format!("organizations will belong to {user}; organizations of other users are not accessible"),
         );
     }
-    for trouble in &trial.lacks {
-        plan.fact(Severity::Warning, consequence(trouble));
+    for problem in &info.problems {
+        plan.note(Severity::Warning, consequence(problem));
     }
 }
 
-fn consequence(trouble: &QuayProblem) -> String {
-    match trouble {
+fn consequence(problem: &QuayProblem) -> String {
+    match problem {
         QuayProblem::TokenLacksScope { scope } => {
             let what = match scope.as_str() {
-                "user:admin" => "no organization can be created with it",
-                "org:admin" => "no robot account can be made with it",
-                "repo:admin" => "no rights can be given on repositories that exist already",
-                "super:user" => "organizations of others can neither be listed nor taken over",
-                _ => "something will not work",
+                "user:admin" => "it cannot create organizations",
+                "org:admin" => "it cannot create robot accounts",
+                "repo:admin" => "it cannot set permissions on existing repositories",
+                "super:user" => "it cannot list or adopt organizations of other users",
+                _ => "some operations will fail",
             };
             format!("the token lacks the scope {scope}: {what}")
         }
-        QuayProblem::UserLacksRight { user, right } => format!("{user} may not {right}"),
-        _ => "something will not work with it".to_owned(),
+        QuayProblem::UserLacksPermission { user, permission } => {
+            format!("{user} is not allowed to {permission}")
+        }
+        _ => "some operations will fail".to_owned(),
     }
 }
 
-/// What is about to be done in Quay, in one sentence.
-fn intention(setup: &SetupSession, from: &TokenSource) -> String {
-    let application = &setup.answers.application;
+fn describe_issuing(setup: &SetupSession, from: &TokenSource) -> String {
+    let application = &setup.options.application;
     let scopes = scopes(setup).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let into = match &application.client_id {
         Some(id) => format!("for the application with client ID {id}"),
         None => format!(
-            "for application {} of organization {}, which are made if they are missing",
+            "for application {} of organization {}, which are created if they are missing",
             application.name, application.organization
         ),
     };
@@ -169,7 +168,7 @@ fn intention(setup: &SetupSession, from: &TokenSource) -> String {
         TokenSource::SignIn { user, .. } => {
             format!("sign in to Quay as {user} and issue a token {into} ({scopes})")
         }
-        _ => format!("wait for a token {into} that the browser brings ({scopes})"),
+        _ => format!("wait for a token {into} from the browser ({scopes})"),
     }
 }
 
@@ -178,55 +177,55 @@ fn is_read_only(setup: &SetupSession) -> bool {
         .found
         .quay
         .as_ref()
-        .is_some_and(|quay| quay.about.as_ref().is_ok_and(|about| about.read_only))
+        .is_some_and(|quay| quay.server_info.as_ref().is_ok_and(|about| about.read_only))
 }
 
 fn features(setup: &SetupSession) -> Features {
-    let about = setup.found.quay.as_ref().and_then(|quay| quay.about.as_ref().ok());
+    let about = setup.found.quay.as_ref().and_then(|quay| quay.server_info.as_ref().ok());
     about.map(|about| about.features.clone()).unwrap_or_default()
 }
 
 fn scopes(setup: &SetupSession) -> Vec<Scope> {
-    setup.answers.application.scopes.on(&features(setup))
+    setup.options.application.scopes.resolve(&features(setup))
 }
 
-/// Has the token issued, takes it and tries it.
+/// Issues a token and checks it.
 pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let quay = setup
         .quay
         .clone()
-        .ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
+        .ok_or_else(|| Error::new("failed to issue a token: the address of Quay is not known"))?;
     let wanted = scopes(setup);
-    let (token, scopes) = match setup.answers.token.clone() {
+    let (token, scopes) = match setup.options.token.clone() {
         Some(TokenSource::SignIn { user, password, first_user_email }) => {
             let signed_in =
                 sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await;
-            let is_refused = |error: &QuayError| {
+            let is_rejected = |error: &QuayError| {
                 matches!(error.kind, ErrorKind::WrongPassword | ErrorKind::Throttled { .. })
             };
-            if signed_in.as_ref().is_err_and(is_refused) {
-                setup.refused_user = Some(user);
+            if signed_in.as_ref().is_err_and(is_rejected) {
+                setup.rejected_user = Some(user);
             }
-            let (token, scopes, made) = signed_in.map_err(hinted)?;
-            setup.made = made;
+            let (token, scopes, created) = signed_in.map_err(with_hint)?;
+            setup.created = created;
             (token, scopes)
         }
-        Some(TokenSource::Browser) => (from_browser(setup, ui).await?, wanted.clone()),
+        Some(TokenSource::Browser) => (wait_for_browser(setup, ui).await?, wanted.clone()),
         Some(TokenSource::Given(_) | TokenSource::Later) | None => {
-            return Err(Error::new("nobody says where the token comes from"));
+            return Err(Error::new("no token source given"));
         }
     };
     let mut tried = quay
         .with_token(Some(token.clone()))
         .map_err(anyhow::Error::from)?
-        .try_token(Some(&scopes))
+        .check_token(Some(&scopes))
         .await;
-    if let Ok(trial) = &mut tried
+    if let Ok(info) = &mut tried
         && wanted.contains(&Scope::SuperUser)
         && !scopes.contains(&Scope::SuperUser)
     {
-        // Quay keeps the scope from nobody else.
-        trial.superuser = Some(false);
+        // Quay omits this scope only for users that are not superusers.
+        info.superuser = Some(false);
     }
     setup.found.given = Some(tried);
     setup.token = Some(token);
@@ -234,8 +233,8 @@ pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result
     Ok(())
 }
 
-/// A token, its scopes, which may be fewer than were asked for since Quay gives `super:user` to superusers only, and what
-/// was made for it.
+/// Returns a token, its scopes and the created objects. Quay grants `super:user` to superusers
+/// only.
 async fn sign_in(
     setup: &SetupSession,
     quay: &Quay,
@@ -243,10 +242,10 @@ async fn sign_in(
     password: &SecretString,
     email: Option<&str>,
 ) -> Result<(SecretString, Vec<Scope>, Vec<String>), QuayError> {
-    let application = &setup.answers.application;
+    let application = &setup.options.application;
     let features = features(setup);
     if let (false, Some(client_id)) = (features.direct_login, &application.client_id) {
-        let scopes = application.scopes.on(&features);
+        let scopes = application.scopes.resolve(&features);
         return Ok((
             quay.issue_with_password(user, password, client_id, &scopes).await?,
             scopes,
@@ -260,30 +259,31 @@ async fn sign_in(
     let request = application.request(&features);
     let mut issued = session.issue(&request).await;
     if issued.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized) {
-        // A sign-out of the user elsewhere has ended all sessions of that user, this one too.
+        // A sign-out elsewhere has ended all sessions of the user.
         session = quay.sign_in(user, password).await?;
         issued = session.issue(&request).await;
     }
-    // The session's cookie is dropped with it. Signing out would end the user's sessions in browsers too (sample 846c).
+    // Dropping the cookie is enough: signing out would end the user's browser sessions too
+    // (`wire/846c`).
     let issued = issued?;
-    let made = [
-        (issued.organization_made, format!("made organization {}", application.organization)),
-        (issued.application_made, format!("made application {} in it", application.name)),
+    let created = [
+        (issued.organization_created, format!("created organization {}", application.organization)),
+        (issued.application_created, format!("created application {} in it", application.name)),
     ];
     Ok((
         issued.token,
         issued.scopes,
-        made.into_iter().filter(|(is_new, _)| *is_new).map(|(_, what)| what).collect(),
+        created.into_iter().filter(|(is_new, _)| *is_new).map(|(_, what)| what).collect(),
     ))
 }
 
-fn hinted(error: QuayError) -> Error {
+fn with_hint(error: QuayError) -> Error {
     let hint = match error.kind {
         ErrorKind::DirectLoginOff => Some(
-            "make an OAuth application in Quay by hand and give its --client-id; or give a token: --quay-token-file",
+            "create an OAuth application in Quay and pass its --client-id, or pass a token with --quay-token-file",
         ),
         ErrorKind::WrongPassword => {
-            Some("check user name and password; Quay makes one wait after wrong ones")
+            Some("check user name and password; Quay enforces a delay after failed attempts")
         }
         _ => None,
     };
@@ -294,149 +294,155 @@ fn hinted(error: QuayError) -> Error {
     }
 }
 
-async fn from_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString, Error> {
+async fn wait_for_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString, Error> {
     let url = setup
         .url()
-        .ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
-    let Some(client_id) = &setup.answers.application.client_id else {
-        return Err(Error::new("the browser way needs an OAuth application").hint(format!(
-            "make one in Quay with redirect URI http://localhost:{}/ and give its --client-id",
+        .ok_or_else(|| Error::new("failed to issue a token: the address of Quay is not known"))?;
+    let Some(client_id) = &setup.options.application.client_id else {
+        return Err(Error::new("--browser requires an OAuth application").hint(format!(
+            "create one in Quay with redirect URI http://localhost:{}/ and pass its --client-id",
             oauth_redirect::PORT
         )));
     };
-    let waiting = RedirectListener::listen(&url, client_id, &scopes(setup)).await?;
-    let opened = setup.answers.opens_browser && oauth_redirect::open(&waiting.address);
-    let what =
-        if opened { "The browser was asked to open" } else { "Open this address in a browser" };
-    ui.status(&format!("{what}:\n{}", waiting.address));
-    if setup.is_asked {
-        // Over SSH the browser runs elsewhere and its `localhost` is not this one.
+    let listener = RedirectListener::listen(&url, client_id, &scopes(setup)).await?;
+    let opened =
+        setup.options.opens_browser && oauth_redirect::open_browser(&listener.authorize_url);
+    let what = if opened { "Opening in the browser" } else { "Open this address in a browser" };
+    ui.status(&format!("{what}:\n{}", listener.authorize_url));
+    if setup.is_interactive {
+        // Over SSH the browser runs on another machine, with another `localhost`.
         let is_remote = std::env::var_os("SSH_CONNECTION").is_some();
         let options = [
-            ("Wait for it", "the browser runs on this machine"),
+            ("Wait for the browser", "it runs on this machine"),
             (
-                "Paste the address it ends on",
-                "the browser runs elsewhere; its last page cannot be shown, its address is what counts",
+                "Paste the final address",
+                "the browser runs elsewhere; its last page shows an error, but the address contains the token",
             ),
         ];
-        if ui.select("How does the token get here?", &options, usize::from(is_remote))? == 1 {
-            return Ok(waiting.pasted(&ui.password("Address that the browser ended on:")?)?);
+        if ui.select("How do you want to transfer the token?", &options, usize::from(is_remote))?
+            == 1
+        {
+            return Ok(listener.token_from_url(&ui.password("Final address in the browser:")?)?);
         }
     }
-    Ok(waiting.token(BROWSER_TIMEOUT).await?)
+    Ok(listener.token(BROWSER_TIMEOUT).await?)
 }
 
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let answers = setup.found.quay.as_ref().is_some_and(|inspection| inspection.about.is_ok());
-    let Some(quay) = setup.quay.clone().filter(|_| answers) else { return Ok(()) };
-    // Which Quay it is for may have been said only now.
+    let is_reachable =
+        setup.found.quay.as_ref().is_some_and(|inspection| inspection.server_info.is_ok());
+    let Some(quay) = setup.quay.clone().filter(|_| is_reachable) else { return Ok(()) };
+    // The address might have been given just now.
     setup.discover_token().await;
-    if let Some(Ok(trial)) = &setup.found.stored {
-        trial.lacks.iter().for_each(|trouble| ui.warn(&consequence(trouble)));
-        if trial.lacks.is_empty()
-            || !ui.confirm("The stored token may too little. Get another one?", true)?
+    if let Some(Ok(info)) = &setup.found.stored {
+        info.problems.iter().for_each(|problem| ui.warn(&consequence(problem)));
+        if info.problems.is_empty()
+            || !ui.confirm("The stored token lacks required scopes. Issue a new one?", true)?
         {
             return Ok(());
         }
-        setup.answers.replace_token = Some(true);
+        setup.options.replace_token = Some(true);
     }
-    if let Some(user) = setup.refused_user.take() {
-        let user = ui.text("User name in Quay:", Some(&user), &not_empty)?;
+    if let Some(user) = setup.rejected_user.take() {
+        let user = ui.text("User name in Quay:", Some(&user), &require_non_empty)?;
         let password = ui.password("Password:")?;
-        setup.answers.token = Some(TokenSource::SignIn { user, password, first_user_email: None });
+        setup.options.token = Some(TokenSource::SignIn { user, password, first_user_email: None });
     }
-    if setup.answers.token.is_none() {
+    if setup.options.token.is_none() {
         let is_empty = features(setup).user_initialize != Some(false)
-            && quay.is_empty().await.unwrap_or(false);
+            && quay.has_no_users().await.unwrap_or(false);
         match ask_token_method(setup, ui, is_empty)? {
-            TokenMethod::FirstUser | TokenMethod::SignIn => ask_login(setup, ui, is_empty)?,
+            TokenMethod::FirstUser | TokenMethod::SignIn => ask_credentials(setup, ui, is_empty)?,
             TokenMethod::Paste => {
                 let token = ui.password("Token:")?;
                 setup.token = Some(token.clone());
-                setup.answers.token = Some(TokenSource::Given(token));
+                setup.options.token = Some(TokenSource::Given(token));
                 setup.discover_token().await;
             }
-            TokenMethod::Browser => setup.answers.token = Some(TokenSource::Browser),
+            TokenMethod::Browser => setup.options.token = Some(TokenSource::Browser),
         }
     }
-    if matches!(setup.answers.token, Some(TokenSource::Browser))
-        && setup.answers.application.client_id.is_none()
+    if matches!(setup.options.token, Some(TokenSource::Browser))
+        && setup.options.application.client_id.is_none()
     {
-        ui.status(&by_hand(setup));
-        setup.answers.application.client_id = Some(ui.text("Client ID:", None, &not_empty)?);
+        ui.status(&manual_steps(setup));
+        setup.options.application.client_id =
+            Some(ui.text("Client ID:", None, &require_non_empty)?);
     }
     Ok(())
 }
 
-/// Asks where the token comes from, unless somebody was named who signs in.
+/// Asks for the token's source, unless a user name was given.
 fn ask_token_method(setup: &SetupSession, ui: &Ui, is_empty: bool) -> Result<TokenMethod, Error> {
-    let can_sign_in = features(setup).direct_login || setup.answers.application.client_id.is_some();
-    let mut ways = Vec::new();
+    let can_sign_in = features(setup).direct_login || setup.options.application.client_id.is_some();
+    let mut methods = Vec::new();
     if is_empty {
-        ways.push((
+        methods.push((
             TokenMethod::FirstUser,
             "Create the first user",
             "this Quay is empty; the user should be one of its SUPER_USERS",
         ));
     } else if can_sign_in {
-        ways.push((
+        methods.push((
             TokenMethod::SignIn,
             "Sign in",
-            "with user name and password of a superuser; the token is made for you",
+            "with user name and password of a superuser; the token is created for you",
         ));
     }
-    if setup.answers.login.user.is_some()
-        && let Some((way, ..)) = ways.first()
+    if setup.options.sign_in.user.is_some()
+        && let Some((method, ..)) = methods.first()
     {
-        return Ok(*way);
+        return Ok(*method);
     }
-    ways.push((
+    methods.push((
         TokenMethod::Paste,
         "Paste a token",
         "Quay: organization, Applications, Generate Token",
     ));
-    ways.push((
+    methods.push((
         TokenMethod::Browser,
         "Sign in with the browser",
-        "needs an OAuth application in Quay, which takes a minute to make",
+        "requires an OAuth application in Quay",
     ));
-    let options: Vec<_> = ways.iter().map(|(_, label, help)| (*label, *help)).collect();
+    let options: Vec<_> = methods.iter().map(|(_, label, help)| (*label, *help)).collect();
     let chosen = ui.select("Where does the token for Quay come from?", &options, 0)?;
-    Ok(ways[chosen].0)
+    Ok(methods[chosen].0)
 }
 
-/// Asks who signs in, as far as that was not said.
-fn ask_login(setup: &mut SetupSession, ui: &Ui, is_empty: bool) -> Result<(), Error> {
-    let Login { user, password, first_user_email } = std::mem::take(&mut setup.answers.login);
+/// Asks for missing credentials.
+fn ask_credentials(setup: &mut SetupSession, ui: &Ui, is_empty: bool) -> Result<(), Error> {
+    let SignInOptions { user, password, first_user_email } =
+        std::mem::take(&mut setup.options.sign_in);
     let user = match user {
         Some(user) => user,
-        None => ui.text("User name in Quay:", is_empty.then_some("quayadmin"), &not_empty)?,
+        None => {
+            ui.text("User name in Quay:", is_empty.then_some("quayadmin"), &require_non_empty)?
+        }
     };
     let first_user_email = match first_user_email {
-        None if is_empty => Some(ui.text("E-mail address:", None, &not_empty)?),
-        said => said,
+        None if is_empty => Some(ui.text("E-mail address:", None, &require_non_empty)?),
+        given => given,
     };
     let password = match password {
         Some(password) => password,
         None if is_empty => new_password(ui)?,
         None => ui.password("Password:")?,
     };
-    setup.answers.token = Some(TokenSource::SignIn { user, password, first_user_email });
+    setup.options.token = Some(TokenSource::SignIn { user, password, first_user_email });
     Ok(())
 }
 
-/// A password that nobody can look up later, so it is typed twice.
+/// Asks twice, as the password cannot be looked up later.
 fn new_password(ui: &Ui) -> Result<SecretString, Error> {
     loop {
         let password = ui.password("New password (8 characters or more):")?;
-        if password.expose_secret() == ui.password("The same password again:")?.expose_secret() {
+        if password.expose_secret() == ui.password("Repeat the password:")?.expose_secret() {
             return Ok(password);
         }
-        ui.warn("these were two different passwords");
+        ui.warn("the passwords do not match");
     }
 }
 
-/// The ways to a token.
 #[derive(Clone, Copy)]
 enum TokenMethod {
     FirstUser,
@@ -445,13 +451,13 @@ enum TokenMethod {
     Browser,
 }
 
-fn not_empty(text: &str) -> Result<(), String> {
-    if text.trim().is_empty() { Err("this cannot be left out".into()) } else { Ok(()) }
+fn require_non_empty(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("a value is required".into()) } else { Ok(()) }
 }
 
-fn by_hand(setup: &SetupSession) -> String {
+fn manual_steps(setup: &SetupSession) -> String {
     let quay = setup.url().map(|url| url.to_string()).unwrap_or_default();
-    let application = &setup.answers.application;
+    let application = &setup.options.application;
     format!(
         "  In Quay ({quay}):\n\
          \x20 1. create organization {}\n\

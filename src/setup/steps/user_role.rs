@@ -1,10 +1,10 @@
-//! The role with which users of projects see which Quay the cluster uses: a ClusterRole for `list quayintegrations`, bound to
-//! all who log in with OpenShift's OAuth server. Without it, commands know the Quay from a linked project's pull secrets alone.
+//! The role that lets users of projects list the QuayIntegration, bound to all users of OpenShift's
+//! OAuth server. Without it, commands find Quay only through a project's pull secrets.
 
 use serde_json::{Value, json};
 
 use super::controller::change;
-use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, holds};
+use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, is_superset};
 use crate::domain::finding::Severity;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
@@ -13,18 +13,17 @@ use crate::setup::controller_manifests::Object;
 use crate::setup::{SetupSession, StepPlan};
 use crate::ui::Ui;
 
-/// The name of both objects, which `docs/security.md` explains.
+/// Name of both objects; see `docs/security.md`.
 const NAME: &str = "oc-quay-user";
 
-/// All who log in with OpenShift's OAuth server; service accounts are not among them.
+/// All users of OpenShift's OAuth server, without service accounts.
 const GROUP: &str = "system:authenticated:oauth";
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
-/// The objects as they are to be, each with what there is.
+/// Each manifest with the existing object.
 pub(in crate::setup) type FoundUserRole = Vec<(Object, Option<Value>)>;
 
-/// The role, and its binding.
 fn objects() -> [Object; 2] {
     let rule = json!({ "apiGroups": ["quay.redhat.com"], "resources": ["quayintegrations"], "verbs": ["list"] });
     let role_ref = json!({ "apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": NAME });
@@ -45,7 +44,7 @@ fn object(kind: ObjectKind, mut value: Value) -> Object {
     Object { kind, value }
 }
 
-pub(in crate::setup) async fn find(cluster: &Cluster) -> Observed<FoundUserRole> {
+pub(in crate::setup) async fn discover(cluster: &Cluster) -> Observed<FoundUserRole> {
     let [role, binding] = objects();
     let (found_role, found_binding) = tokio::try_join!(
         cluster.object(role.kind, None, NAME),
@@ -56,7 +55,7 @@ pub(in crate::setup) async fn find(cluster: &Cluster) -> Observed<FoundUserRole>
 
 pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     let mut plan = StepPlan::default();
-    let is_wanted = setup.answers.user_role == Some(true);
+    let is_wanted = setup.options.user_role == Some(true);
     let found = match &setup.found.user_role {
         Ok(found) => found,
         Err(unread) if is_wanted => return plan.blocked(unread.to_string()),
@@ -64,9 +63,9 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     };
     if found
         .iter()
-        .all(|(wanted, found)| found.as_ref().is_some_and(|found| grants_the_same(found, wanted)))
+        .all(|(wanted, found)| found.as_ref().is_some_and(|found| grants_equivalent(found, wanted)))
     {
-        plan.fact(
+        plan.note(
             Severity::Ok,
             format!("users of projects can see which Quay the cluster uses (ClusterRole {NAME})"),
         );
@@ -77,37 +76,35 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         .find_map(|(wanted, found)| found.as_ref().filter(|found| !is_ours(found)).map(|_| wanted))
     {
         return plan.skipped(format!(
-            "{} {NAME} was not made by oc quay, and is left as it is",
+            "{} {NAME} was not created by oc quay and is not changed",
             other.kind.as_str()
         ));
     }
     plan.changes.extend(found.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
-    match setup.answers.user_role {
+    match setup.options.user_role {
         Some(true) => {
-            plan.fact(Severity::Info, format!("members of group {GROUP} are allowed to list QuayIntegrations, and nothing else"));
+            plan.note(Severity::Info, format!("members of group {GROUP} are allowed to list QuayIntegrations, and nothing else"));
             plan
         }
-        Some(false) => plan.skipped("it is not wanted"),
-        None => plan.skipped("users of projects are given a role only if asked for: --user-role"),
+        Some(false) => plan.skipped("not requested (--user-role=false)"),
+        None => plan.skipped("not requested (use --user-role)"),
     }
 }
 
-/// Whether an object that others may have made grants what ours would.
-fn grants_the_same(found: &Value, wanted: &Object) -> bool {
+/// Whether an object, perhaps of others, grants the same.
+fn grants_equivalent(found: &Value, wanted: &Object) -> bool {
     ["rules", "roleRef", "subjects"].iter().all(|field| match wanted.value.get(field) {
-        Some(wanted) => holds(&found[field], wanted),
+        Some(wanted) => is_superset(&found[field], wanted),
         None => true,
     })
 }
 
-/// Whether an object carries our label.
 pub(in crate::setup) fn is_ours(found: &Value) -> bool {
     found["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY
 }
 
-/// The permissions that it takes, if it is wanted.
-pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
-    if setup.answers.user_role != Some(true) {
+pub(super) fn required_permissions(setup: &SetupSession) -> Vec<ResourceAttributes> {
+    if setup.options.user_role != Some(true) {
         return vec![];
     }
     let found = setup.found.user_role.as_deref().unwrap_or_default();
@@ -117,31 +114,30 @@ pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
         (ObjectKind::ClusterRole, "clusterroles"),
         (ObjectKind::ClusterRoleBinding, "clusterrolebindings"),
     ];
-    let rights = kinds.into_iter().flat_map(|(kind, resource)| {
-        let right = |verb| ResourceAttributes {
+    let permissions = kinds.into_iter().flat_map(|(kind, resource)| {
+        let permission = |verb| ResourceAttributes {
             verb,
             group: RBAC_GROUP,
             resource,
             namespace: None,
             name: None,
         };
-        let get = ResourceAttributes { name: Some(NAME.to_owned()), ..right("get") };
-        [Some(get), (!is_there(kind)).then(|| right("create"))]
+        let get = ResourceAttributes { name: Some(NAME.to_owned()), ..permission("get") };
+        [Some(get), (!is_there(kind)).then(|| permission("create"))]
     });
-    rights.flatten().collect()
+    permissions.flatten().collect()
 }
 
-/// The objects for a Git repository, if they are wanted.
 pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
-    let wanted = objects().into_iter().filter(|_| setup.answers.user_role == Some(true));
+    let wanted = objects().into_iter().filter(|_| setup.options.user_role == Some(true));
     wanted.map(|object| object.value).collect()
 }
 
 pub(in crate::setup) fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let is_open = setup.answers.user_role.is_none() && !plan(setup).changes.is_empty();
+    let is_open = setup.options.user_role.is_none() && !plan(setup).changes.is_empty();
     if is_open {
         let question = "Let users of projects see which Quay the cluster uses?";
-        setup.answers.user_role = Some(ui.confirm(question, true)?);
+        setup.options.user_role = Some(ui.confirm(question, true)?);
     }
     Ok(())
 }

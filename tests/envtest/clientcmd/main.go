@@ -1,5 +1,5 @@
-// Reads cases from stdin, an object a line, and prints what client-go makes of each kubeconfig: the server, whom it
-// trusts, what it shows, and the proxy. tests/it/kubeconfig.rs compares that with what the program makes of it.
+// Reads cases from stdin, one object per line, and prints client-go's resolution of each kubeconfig: server, trusted
+// authorities, credentials and proxy. src/cluster/tests/clientcmd.rs compares it with ours.
 package main
 
 import (
@@ -56,13 +56,13 @@ type answer struct {
 	Proxy       string   `json:"proxy"`
 }
 
-// recorder takes a request instead of a server.
+// recorder records the request instead of sending it.
 type recorder struct{ headers []string }
 
 func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	for name, values := range request.Header {
 		for _, value := range values {
-			// What net/http checks before it sends anything.
+			// As net/http checks before it sends a request.
 			if !httpguts.ValidHeaderFieldValue(value) {
 				return nil, errors.New("invalid header field value")
 			}
@@ -136,7 +136,7 @@ func resolve(k kase) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not run: what the plugin would answer is no business of these cases.
+	// Not run: the output of plugins is not compared.
 	if config.ExecProvider != nil {
 		conf.WrapTransport = nil
 	}

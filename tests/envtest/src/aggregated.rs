@@ -1,5 +1,5 @@
-//! What OpenShift's own API server does and a definition cannot: Builds made of BuildConfigs, and imports. The rules are
-//! the sandbox's.
+//! Functions of OpenShift's API server beyond CustomResourceDefinitions: instantiation of
+//! BuildConfigs, and imports, with the sandbox's rules.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::proxy::{Answer, Upstream, forward, json_response};
 
-/// What `oc start-build` asks for. The server knows no such subresource, but whether the caller may use it.
+/// For `oc start-build`. kube-apiserver does not serve this subresource, but it checks the
+/// permission.
 pub(crate) async fn instantiate(
     State(upstream): State<Arc<Upstream>>,
     Path((namespace, name)): Path<(String, String)>,
@@ -31,12 +32,12 @@ pub(crate) async fn instantiate(
     let config_path = format!("{path}/buildconfigs/{name}");
     let Some(config) = upstream.api.get(&config_path).await? else {
         let message = format!("buildconfigs.build.openshift.io \"{name}\" not found");
-        return Ok(refusal(404, "NotFound", &message));
+        return Ok(rejection(404, "NotFound", &message));
     };
     let request = serde_json::from_slice(&body)?;
     let (counted, build) = match builds::instantiate(&config, &request) {
         Ok(made) => made,
-        Err(message) => return Ok(refusal(400, "BadRequest", &message)),
+        Err(message) => return Ok(rejection(400, "BadRequest", &message)),
     };
     upstream.api.replace(&config_path, &counted).await?;
     let (status, build) =
@@ -44,7 +45,7 @@ pub(crate) async fn instantiate(
     Ok(json_response(status, &build))
 }
 
-/// An ImageStreamImport. Tried on the server first, which knows who may import and what is well-formed.
+/// An ImageStreamImport. A dry run on kube-apiserver checks permissions and validity first.
 pub(crate) async fn import(
     State(upstream): State<Arc<Upstream>>,
     Path(namespace): Path<String>,
@@ -66,7 +67,7 @@ pub(crate) async fn import(
     let version = request["metadata"]["resourceVersion"].clone();
     match &stream {
         None if version.is_string() => {
-            return Ok(refusal(
+            return Ok(rejection(
                 404,
                 "NotFound",
                 &format!("imagestreams.image.openshift.io \"{name}\" not found"),
@@ -77,7 +78,7 @@ pub(crate) async fn import(
             let message = format!(
                 "Operation cannot be fulfilled on imagestreams.image.openshift.io \"{name}\": {why}"
             );
-            return Ok(refusal(409, "Conflict", &message));
+            return Ok(rejection(409, "Conflict", &message));
         }
         _ => {}
     }
@@ -102,7 +103,7 @@ pub(crate) async fn import(
     Ok(json_response(201, &request))
 }
 
-/// The certificate authorities that the image configuration names, by registry.
+/// By registry.
 async fn authorities(api: &Api) -> Result<Value> {
     let configuration =
         api.get("/apis/config.openshift.io/v1/images/cluster").await?.unwrap_or_default();
@@ -116,7 +117,7 @@ async fn authorities(api: &Api) -> Result<Value> {
     Ok(map.map_or(Value::Null, |mut map| map["data"].take()))
 }
 
-/// Stores a stream's new spec and status, each where it differs.
+/// Updates spec and status, each if changed.
 async fn write(api: &Api, path: &str, stream: &Value, updated: Value) -> Result<Value> {
     let mut stored = stream.clone();
     if updated["spec"] != stream["spec"] {
@@ -129,7 +130,7 @@ async fn write(api: &Api, path: &str, stream: &Value, updated: Value) -> Result<
     Ok(stored)
 }
 
-fn refusal(code: u16, reason: &str, message: &str) -> axum::http::Response<axum::body::Body> {
+fn rejection(code: u16, reason: &str, message: &str) -> axum::http::Response<axum::body::Body> {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code,
     });

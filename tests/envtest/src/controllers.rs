@@ -1,8 +1,8 @@
-//! What OpenShift's and Kubernetes' controllers do to namespaces, and OLM, done by one loop that compares what is with what
-//! should be, again and again. Only an API server runs here, so nobody else would do it.
+//! Replaces the controllers of OpenShift and Kubernetes for namespaces, and OLM, as only an API
+//! server runs here: one loop that reconciles repeatedly.
 
+mod default_objects;
 mod deletion;
-mod furnishing;
 mod olm;
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,60 +14,56 @@ use sandbox::openshift::builds;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+pub(crate) use default_objects::has_default_objects;
 pub(crate) use deletion::{Content, empty};
-pub(crate) use furnishing::is_furnished;
 
-/// How often the loop looks.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long after its service account `default` a namespace gets the rest; on a real cluster it is about 2 s.
+/// Delay after the service account `default`; about 2 s on a real cluster.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// OLM looks at a dozen kinds, so it looks at every third round only.
+/// OLM reads a dozen kinds, so it runs every third round.
 const OLM_EVERY: usize = 3;
 
-/// The ClusterRole that a grant binds.
 pub(crate) const PROJECT_ADMIN: &str = "project-admin";
 
-/// Who is to be project administrator where, now or as soon as the namespace exists: user and namespace.
+/// User and namespace of project administrators; the namespace might not exist yet.
 pub(crate) type Grants = BTreeSet<(String, String)>;
 
-/// The loop's side of what it shares with [`crate::Envtest`].
+/// State that is shared with [`crate::Envtest`].
 #[derive(Clone, Default)]
 pub(crate) struct Shared {
     grants: Arc<Mutex<Grants>>,
-    trouble: Arc<Mutex<Option<String>>>,
+    last_error: Arc<Mutex<Option<String>>>,
 }
 
 impl Shared {
-    /// The grants that hold from the next round on.
     pub(crate) fn grants(&self) -> MutexGuard<'_, Grants> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What went wrong in the latest round. A conflict with another writer passes; what stays is worth reading when
-    /// something awaited does not come.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The error of the last round, for timeouts. Conflicts are temporary.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Plays the controllers until the task is aborted.
+/// Runs the controllers until the task is aborted.
 pub(crate) async fn run(api: Api, shared: Shared) {
     let mut first_seen = HashMap::new();
-    let mut olms_trouble = None;
+    let mut olm_error = None;
     for number in 0_usize.. {
-        let trouble = round(&api, &shared, &mut first_seen).await.err();
+        let last_error = round(&api, &shared, &mut first_seen).await.err();
         if number.is_multiple_of(OLM_EVERY) {
-            olms_trouble = olm::round(&api).await.err().map(|error| format!("{error:#}"));
+            olm_error = olm::round(&api).await.err().map(|error| format!("{error:#}"));
         }
-        let trouble = trouble.map(|error| format!("{error:#}")).or_else(|| olms_trouble.clone());
-        *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        let last_error = last_error.map(|error| format!("{error:#}")).or_else(|| olm_error.clone());
+        *shared.last_error.lock().unwrap_or_else(PoisonError::into_inner) = last_error;
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Plays the build controller, whose pods may take their time, until the task is aborted.
+/// Runs the build controller, whose pods may be slow, until the task is aborted.
 pub(crate) async fn build(api: Api) {
     loop {
         builds::round(&api).await;
@@ -93,14 +89,17 @@ async fn round(
         None
     };
 
-    // One namespace's trouble is not the others'.
+    // An error in one namespace does not affect the others.
     let mut outcome = Ok(());
     for namespace in &namespaces {
         let seen =
             *first_seen.entry(text(&namespace["metadata"]["uid"])).or_insert_with(Instant::now);
         let done = match content.as_ref().filter(|_| is_deleting(&namespace)) {
             Some(content) => deletion::finish(api, content, namespace).await,
-            None => furnishing::furnish(api, namespace, &accounts, seen.elapsed() >= SETTLE).await,
+            None => {
+                default_objects::create_missing(api, namespace, &accounts, seen.elapsed() >= SETTLE)
+                    .await
+            }
         };
         outcome = outcome.and(done);
     }
@@ -135,7 +134,7 @@ async fn bind(api: &Api, shared: &Shared, namespaces: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// A JSON string's text, empty when it is none.
+/// Empty if not a string.
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What the cluster holds before a test puts anything there.
+//! Initial objects of the cluster.
 
 use anyhow::Result;
 use sandbox::openshift::{self, olm};
@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::controllers::PROJECT_ADMIN;
 
-/// The namespaces of an OpenShift cluster that the suite has to do with.
 const NAMESPACES: [&str; 4] =
     ["openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
 
-/// Creates what is put back to the start by every reset.
+/// Creates the objects that each reset restores.
 pub(crate) async fn install(api: &Api) -> Result<()> {
     for name in NAMESPACES {
         api.create("/api/v1/namespaces", &json!({ "metadata": { "name": name } })).await?;
@@ -24,7 +23,7 @@ pub(crate) async fn install(api: &Api) -> Result<()> {
     ] {
         api.delete(&format!("{config}/{kind}/{name}")).await?;
         api.create(&format!("{config}/{kind}"), &object).await?;
-        // A create drops the status of a kind that has it as a subresource.
+        // A create ignores the status of a kind with a status subresource.
         api.merge(
             &format!("{config}/{kind}/{name}/status"),
             &json!({ "status": object["status"] }),
@@ -50,7 +49,7 @@ pub(crate) async fn install(api: &Api) -> Result<()> {
     Ok(())
 }
 
-/// Takes away the roles and bindings that a test made.
+/// Deletes roles and bindings that a test created.
 pub(crate) async fn remove_foreign_roles(api: &Api) -> Result<()> {
     for plural in ["clusterrolebindings", "clusterroles"] {
         let path = format!("/apis/rbac.authorization.k8s.io/v1/{plural}");
@@ -67,7 +66,7 @@ pub(crate) async fn remove_foreign_roles(api: &Api) -> Result<()> {
     Ok(())
 }
 
-/// Creates the roles, which no test changes.
+/// These are never changed by tests.
 pub(crate) async fn install_roles(api: &Api) -> Result<()> {
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let all = ["get", "list", "watch", "create", "update", "patch", "delete"];
@@ -93,7 +92,8 @@ pub(crate) async fn install_roles(api: &Api) -> Result<()> {
     });
     api.create(&format!("{rbac}/clusterroles"), &project_admin).await?;
 
-    // On OpenShift everybody may ask for the projects and is answered those they can see (ClusterRole `basic-user`).
+    // On OpenShift every user can list projects and receives the visible ones (ClusterRole
+    // `basic-user`).
     let basic_user = json!({
         "metadata": { "name": "basic-user" },
         "rules": [rule("project.openshift.io", &["projects"], &["list", "watch"])],

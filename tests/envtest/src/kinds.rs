@@ -1,16 +1,15 @@
-//! The kinds that OpenShift and OLM bring, as CustomResourceDefinitions, and where the objects of each kind are.
+//! Kinds of OpenShift and OLM as CustomResourceDefinitions, with their paths.
 
 use sandbox::openshift::schemas;
 use serde_json::{Value, json};
 
-/// A kind that plain Kubernetes does not have.
 pub(crate) struct Kind {
     group: &'static str,
     version: &'static str,
     kind: &'static str,
     plural: &'static str,
     scope: Scope,
-    /// Whether `status` is written through its own subresource, as on the real cluster.
+    /// Whether the kind has a status subresource.
     status: bool,
 }
 
@@ -22,10 +21,9 @@ enum Scope {
 
 use Scope::{Cluster, Namespaced};
 
-/// On the definitions that were there from the start; one that a test or OLM made does not have it.
+/// Label of the initial definitions, which those of a test or OLM do not have.
 pub(crate) const OURS: &str = "envtest";
 
-/// Every kind of the suite's that has to be added to a plain API server.
 pub(crate) const KINDS: [Kind; 17] = [
     Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations", Cluster, true),
     Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams", Namespaced, true),
@@ -88,7 +86,7 @@ pub(crate) const KINDS: [Kind; 17] = [
     ),
 ];
 
-/// What the suite puts into namespaces of the kinds that plain Kubernetes has: group, version, plural.
+/// Built-in namespaced kinds that the suite uses: group, version, plural.
 const BUILT_IN_CONTENT: [(&str, &str, &str); 11] = [
     ("", "v1", "configmaps"),
     ("", "v1", "events"),
@@ -115,23 +113,20 @@ impl Kind {
         Kind { group, version, kind, plural, scope, status }
     }
 
-    /// The path of all objects of this kind, whatever their namespace.
     pub(crate) fn path(&self) -> String {
         format!("/apis/{}/{}/{}", self.group, self.version, self.plural)
     }
 
-    /// The name of its CustomResourceDefinition.
     pub(crate) fn definition_name(&self) -> String {
         format!("{}.{}", self.plural, self.group)
     }
 
-    /// The CustomResourceDefinition that makes the server know this kind.
     pub(crate) fn definition(&self) -> Value {
         let scope = match self.scope {
             Cluster => "Cluster",
             Namespaced => "Namespaced",
         };
-        let schema = schemas::of(self.group, self.kind);
+        let schema = schemas::openapi_schema(self.group, self.kind);
         let mut version = json!({
             "name": self.version, "served": true, "storage": true, "schema": { "openAPIV3Schema": schema },
         });
@@ -157,27 +152,24 @@ impl Kind {
     }
 }
 
-/// Where the objects of one kind are that namespaces may hold.
+/// Paths of a namespaced kind.
 pub(crate) struct Collection {
-    /// `<plural>.<group>`, as the namespace controller writes it in conditions.
+    /// `<plural>.<group>`, as in conditions of the namespace controller.
     pub(crate) resource: String,
     api: String,
     plural: &'static str,
 }
 
 impl Collection {
-    /// Where those of all namespaces are listed.
     pub(crate) fn everywhere(&self) -> String {
         format!("{}/{}", self.api, self.plural)
     }
 
-    /// Where those of one namespace are listed and deleted.
     pub(crate) fn in_namespace(&self, namespace: &str) -> String {
         format!("{}/namespaces/{namespace}/{}", self.api, self.plural)
     }
 }
 
-/// Everything that namespaces may hold.
 pub(crate) fn content() -> impl Iterator<Item = Collection> {
     let added = KINDS
         .iter()

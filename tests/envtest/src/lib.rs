@@ -1,7 +1,7 @@
-//! A real etcd and kube-apiserver for the integration suite, dressed up as OpenShift as far as the suite looks:
-//! the kinds of OpenShift and OLM, users with their roles, and somebody who plays the controllers.
+//! A real etcd and kube-apiserver for the integration suite, with the kinds of OpenShift and OLM,
+//! users with roles, and simulated controllers.
 //!
-//! `tests/envtest/build` makes the servers; `KUBEBUILDER_ASSETS` names the folder they are in.
+//! `tests/envtest/build` builds the servers; `KUBEBUILDER_ASSETS` is their folder.
 
 mod aggregated;
 mod api;
@@ -31,36 +31,33 @@ pub use proxy::Proxy;
 use sandbox::openshift::{definitions, olm};
 use sandbox::quay::Quay;
 
-/// Names the folder with the servers, as for every program that tests against a real API server.
+/// The folder of the servers, as in controller-runtime's envtest.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// The users and their groups. What `dev` may do is a matter of grants; `nobody` may do nothing.
+/// The users and their groups. `dev` has the permissions of grants; `guest` has none.
 const USERS: [(&str, &str); 3] =
-    [("admin", "system:masters"), ("dev", "developers"), ("nobody", "developers")];
+    [("admin", "system:masters"), ("dev", "developers"), ("guest", "developers")];
 
-/// The user and namespace of the one grant that holds from the start, as in the sandbox.
+/// The initial grant, as in the sandbox.
 const FIRST_GRANT: (&str, &str) = ("dev", "myproj");
 
-/// Namespaces that the API server makes itself.
 const BUILT_IN: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// Where the CustomResourceDefinitions are.
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// How long to wait for anything. Far more than it takes, as the machine may be busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Generous, as the machine may be busy with other tests.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A running API server with its etcd. Both are killed when this is dropped, and when the process ends in any other
-/// way. Not for use inside an async runtime: its methods block.
+/// An API server with its etcd, which are killed on drop and when the process ends. Its methods
+/// block: not for async code.
 pub struct Envtest {
-    // Fields are dropped in this order: who talks to a server goes before the server.
+    // Dropped in this order: clients before servers.
     runtime: Runtime,
     api: Api,
     shared: Shared,
     url: String,
     ca_pem: String,
     etcd_url: String,
-    /// Whether the kinds of OpenShift and OLM are there.
     is_openshift: bool,
     api_server: Mutex<Server>,
     _etcd: Server,
@@ -68,7 +65,7 @@ pub struct Envtest {
 }
 
 impl Envtest {
-    /// Starts the servers in the folder that `KUBEBUILDER_ASSETS` names; `None` when it is unset or empty.
+    /// Starts the servers in `KUBEBUILDER_ASSETS`; `None` if unset or empty.
     ///
     /// # Errors
     /// As [`Envtest::start`].
@@ -76,8 +73,7 @@ impl Envtest {
         assets().map(|assets| Envtest::start(&assets)).transpose()
     }
 
-    /// Starts the servers in the folder that `KUBEBUILDER_ASSETS` names without OpenShift's kinds and controllers: what
-    /// answers is Kubernetes alone. `None` when the variable is unset or empty.
+    /// Like [`Envtest::from_env`], but plain Kubernetes: without OpenShift's kinds and controllers.
     ///
     /// # Errors
     /// As [`Envtest::start`].
@@ -85,10 +81,10 @@ impl Envtest {
         assets().map(|assets| Envtest::launch(&assets)).transpose()
     }
 
-    /// Starts the servers in `assets` and brings the cluster into its initial state.
+    /// Also installs the initial state of the cluster.
     ///
     /// # Errors
-    /// When a server is missing, ends or does not become ready; the message quotes its log.
+    /// If a server is missing, ends or does not become ready; quotes its log.
     pub fn start(assets: &Path) -> Result<Envtest> {
         let envtest = Envtest { is_openshift: true, ..Envtest::launch(assets)? };
         let (api, shared) = (&envtest.api, &envtest.shared);
@@ -104,7 +100,6 @@ impl Envtest {
         Ok(envtest)
     }
 
-    /// Starts the servers and waits until they are ready.
     fn launch(assets: &Path) -> Result<Envtest> {
         let dir = tempfile::Builder::new().prefix("envtest-").tempdir()?;
         let [port, etcd_port, peer_port] = process::free_ports()?;
@@ -137,46 +132,45 @@ impl Envtest {
         })
     }
 
-    /// The API server's own address, past any proxy.
+    /// Not the proxy's address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The certificates to trust at [`Envtest::url`], PEM.
+    /// PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// Where etcd is served, over plain HTTP.
+    /// Plain HTTP.
     #[must_use]
     pub fn etcd_url(&self) -> &str {
         &self.etcd_url
     }
 
-    /// The bearer token of `admin` (everything), `dev` (project administrator where granted) or `nobody` (nothing).
-    /// Any other user's is refused by the server.
+    /// The bearer token of `admin` (everything), `dev` (project administrator where granted) or `guest` (nothing).
+    /// Any other user's is rejected by the server.
     #[must_use]
     pub fn token(&self, user: &str) -> String {
         token(user)
     }
 
-    /// Starts a proxy in front of the API server that logs, counts, delays and faults requests, and writes a
-    /// kubeconfig for it to `dir`. What OpenShift's own API server would do it does itself: imports find their images in
-    /// `quay`.
+    /// Starts a proxy that logs, counts, delays and fails requests, and writes its kubeconfig to
+    /// `dir`. It implements OpenShift's own API functions; imports read from `quay`.
     ///
     /// # Errors
-    /// When no port can be had or `dir` cannot be written.
+    /// If no port is free or `dir` is not writable.
     pub fn proxy(&self, dir: &Path, quay: Option<&Quay>) -> Result<Proxy> {
         self.runtime.block_on(Proxy::start(&self.url, &self.ca_pem, &self.api, quay, dir))
     }
 
-    /// Kills the API server and starts it again on what it had stored. It knows nothing of what happened before: whoever
-    /// watches from back then is told that it is gone.
+    /// Restarts the API server on the stored data. It forgets earlier events: existing watches
+    /// receive 410.
     ///
     /// # Errors
-    /// When it does not become ready again.
+    /// If it does not become ready.
     pub fn restart_api_server(&self) -> Result<()> {
         self.api_server.lock().unwrap_or_else(PoisonError::into_inner).restart()?;
         let is_ready = || async { Ok(self.api.is_ready().await) };
@@ -189,11 +183,11 @@ impl Envtest {
         })
     }
 
-    /// Makes `user` project administrator of `namespace` until the next reset: now, when it exists, and whenever it
-    /// is created.
+    /// Makes `user` project administrator of `namespace` until the next reset, even if the
+    /// namespace is created later.
     ///
     /// # Errors
-    /// When the right does not come into force.
+    /// If the permission does not become effective.
     pub fn grant(&self, user: &str, namespace: &str) -> Result<()> {
         self.shared.grants().insert((user.to_owned(), namespace.to_owned()));
         let review = json!({
@@ -203,8 +197,8 @@ impl Envtest {
             if self.api.get(&format!("/api/v1/namespaces/{namespace}")).await?.is_none() {
                 return Ok(());
             }
-            // The authorizer learns of a RoleBinding a moment after it is stored.
-            eventually(&format!("{user}'s right in {namespace}"), &self.shared, || async {
+            // RoleBindings become effective with a delay.
+            eventually(&format!("{user}'s permission in {namespace}"), &self.shared, || async {
                 let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
                 Ok(self.api.create(path, &review).await?["status"]["allowed"] == true)
             })
@@ -212,11 +206,11 @@ impl Envtest {
         })
     }
 
-    /// Back to the initial state: no QuayIntegration, no operator, no webhook, no namespace that a test made, no grant but the
-    /// first, nothing left behind in `default` and `openshift*`. Finalizers of namespaces are cut off.
+    /// Restores the initial state: removes QuayIntegrations, the operator, webhooks, namespaces,
+    /// other grants, and objects in `default` and `openshift*`. Removes finalizers of namespaces.
     ///
     /// # Errors
-    /// When a namespace does not go, e.g. because something in it has a finalizer.
+    /// If a namespace is not deleted, for example because of a finalizer on its content.
     pub fn reset(&self) -> Result<()> {
         self.shared
             .grants()
@@ -247,7 +241,7 @@ impl Envtest {
         })
     }
 
-    /// Brings back the QuayIntegration's definition where it is not the one from the start.
+    /// Restores the QuayIntegration's definition if it was replaced.
     async fn restore_definition(&self) -> Result<()> {
         let path = format!("{DEFINITIONS}/{}", definitions::QUAY_INTEGRATIONS);
         let is_ours = |definition: Value| {
@@ -273,7 +267,6 @@ impl Envtest {
     }
 }
 
-/// The folder with the servers, if one is named.
 fn assets() -> Option<PathBuf> {
     env::var_os(ASSETS).filter(|assets| !assets.is_empty()).map(PathBuf::from)
 }
@@ -284,7 +277,7 @@ fn etcd_arguments(dir: &Path, client_url: &str, peer_url: &str) -> Vec<String> {
         format!("--metrics-bind-address-client-urls={client_url}"),
         format!("--advertise-client-urls={client_url}"),
         format!("--metrics-bind-address-peer-urls={peer_url}"),
-        // Nothing is kept, so nothing need survive a power cut.
+        // Data is temporary, so durability is not required.
         "--unsafe-no-fsync".to_owned(),
     ]
 }
@@ -303,7 +296,7 @@ fn api_server_arguments(dir: &Path, etcd_url: &str, port: u16) -> Result<Vec<Str
         "--bind-address=127.0.0.1".to_owned(),
         "--advertise-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
-        // The server makes its own certificate there.
+        // The server generates its certificate there.
         format!("--cert-dir={}", dir.display()),
         format!("--token-auth-file={}", dir.join("users.csv").display()),
         "--authorization-mode=RBAC".to_owned(),
@@ -314,28 +307,28 @@ fn api_server_arguments(dir: &Path, etcd_url: &str, port: u16) -> Result<Vec<Str
             dir.join("service-accounts.key").display()
         ),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        // Nothing looks for the API server inside the cluster, and a loopback address is refused there.
+        // The endpoint is unused, and rejects a loopback address.
         "--endpoint-reconciler-type=none".to_owned(),
     ])
 }
 
-/// Tokens only guard a server on loopback that ends with the test; being fixed, they are easy to look for in output.
+/// Fixed, so that tests can search output for them.
 fn token(user: &str) -> String {
     format!("envtest-token-of-{user}")
 }
 
-/// Waits until the API server is ready; returns a client of it and the certificates it made.
+/// Returns a client and the server's certificates.
 async fn ready(
     url: &str,
     dir: &Path,
     etcd: &mut Server,
     api_server: &mut Server,
 ) -> Result<(Api, String)> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         etcd.check()?;
         api_server.check()?;
-        // Absent at first, and half written for a moment.
+        // Missing or incomplete at first.
         let ca_pem = fs::read_to_string(dir.join("apiserver.crt")).unwrap_or_default();
         if let Ok(api) = Api::new(url, &ca_pem, &token("admin"))
             && api.is_ready().await
@@ -343,30 +336,32 @@ async fn ready(
             return Ok((api, ca_pem));
         }
         if Instant::now() > deadline {
-            bail!("kube-apiserver is not ready after {PATIENCE:?}:\n{}", api_server.end_of_log());
+            bail!(
+                "kube-apiserver is not ready after {WAIT_TIMEOUT:?}:\n{}",
+                api_server.end_of_log()
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Makes the server know the kinds of OpenShift and OLM, and waits until it serves them.
+/// Creates the definitions and waits until they are served.
 async fn install_kinds(api: &Api, shared: &Shared) -> Result<()> {
     let created: Vec<Value> = kinds::KINDS.iter().map(kinds::Kind::definition).collect();
     try_join_all(created.iter().map(|definition| api.create(DEFINITIONS, definition))).await?;
     served(api, shared).await
 }
 
-/// Waits until all kinds of OpenShift and OLM are served.
 async fn served(api: &Api, shared: &Shared) -> Result<()> {
     for kind in &kinds::KINDS {
-        // 404 until it is served, then 429 while its storage is made.
+        // 404 until it is served, then 429 while its storage is initialized.
         eventually(&kind.path(), shared, || async { Ok(api.list(&kind.path()).await.is_ok()) })
             .await?;
     }
     Ok(())
 }
 
-/// Waits until every namespace has what the controllers give it, and the catalog's package is to be had.
+/// Waits for the default objects of all namespaces and for the catalog's package.
 async fn settled(api: &Api, shared: &Shared) -> Result<()> {
     let packages =
         "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests";
@@ -374,25 +369,27 @@ async fn settled(api: &Api, shared: &Shared) -> Result<()> {
         Ok(api.get(&format!("{packages}/{}", olm::PACKAGE)).await?.is_some())
     })
     .await?;
-    eventually("the namespaces to be furnished", shared, || async {
+    eventually("the default objects of the namespaces", shared, || async {
         let namespaces = api.list("/api/v1/namespaces").await?;
         let accounts = api.list("/api/v1/serviceaccounts").await?;
-        Ok(namespaces.iter().all(|namespace| controllers::is_furnished(namespace, &accounts)))
+        Ok(namespaces
+            .iter()
+            .all(|namespace| controllers::has_default_objects(namespace, &accounts)))
     })
     .await
 }
 
-/// Asks `holds` until it says yes.
+/// Polls `holds`.
 async fn eventually<F: Future<Output = Result<bool>>>(
     what: &str,
     shared: &Shared,
     holds: impl Fn() -> F,
 ) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while !holds().await.with_context(|| format!("waiting for {what}"))? {
         if Instant::now() > deadline {
-            let trouble = shared.trouble().unwrap_or_else(|| "no trouble known".to_owned());
-            bail!("waited {PATIENCE:?} for {what}: {trouble}");
+            let last_error = shared.last_error().unwrap_or_else(|| "no error known".to_owned());
+            bail!("waited {WAIT_TIMEOUT:?} for {what}: {last_error}");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

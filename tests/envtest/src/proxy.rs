@@ -1,4 +1,4 @@
-//! The sandbox's log and fault rules in front of the real API server.
+//! A proxy with the sandbox's log and fault rules in front of the real API server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,14 +25,13 @@ use crate::aggregated::{import, instantiate};
 use crate::api::{Api, http_client};
 use crate::{USERS, token};
 
-/// A TLS server that passes requests on to the API server and keeps a log of them. It ends when dropped, and with the
-/// [`crate::Envtest`] it belongs to.
+/// A TLS server that forwards and logs requests. Stops on drop, and with its [`crate::Envtest`].
 pub struct Proxy {
     /// `https://127.0.0.1:<port>`
     pub url: String,
-    /// The log, the fault rules and the latency.
+    /// Log, fault rules and latency.
     pub traffic: Traffic,
-    /// The kubeconfig with the contexts `admin` (current), `dev` and `nobody`, as the sandbox's.
+    /// The kubeconfig with the contexts `admin` (current), `dev` and `guest`, as the sandbox's.
     pub kubeconfig: PathBuf,
     _server: Server,
 }
@@ -74,7 +73,7 @@ impl Proxy {
     }
 }
 
-/// JSON, which every reader of YAML reads.
+/// JSON is valid YAML.
 fn kubeconfig_for(url: &str, ca_pem: &str) -> Value {
     let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
     let users = USERS.map(|(user, _)| json!({ "name": user, "user": { "token": token(user) } }));
@@ -92,18 +91,18 @@ fn kubeconfig_for(url: &str, ca_pem: &str) -> Value {
     })
 }
 
-/// What the handlers reach the API server with.
+/// Connections of the handlers.
 pub(crate) struct Upstream {
     http: Client,
     url: String,
-    /// The administrator, who sees all namespaces.
+    /// Administrator's client.
     pub(crate) api: Api,
-    /// Where imports find images.
+    /// Source of imports.
     pub(crate) quay: Option<Quay>,
 }
 
 impl Upstream {
-    /// Sends a request as `headers` say, so with the caller's identity.
+    /// Sends a request with the caller's headers and identity.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -123,8 +122,8 @@ impl Upstream {
             .await
     }
 
-    /// Whether the caller may read a namespace; OpenShift shows them its project then.
-    async fn may_see(&self, namespace: &Value, headers: &HeaderMap) -> bool {
+    /// OpenShift shows a project to users who can read its namespace.
+    async fn can_see(&self, namespace: &Value, headers: &HeaderMap) -> bool {
         let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
         let answer = self
             .send(Method::GET, &format!("/api/v1/namespaces/{name}"), headers, Bytes::new())
@@ -135,7 +134,7 @@ impl Upstream {
 
 pub(crate) type Answer = std::result::Result<Response<Body>, BadGateway>;
 
-/// Passes a request on as it is and the answer back as it comes, so a watch streams.
+/// Forwards a request and streams the response, which a watch requires.
 pub(crate) async fn forward(
     State(upstream): State<Arc<Upstream>>,
     method: Method,
@@ -155,15 +154,14 @@ pub(crate) async fn forward(
     Ok(response)
 }
 
-/// The projects the caller can see. This is more than the CRD can do: on OpenShift the answer to a list depends on
-/// who asks.
+/// Lists the projects that are visible to the caller, which a CRD cannot do.
 async fn projects(
     upstream: State<Arc<Upstream>>,
     RawQuery(query): RawQuery,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    // The server decides whether the caller is anybody and may ask at all.
+    // kube-apiserver checks authentication and permission.
     let answer = forward(upstream.clone(), Method::GET, uri, headers.clone(), Bytes::new()).await?;
     if answer.status() != StatusCode::OK {
         return Ok(answer);
@@ -173,7 +171,7 @@ async fn projects(
     let namespaces = list["items"].take();
     let namespaces = namespaces.as_array().map(Vec::as_slice).unwrap_or_default();
     let visible =
-        join_all(namespaces.iter().map(|namespace| upstream.may_see(namespace, &headers))).await;
+        join_all(namespaces.iter().map(|namespace| upstream.can_see(namespace, &headers))).await;
     let items = namespaces
         .iter()
         .zip(visible)
@@ -185,7 +183,7 @@ async fn projects(
     Ok(json_response(200, &list))
 }
 
-/// One project; where the caller cannot see it, the server's own refusal.
+/// Returns kube-apiserver's rejection if the project is not visible.
 async fn project(
     upstream: State<Arc<Upstream>>,
     PathOf(name): PathOf<String>,
@@ -193,7 +191,7 @@ async fn project(
     headers: HeaderMap,
 ) -> Answer {
     match upstream.api.get(&format!("/api/v1/namespaces/{name}")).await? {
-        Some(namespace) if upstream.may_see(&namespace, &headers).await => {
+        Some(namespace) if upstream.can_see(&namespace, &headers).await => {
             Ok(json_response(200, &as_project(&namespace)))
         }
         _ => forward(upstream, Method::GET, uri, headers, Bytes::new()).await,
@@ -212,7 +210,7 @@ pub(crate) fn json_response(status: u16, body: &Value) -> Response<Body> {
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// The API server could not be reached, or did not answer as the administrator may expect.
+/// The API server was unreachable, or rejected the administrator.
 pub(crate) struct BadGateway(String);
 
 impl<E: Into<anyhow::Error>> From<E> for BadGateway {

@@ -1,4 +1,4 @@
-//! Every command line of ours that a page shows is one that the program takes.
+//! Every `oc quay` command line on a page parses.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::markdown::{Piece, code_spans, commands, pieces};
 use super::{pages, read};
 
-/// What the program is given, if these are words for it.
+/// The arguments of the program, if the words are a command line of it.
 pub(super) fn arguments(words: &[String]) -> Option<&[String]> {
     let is_assignment = |word: &&String| word.contains('=') && !word.starts_with('-');
     let words = &words[words.iter().take_while(is_assignment).count()..];
@@ -66,7 +66,7 @@ fn command_lines(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The command lines of a manifest: a container's command, and lines of scripts.
+/// Command lines in a manifest: a container's command, and lines of scripts.
 fn in_manifest(value: &Value) -> Vec<String> {
     match value {
         Value::Array(words) if words.first().is_some_and(|word| word == "oc-quay") => {
@@ -85,7 +85,7 @@ fn problem(arguments: &[String]) -> Option<String> {
     let stand_in = |word: &String| word.replace("NAMESPACE", "shop").replace("NAME", "shop");
     let line = std::iter::once("oc-quay".to_owned()).chain(arguments.iter().map(stand_in));
     let error = Cli::try_parse_from(line).err()?;
-    // A command by its name alone is spoken of, not called.
+    // The name of a command alone is text.
     let is_name = arguments.len() == 1 && error.kind() == ErrorKind::MissingRequiredArgument;
     (error.kind() != ErrorKind::DisplayHelp && !is_name).then(|| error.to_string())
 }
@@ -113,7 +113,7 @@ fn command_lines_parse() {
 }
 
 #[test]
-fn what_does_not_parse_is_noticed() {
+fn detects_command_lines_that_do_not_parse() {
     let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n\
                 ```console\n$ oc-quay nothing\n```\n```yaml\nsteps: [{command: [oc-quay, fix]}, {run: 'oc-quay link --baz'}]\n```\n";
     let problems = command_lines(page)
@@ -137,7 +137,7 @@ fn every_command_has_a_page_with_its_help() {
 }
 
 #[test]
-fn every_environment_variable_of_the_help_is_on_its_page() {
+fn every_environment_variable_is_on_the_page_of_its_command() {
     let mut program = Cli::command();
     let global = variables(&program.render_long_help().to_string());
     let of_setup = ["setup", "teardown"];
@@ -156,7 +156,7 @@ fn variables(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("OC_QUAY_")).map(str::to_owned).collect()
 }
 
-/// A page without its blocks, where the help itself may stand.
+/// A page without its blocks, which can contain the help.
 fn text_of(path: &str) -> String {
     let page = read(path);
     let lines = pieces(&page).into_iter().filter_map(|(_, piece)| match piece {

@@ -1,4 +1,4 @@
-//! The examples of the help, run as they stand.
+//! Runs the examples of the help.
 
 use clap::{Command, CommandFactory as _};
 use oc_quay::cli::Cli;
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::markdown::commands;
 use super::reference;
-use crate::support::World;
+use crate::support::TestEnv;
 
-/// The command lines of ours among the examples of a command.
+/// The `oc quay` command lines among the examples of a command.
 fn examples(command: &Command) -> Vec<Vec<String>> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let lines =
@@ -17,37 +17,37 @@ fn examples(command: &Command) -> Vec<Vec<String>> {
     lines.filter_map(|words| super::commands::arguments(&words).map(<[String]>::to_vec)).collect()
 }
 
-/// A cluster with everything that the examples name.
-fn furnished() -> Option<World> {
-    let world = World::stand_in_bare(Options::default(), "the examples are run once")?;
-    world.namespace("shop");
-    world.image_stream("shop", "app");
-    world.build_config(
+/// A cluster with the objects of the examples.
+fn env_of_examples() -> Option<TestEnv> {
+    let env = TestEnv::stand_in_bare(Options::default(), "the examples are run once")?;
+    env.namespace("shop");
+    env.image_stream("shop", "app");
+    env.build_config(
         "shop",
         "app",
         &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }),
     );
-    world.create(
+    env.create(
         &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "pipeline", "namespace": "shop" } }),
     );
-    let kubeconfig = std::fs::read_to_string(world.kubeconfig()).unwrap();
+    let kubeconfig = std::fs::read_to_string(env.kubeconfig()).unwrap();
     let in_shop = kubeconfig.replace("namespace: default", "namespace: shop");
     assert!(in_shop.contains("namespace: shop"), "{kubeconfig}");
-    std::fs::write(world.dir().join("in-shop.yaml"), in_shop).unwrap();
-    Some(world)
+    std::fs::write(env.dir().join("in-shop.yaml"), in_shop).unwrap();
+    Some(env)
 }
 
-/// Runs an example as somebody who said beforehand what it would ask for.
-fn run(world: &World, arguments: &[String]) {
-    let quay = &world.sandbox.quay;
+/// Runs an example with all answers as flags.
+fn run(env: &TestEnv, arguments: &[String]) {
+    let quay = &env.sandbox.quay;
     let arguments: Vec<_> =
         arguments.iter().map(|word| word.replace("quay.example.com", &quay.host())).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let mut command = world.oc_quay(&arguments).stdin(&quay.admin_token());
+    let mut command = env.oc_quay(&arguments).stdin(&quay.admin_token());
     if !arguments.contains(&"--check") {
         command = command.env("OC_QUAY_YES", "true");
     }
-    command = command.env("KUBECONFIG", world.dir().join("in-shop.yaml"));
+    command = command.env("KUBECONFIG", env.dir().join("in-shop.yaml"));
     if ["setup", "teardown"].contains(&arguments[0]) {
         command = command.env("OC_QUAY_URL", quay.url()).env("OC_QUAY_TOKEN", quay.admin_token());
     }
@@ -56,7 +56,7 @@ fn run(world: &World, arguments: &[String]) {
 }
 
 #[test]
-fn every_command_has_examples_and_they_work() {
+fn every_command_has_working_examples() {
     let of: Vec<_> = reference::commands("oc quay", &Cli::command())
         .iter()
         .map(|command| {
@@ -69,19 +69,19 @@ fn every_command_has_examples_and_they_work() {
             examples
         })
         .collect();
-    let Some(world) = furnished() else { return };
-    world.integration();
-    // What runs for ever has tests of its own.
+    let Some(env) = env_of_examples() else { return };
+    env.integration();
+    // Commands that do not end have their own tests.
     let ends = |example: &Vec<String>| {
         example[0] != "run" || example.iter().any(|word| word == "--manifests")
     };
     for example in of.into_iter().flatten().filter(ends) {
         if example[0] == "setup" {
-            // Each begins anew.
-            let Some(world) = furnished() else { return };
-            run(&world, &example);
+            // Each has a new env.
+            let Some(env) = env_of_examples() else { return };
+            run(&env, &example);
         } else {
-            run(&world, &example);
+            run(&env, &example);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/findings.md` is the table of findings in another form.
+//! `docs/findings.md` is generated from the table of findings.
 
 use oc_quay::domain::finding::Code;
 
@@ -8,7 +8,7 @@ use super::markdown::anchors;
 const PATH: &str = "docs/findings.md";
 
 const INTRODUCTION: &str = "\
-<!-- Generated from the table in `src/domain/catalog.rs`; to be written anew by `UPDATE_DOCS=1 cargo test --test it docs` -->
+<!-- Generated from the table in `src/domain/catalog.rs`; update it with `UPDATE_DOCS=1 cargo test --test it docs` -->
 
 # Findings
 
@@ -27,7 +27,7 @@ const INTRODUCTION: &str = "\
 | severity | meaning |
 | --- | --- |
 | error | does not work |
-| warning | works, but will not always, or not as meant |
+| warning | works, but not always, or not as intended |
 | unknown | could not be checked; neither right nor wrong as far as we know |
 | info | worth knowing, nothing to do |
 ";
@@ -51,12 +51,12 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_is_fresh() {
+fn page_is_up_to_date() {
     assert_fresh(&[(PATH.to_owned(), page())]);
 }
 
 #[test]
-fn every_finding_leads_to_its_heading() {
+fn every_finding_links_to_its_heading() {
     let anchors = anchors(&page());
     for code in Code::ALL {
         let docs = code.docs();

@@ -1,5 +1,6 @@
-//! `plugin.yaml` obeys krew's rules (krew `internal/index/validation/validate.go`, `cmd/validate-krew-manifest`) and
-//! those of the public index (krew.sigs.k8s.io, "Plugin manifest" and "Best practices").
+//! `plugin.yaml` follows krew's rules (krew `internal/index/validation/validate.go`,
+//! `cmd/validate-krew-manifest`) and those of the public index (krew.sigs.k8s.io, "Plugin manifest"
+//! and "Best practices").
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{in_project, read};
 
-/// The platforms krew knows, of those that we release for.
+/// Platforms of krew that we release for.
 const PLATFORMS: [&str; 7] = [
     "linux-amd64",
     "linux-arm64",
@@ -19,14 +20,14 @@ const PLATFORMS: [&str; 7] = [
     "windows-arm64",
 ];
 
-/// The checksum of an archive that does not exist yet.
+/// The checksum of a missing archive.
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 fn manifest() -> Value {
     serde_saphyr::from_str(&read("plugin.yaml")).unwrap()
 }
 
-/// Each broken rule, in a few words.
+/// A description of each violated rule.
 fn problems(manifest: &Value) -> Vec<String> {
     let spec = &manifest["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -101,13 +102,13 @@ fn name(platform: &Value) -> String {
 }
 
 #[test]
-fn the_manifest_obeys_krews_rules() {
+fn manifest_follows_krew_rules() {
     assert_eq!(problems(&manifest()), Vec::<String>::new());
     assert!(in_project("LICENSE").exists(), "krew wants the license in the archive");
 }
 
 #[test]
-fn a_broken_manifest_is_noticed() {
+fn detects_invalid_manifest() {
     let broken = [
         ("/apiVersion", json!("v1")),
         ("/spec/version", json!("0.1.0")),
@@ -128,7 +129,7 @@ fn a_broken_manifest_is_noticed() {
 }
 
 #[test]
-fn checksums_that_are_none_are_marked() {
+fn marks_missing_checksums() {
     let text = read("plugin.yaml");
     assert_eq!(
         text.contains("PLACEHOLDER"),
@@ -146,7 +147,7 @@ fn targets() -> Vec<String> {
 }
 
 #[test]
-fn every_target_is_released_and_its_dependencies_are_judged() {
+fn every_target_is_released_and_checked_by_cargo_deny() {
     let (workflow, deny) = (read(".github/workflows/release.yml"), read("deny.toml"));
     for target in targets() {
         assert!(workflow.contains(&format!("target: {target}")), "{target} is not released");
@@ -157,7 +158,7 @@ fn every_target_is_released_and_its_dependencies_are_judged() {
 
 #[cfg(unix)]
 #[test]
-fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
+fn fills_in_manifest_from_existing_archives() {
     let folder = std::env::temp_dir().join(format!("oc-quay-index-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let archives = ["linux-amd64.tar.gz", "linux-s390x.tar.gz", "windows-arm64.zip"];
@@ -194,13 +195,13 @@ fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
     assert_eq!(sums.lines().count(), archives.len() + 1);
 }
 
-/// The image that the bridge runs from where nobody names another.
+/// The default image of the controller.
 #[test]
-fn the_image_that_is_asked_for_is_the_one_that_is_released() {
+fn default_image_is_the_released_one() {
     let workflow = read(".github/workflows/release.yml");
     let released = workflow.lines().find_map(|line| line.strip_prefix("  IMAGE: ")).unwrap();
     let asked_for = ControllerManifests::new(None, None).image;
-    // A tag of the project is `v` and the version, which the workflow insists on.
+    // The workflow requires `v` and the version as the tag.
     assert_eq!(asked_for, format!("{released}:v{}", env!("CARGO_PKG_VERSION")));
     assert!(
         workflow.contains("tagged=$IMAGE:$GITHUB_REF_NAME\n"),
@@ -219,9 +220,9 @@ fn the_image_that_is_asked_for_is_the_one_that_is_released() {
     }
 }
 
-/// Steps of pipelines name the program without its folder.
+/// Steps of pipelines run the program without its folder.
 #[test]
-fn the_image_holds_the_program_on_its_path() {
+fn image_has_the_program_on_its_path() {
     let file = read("Containerfile");
     for line in [
         "/src/target/release/oc-quay /usr/local/bin/oc-quay",

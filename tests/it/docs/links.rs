@@ -1,11 +1,11 @@
-//! Links between the pages lead to files and headings that are there.
+//! Links between the pages have existing files and headings as targets.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::markdown::{Piece, anchors, code_spans, links, pieces};
 use super::{in_project, pages, read};
 
-/// Why a link on a page leads nowhere; none for one that does not stay in the project.
+/// Why a link on a page is broken; `None` for links out of the project.
 fn problem(page: &str, link: &str) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
@@ -50,7 +50,7 @@ fn links_of(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_targets() {
     let problems: Vec<_> = pages()
         .iter()
         .flat_map(|(path, page)| links_of(page).into_iter().filter_map(|link| problem(path, &link)))
@@ -59,7 +59,7 @@ fn links_lead_somewhere() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_noticed() {
+fn detects_broken_link() {
     for link in ["nowhere.md", "../docs/nowhere.md", "#nothing", "findings.md#oq000"] {
         assert!(problem("docs/README.md", link).is_some(), "{link}");
     }
@@ -69,7 +69,7 @@ fn a_link_that_leads_nowhere_is_noticed() {
 }
 
 #[test]
-fn files_that_the_text_names_are_there() {
+fn files_named_in_the_text_exist() {
     let is_of_the_project =
         |span: &&str| ["src/", "tests/", "benches/"].iter().any(|folder| span.starts_with(folder));
     let mut seen = 0;
@@ -83,7 +83,7 @@ fn files_that_the_text_names_are_there() {
 }
 
 #[test]
-fn the_index_and_the_book_lead_to_every_page() {
+fn index_and_book_link_to_every_page() {
     let own = ["README.md", "SUMMARY.md"];
     for index in ["docs/README.md", "docs/SUMMARY.md"] {
         let linked = links_of(&read(index));
@@ -95,9 +95,9 @@ fn the_index_and_the_book_lead_to_every_page() {
     }
 }
 
-/// A book holds `docs/` alone.
+/// The book contains only `docs/`.
 #[test]
-fn no_page_of_the_book_leads_out_of_it() {
+fn pages_of_the_book_link_only_to_its_pages() {
     for (path, page) in pages().into_iter().filter(|(path, _)| path.starts_with("docs/")) {
         let out: Vec<_> =
             links_of(&page).into_iter().filter(|link| link.starts_with("..")).collect();

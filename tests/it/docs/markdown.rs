@@ -1,4 +1,4 @@
-//! As much of Markdown as the pages use.
+//! The part of Markdown that the pages use.
 
 /// A piece of a page: a line of text, or a fenced block.
 pub(super) enum Piece<'a> {
@@ -30,12 +30,12 @@ pub(super) fn pieces(page: &str) -> Vec<(usize, Piece<'_>)> {
     pieces
 }
 
-/// What stands between backticks in a line of text.
+/// The code spans of a line.
 pub(super) fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Where the links in a line of text lead.
+/// The targets of the links in a line.
 pub(super) fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
@@ -54,8 +54,8 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>().to_lowercase()
 }
 
-/// The commands of a line as a shell takes it: words, with pipes and redirections cut off. Quotes are understood, and
-/// comments; nothing is expanded.
+/// The commands of a shell line: words without pipes and redirections. Supports quotes and
+/// comments, and no expansion.
 pub(super) fn commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![vec![]];
     let mut word: Option<String> = None;
@@ -85,7 +85,7 @@ pub(super) fn commands(line: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn shell_lines_are_understood() {
+fn parses_shell_lines() {
     let words = |line| commands(line).iter().map(|words| words.join("_")).collect::<Vec<_>>();
     assert_eq!(
         words("oc quay status -A -o json | jq '.summary | .ok' > out  # all"),
@@ -96,7 +96,7 @@ fn shell_lines_are_understood() {
 }
 
 #[test]
-fn anchors_are_githubs() {
+fn anchors_match_github() {
     let page = "# Exit codes\n```sh\n# none\n```\n## `oc quay link`, and more\n## OQ101\n";
     assert_eq!(anchors(page), ["exit-codes", "oc-quay-link-and-more", "oq101"]);
 }

@@ -1,4 +1,4 @@
-//! `docs/reference.md` is the command line in another form.
+//! `docs/reference.md` is generated from the command line.
 
 use clap::{Command, CommandFactory as _};
 use oc_quay::cli::Cli;
@@ -8,7 +8,7 @@ use super::assert_fresh;
 const PATH: &str = "docs/reference.md";
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/cli.rs`; to be written anew by `UPDATE_DOCS=1 cargo test --test it docs` -->
+<!-- Generated from `src/cli.rs`; update it with `UPDATE_DOCS=1 cargo test --test it docs` -->
 
 # Command reference
 
@@ -16,15 +16,15 @@ Every command with all of its own flags. Those of every command come last. `--he
 `-h` shows most of it on one screen.
 ";
 
-/// The columns that a help is wrapped at.
+/// The width of the help in columns.
 const WIDTH: usize = 100;
 
-/// Rows and columns of a screen, as somebody has it who works in a terminal.
+/// Rows and columns of a usual terminal.
 const SCREEN: (usize, usize) = (50, 100);
 
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
-    // Flags of every command are not theirs until the whole is built.
+    // Global flags are added to commands when the whole is built.
     for command in commands("oc quay", &Cli::command()) {
         page += &section(command);
     }
@@ -38,7 +38,7 @@ fn section(command: Command) -> String {
     format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end())
 }
 
-/// The commands below one, each before those below it, under the names that are typed.
+/// Subcommands, each before its own, with their full names.
 pub(super) fn commands(name: &str, command: &Command) -> Vec<Command> {
     let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
     let below = visible.flat_map(|command| {
@@ -50,12 +50,12 @@ pub(super) fn commands(name: &str, command: &Command) -> Vec<Command> {
 }
 
 #[test]
-fn the_page_is_fresh() {
+fn page_is_up_to_date() {
     assert_fresh(&[(PATH.to_owned(), page())]);
 }
 
 #[test]
-fn the_short_help_fits_a_screen() {
+fn short_help_fits_a_screen() {
     let mut program = Cli::command().term_width(SCREEN.1);
     program.build();
     for mut command in commands("oc quay", &program) {

@@ -15,24 +15,23 @@ use serde_json::json;
 
 use super::markdown::commands;
 use super::{assert_fresh, pages};
-use crate::support::{Command, World};
+use crate::support::{Command, TestEnv};
 
-/// On a page with this line nothing is set up at first, not even the operator's resources.
+/// A page with this line starts without the integration and the operator's definitions.
 const BARE: &str = "<!-- a cluster without the integration -->";
 
 /// The width of the terminal, in columns, and a height at which nothing of a session scrolls away, in rows.
 const WINDOW: (u16, u16) = (100, 500);
 
-/// So many pages at once; a session waits more than it works.
+/// Concurrent pages; a session mostly waits.
 const AT_ONCE: usize = 6;
 
-/// How long is waited for a question.
-const PATIENCE: Duration = Duration::from_secs(60);
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The namespaces besides `shop`, with the one image stream of each.
 const MORE_NAMESPACES: [(&str, &str); 2] = [("billing", "api"), ("intranet", "wiki")];
 
-/// The page with what its sessions really print.
+/// The page with the real output of its sessions.
 fn replayed(page: &str, shell: &mut Shell) -> String {
     let (mut fresh, mut in_session) = (String::new(), false);
     for line in page.lines() {
@@ -64,9 +63,9 @@ fn replayed(page: &str, shell: &mut Shell) -> String {
     fresh
 }
 
-/// Somebody at a terminal, with a cluster and a Quay.
+/// A user at a terminal, with a cluster and a Quay.
 struct Shell {
-    world: World,
+    env: TestEnv,
     is_bare: bool,
     last_code: i32,
     /// The answers to the questions of the next command.
@@ -77,60 +76,59 @@ impl Shell {
     fn new(page: &str) -> Option<Self> {
         let why = "sessions show the stand-in's versions";
         let is_bare = page.contains(BARE);
-        let world = if is_bare { bare(why)? } else { World::stand_in(why)? };
+        let env = if is_bare { bare(why)? } else { TestEnv::stand_in(why)? };
         for (namespace, image_stream) in MORE_NAMESPACES {
-            world.namespace(namespace);
-            world.image_stream(namespace, image_stream);
+            env.namespace(namespace);
+            env.image_stream(namespace, image_stream);
         }
-        let quay = &world.sandbox.quay;
-        fs::write(world.dir().join("token.txt"), quay.admin_token()).unwrap();
-        fs::write(world.dir().join("password.txt"), quay.password("quayadmin").unwrap()).unwrap();
-        Some(Self { world, is_bare, last_code: 0, answers: vec![] })
+        let quay = &env.sandbox.quay;
+        fs::write(env.dir().join("token.txt"), quay.admin_token()).unwrap();
+        fs::write(env.dir().join("password.txt"), quay.password("quayadmin").unwrap()).unwrap();
+        Some(Self { env, is_bare, last_code: 0, answers: vec![] })
     }
 
-    /// Runs a line and returns what a terminal shows.
+    /// Runs a line and returns the terminal's content.
     fn run(&mut self, line: &str) -> String {
         let commands = commands(line);
         let words: Vec<_> = commands.iter().flatten().map(String::as_str).collect();
-        let quay = &self.world.sandbox.quay;
+        let quay = &self.env.sandbox.quay;
         match words.as_slice() {
             ["oc", "quay", arguments @ ..] => return self.run_program(arguments),
             ["echo", "$?"] => return format!("{}\n", self.last_code),
             ["oc", "delete", "secret", name, "-n", namespace] => {
-                self.world.delete("Secret", namespace, name);
+                self.env.delete("Secret", namespace, name);
                 return format!("secret \"{name}\" deleted from {namespace} namespace\n");
             }
             ["oc", "create", "serviceaccount", name, "-n", namespace] => {
                 let metadata = json!({ "name": name, "namespace": namespace });
-                self.world.create(
+                self.env.create(
                     &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }),
                 );
                 return format!("serviceaccount/{name} created\n");
             }
             ["oc", "adm", "policy", "add-role-to-user", "admin", user, "-n", namespace] => {
-                self.world.grant(user, namespace);
+                self.env.grant(user, namespace);
                 self.last_code = 0;
                 return format!("clusterrole.rbac.authorization.k8s.io/admin added: \"{user}\"\n");
             }
             ["oc", "create", "buildconfig", name, "-n", namespace] => {
                 let to = json!({ "kind": "ImageStreamTag", "name": format!("{name}:latest") });
-                self.world.build_config(namespace, name, &json!({ "to": to }));
+                self.env.build_config(namespace, name, &json!({ "to": to }));
                 self.last_code = 0;
                 return format!("buildconfig.build.openshift.io/{name} created\n");
             }
             ["oc", "start-build", name, "-n", namespace, "--wait"] => {
-                let build = self.world.start_build(namespace, name);
-                self.world.wait_for_build(namespace, &build, "Complete");
+                let build = self.env.start_build(namespace, name);
+                self.env.wait_for_build(namespace, &build, "Complete");
                 return format!("build.build.openshift.io/{build} started\n");
             }
             ["oc", "wait", "--for=delete", "deployment", name, "-n", namespace] => {
-                self.world
-                    .wait_for(name, || self.world.get("Deployment", namespace, name).is_none());
+                self.env.wait_for(name, || self.env.get("Deployment", namespace, name).is_none());
                 self.last_code = 0;
                 return format!("deployment.apps/{name} condition met\n");
             }
             ["cluster", "trust", "quay"] => {
-                self.world.trust_quay();
+                self.env.trust_quay();
                 self.last_code = 0;
             }
             ["quay", "renew", organization, robot] => {
@@ -149,24 +147,24 @@ impl Shell {
     fn run_program(&mut self, arguments: &[&str]) -> String {
         let arguments: Vec<_> = arguments.iter().map(|word| self.real(word)).collect();
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let mut command = self.world.oc_quay(&arguments);
+        let mut command = self.env.oc_quay(&arguments);
         if self.is_bare {
             command = command.without_env("OC_QUAY_CA_FILE");
         }
         let answers = std::mem::take(&mut self.answers);
         let (shown, code) = if answers.is_empty() {
             let run = command.env("COLUMNS", WINDOW.0.to_string()).run();
-            // The report comes last: while it is put together, only stderr is written to.
+            // The report is last: until then only stderr is written.
             (run.stderr + &run.stdout, run.code.unwrap())
         } else {
             (self.converse(command, answers), 0)
         };
         self.last_code = code;
-        let sandbox = &self.world.sandbox;
+        let sandbox = &self.env.sandbox;
         let openshift = sandbox.openshift.url().trim_start_matches("https://").to_owned();
-        let dir = format!("{}/", self.world.dir().display());
+        let dir = format!("{}/", self.env.dir().display());
         let host = sandbox.quay.host();
-        // As a key, a host has dots for its colon.
+        // A host as a key has dots instead of its colon.
         let shown = shown
             .replace(&host, "quay.example.com")
             .replace(&host.replace(':', ".."), "quay.example.com");
@@ -175,20 +173,20 @@ impl Shell {
         ))
     }
 
-    /// Runs the program at a terminal and answers its questions, with the Enter key where no answer is given, until all
-    /// answers are.
+    /// Runs the program at a terminal and answers its questions, with Enter by default, until all
+    /// answers are used.
     fn converse(&self, command: Command<'_>, mut answers: Vec<(String, String)>) -> String {
         let terminal = command.in_window(WINDOW.0, WINDOW.1);
         let mut row = 0;
         while !answers.is_empty() {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + QUESTION_TIMEOUT;
             let question = loop {
                 let screen = terminal.screen();
                 if let Some((asked, question)) = question_below(&screen, row) {
                     row = asked;
                     break question;
                 }
-                assert!(Instant::now() < deadline, "nobody asks {answers:?}:\n{screen}");
+                assert!(Instant::now() < deadline, "no question for {answers:?}:\n{screen}");
                 std::thread::sleep(Duration::from_millis(10));
             };
             let given = answers
@@ -206,13 +204,13 @@ impl Shell {
         terminal.ends_with(0).screen + "\n"
     }
 
-    /// What a word stands for: a file in the world's folder, or an address of our Quay.
+    /// The value of an argument: a file in the environment's folder, or an address of our Quay.
     fn real(&self, word: &str) -> String {
-        let file = self.world.dir().join(word);
+        let file = self.env.dir().join(word);
         if !word.is_empty() && file.is_file() {
             return file.display().to_string();
         }
-        word.replace("quay.example.com", &self.world.sandbox.quay.host())
+        word.replace("quay.example.com", &self.env.sandbox.quay.host())
     }
 }
 
@@ -222,18 +220,18 @@ fn question_below(screen: &str, row: usize) -> Option<(usize, String)> {
     below.find_map(|(row, line)| Some((row, line.strip_prefix("? ")?.to_owned())))
 }
 
-/// A cluster as it comes, with namespace `shop` and its image streams.
-fn bare(why: &str) -> Option<World> {
+/// A cluster without the integration, with namespace `shop` and its image streams.
+fn bare(why: &str) -> Option<TestEnv> {
     let cluster = Cluster { without: vec!["quay.redhat.com".into()], ..Cluster::default() };
-    let world = World::stand_in_bare(Options { cluster, ..Options::default() }, why)?;
-    world.namespace("shop");
+    let env = TestEnv::stand_in_bare(Options { cluster, ..Options::default() }, why)?;
+    env.namespace("shop");
     for stream in ["app", "base", "web"] {
-        world.image_stream("shop", stream);
+        env.image_stream("shop", stream);
     }
-    Some(world)
+    Some(env)
 }
 
-/// The digest of what is built is another one each time.
+/// Replaces the digests of builds, which differ in each run.
 fn same_digests(shown: &str) -> String {
     let mut parts = shown.split("sha256:");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -244,7 +242,7 @@ fn same_digests(shown: &str) -> String {
     })
 }
 
-/// The time of a report in JSON is another one each time.
+/// Replaces the time of a JSON report.
 fn same_times(shown: &str) -> String {
     let line = |line: &str| match line.trim_start() {
         field if field.starts_with("\"time\": ") => {
@@ -265,17 +263,17 @@ fn sessions_end_as_shown() {
     };
     let mut fresh = Vec::new();
     for some in pages.chunks(AT_ONCE) {
-        let played: Vec<_> = thread::scope(|scope| {
-            let played: Vec<_> = some.iter().map(|page| scope.spawn(|| replay(page))).collect();
-            played.into_iter().map(|page| page.join().unwrap()).collect()
+        let replayed: Vec<_> = thread::scope(|scope| {
+            let replayed: Vec<_> = some.iter().map(|page| scope.spawn(|| replay(page))).collect();
+            replayed.into_iter().map(|page| page.join().unwrap()).collect()
         });
-        fresh.extend(played.into_iter().flatten());
+        fresh.extend(replayed.into_iter().flatten());
     }
     assert_fresh(&fresh);
 }
 
 #[test]
-fn what_is_shown_and_is_not_so_is_noticed() {
+fn detects_sessions_that_differ() {
     let Some(mut shell) = Shell::new("") else { return };
     let page = "Text\n```console\n$ oc quay version --client\noc-quay 0.0.0\n$ echo $?\n1\n```\n```sh\n$ untouched\n```\n";
     let version = env!("CARGO_PKG_VERSION");

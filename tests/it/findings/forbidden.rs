@@ -1,18 +1,18 @@
-//! What may not be read is unknown: never missing, and never repaired.
+//! Objects without read permission are unknown: never missing, and never repaired.
 
 use sandbox::traffic::Fault;
 
 use super::{expected, found};
-use crate::support::World;
+use crate::support::TestEnv;
 
-/// A refusal as the API server words it.
+/// A rejection as the API server answers it.
 const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
     "message":"User \"admin\" cannot do that"}"#;
 
 #[test]
-fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+fn unreadable_objects_are_unknown_and_not_repaired() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let in_cluster = [
         ("namespaces/shop/serviceaccounts", &["OQ901 ServiceAccount"][..]),
         ("namespaces/shop/secrets", &["OQ901 Secret"]),
@@ -24,8 +24,8 @@ fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
         ("secrets/quay-integration", &["OQ108 Secret/quay-integration"]),
     ];
     for (path, findings) in in_cluster {
-        world.cluster_traffic().fault(Fault::on("GET", path).status(403).body(FORBIDDEN));
-        assert_unknown(&world, path, findings);
+        env.cluster_traffic().fault(Fault::on("GET", path).status(403).body(FORBIDDEN));
+        assert_unknown(&env, path, findings);
     }
     let in_quay = [
         ("openshift_shop/robots", "OQ901 RobotAccount"),
@@ -33,37 +33,36 @@ fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
         ("v1/repository?", "OQ901 Repository"),
     ];
     for (path, finding) in in_quay {
-        // Not 403: Quay says that of what is not there, too.
-        world
-            .quay_traffic()
+        // Not 403, which Quay answers for missing objects too.
+        env.quay_traffic()
             .fault(Fault::on("GET", path).status(400).body(r#"{"message":"Not today"}"#));
-        assert_unknown(&world, path, &[finding]);
+        assert_unknown(&env, path, &[finding]);
     }
 }
 
 #[track_caller]
-fn assert_unknown(world: &World, path: &str, findings: &[&str]) {
-    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+fn assert_unknown(env: &TestEnv, path: &str, findings: &[&str]) {
+    let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(found(&status), findings, "{path}");
     assert!(
         !status.json()["summaryLine"].as_str().unwrap().contains("can pull"),
         "{}",
         status.stdout
     );
-    world.forget_traffic();
-    world.oc_quay(&["repair", "-n", "shop", "--yes"]).run();
-    world.assert_nothing_written();
-    world.cluster_traffic().clear_faults();
-    world.quay_traffic().clear_faults();
+    env.forget_traffic();
+    env.oc_quay(&["repair", "-n", "shop", "--yes"]).run();
+    env.assert_nothing_written();
+    env.cluster_traffic().clear_faults();
+    env.quay_traffic().clear_faults();
 }
 
 #[test]
-fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways_out() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    for user in ["dev", "nobody"] {
+fn hints_flags_and_administrator_without_read_permission() {
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    for user in ["dev", "guest"] {
         for command in ["status", "link", "repair", "unlink"] {
-            let run = world.oc_quay(&[command, "-n", "shop"]).user(user).ends_with(2);
+            let run = env.oc_quay(&[command, "-n", "shop"]).user(user).ends_with(2);
             assert!(
                 run.stderr.contains("--quay-url")
                     && run.stderr.contains("ask a cluster administrator"),
@@ -72,32 +71,32 @@ fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways
             );
             let is_asked_to_run_it =
                 run.stderr.contains(&format!("administrator to run: oc quay {command} -n shop\n"));
-            // A status needs no token.
+            // `status` needs no token.
             assert_eq!(is_asked_to_run_it, command != "status", "{}", run.stderr);
         }
     }
-    assert!(world.quay_traffic().entries().is_empty());
+    assert!(env.quay_traffic().entries().is_empty());
 }
 
 #[test]
-fn works_from_own_pull_secrets_without_any_cluster_right() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.forget_traffic();
+fn infers_quay_from_pull_secrets_without_permissions() {
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.forget_traffic();
     for namespace in [&["-n", "shop"][..], &["shop"]] {
         let status =
-            world.oc_quay(&[&["status", "-o", "json"], namespace].concat()).user("dev").succeeds();
+            env.oc_quay(&[&["status", "-o", "json"], namespace].concat()).user("dev").succeeds();
         let report = status.json();
-        assert_eq!(report["integration"]["quay"]["value"], world.sandbox.quay.url(), "{report}");
+        assert_eq!(report["integration"]["quay"]["value"], env.sandbox.quay.url(), "{report}");
         assert_eq!(report["integration"]["clusterId"]["value"], "openshift");
         assert!(report["next"].as_str().unwrap().ends_with("--probe"), "{report}");
     }
-    assert!(world.quay_traffic().entries().is_empty(), "there is no token");
-    let probe = world.oc_quay(&["status", "-n", "shop", "--probe"]).user("dev").succeeds();
-    assert!(probe.stdout.contains("3 of 3 logins accepted"), "{}", probe.stdout);
-    world.remove_from_list("shop", "default", "imagePullSecrets", "default-quay-openshift");
-    let status = world.oc_quay(&["status", "-n", "shop"]).user("dev").ends_with(1);
+    assert!(env.quay_traffic().entries().is_empty(), "there is no token");
+    let probe = env.oc_quay(&["status", "-n", "shop", "--probe"]).user("dev").succeeds();
+    assert!(probe.stdout.contains("3 of 3 credentials accepted"), "{}", probe.stdout);
+    env.remove_from_list("shop", "default", "imagePullSecrets", "default-quay-openshift");
+    let status = env.oc_quay(&["status", "-n", "shop"]).user("dev").ends_with(1);
     assert!(
         status.stdout.contains("Ask a cluster administrator to run: oc quay repair -n shop"),
         "{}",
@@ -106,11 +105,11 @@ fn works_from_own_pull_secrets_without_any_cluster_right() {
 }
 
 #[test]
-fn names_the_unread_object_and_the_administrators_command() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.forget_traffic();
+fn names_unread_object_and_command_for_administrators() {
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.forget_traffic();
     let commands = [
         ("repair shop --rotate", "repair -n shop --rotate"),
         (
@@ -131,7 +130,7 @@ fn names_the_unread_object_and_the_administrators_command() {
     };
     for (command, expected) in commands {
         let command: Vec<_> = command.split(' ').chain(["--yes"]).collect();
-        let run = world.oc_quay(&command).user("dev").ends_with(2);
+        let run = env.oc_quay(&command).user("dev").ends_with(2);
         assert!(
             run.stderr.starts_with(
                 "error: there is no token for Quay: could not list QuayIntegrations: "
@@ -139,62 +138,58 @@ fn names_the_unread_object_and_the_administrators_command() {
             "{}",
             run.stderr
         );
-        let own = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
+        let own = "with your own token, also specify Quay: --quay-token-file, --quay-url and --cluster-id";
         assert_eq!(
             hints(&run.stderr),
             format!("ask a cluster administrator to run: oc quay {expected}|{own}")
         );
 
-        world
-            .cluster_traffic()
+        env.cluster_traffic()
             .fault(Fault::on("GET", "openshift-operators/secrets").status(403).body(FORBIDDEN));
-        let run = world.oc_quay(&command).ends_with(2);
+        let run = env.oc_quay(&command).ends_with(2);
         let secret = "error: there is no token for Quay: could not read secret quay-integration";
         assert!(run.stderr.starts_with(secret), "{}", run.stderr);
-        let own = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
+        let own = "or provide a token: --quay-token-file FILE, or OC_QUAY_TOKEN";
         assert_eq!(
             hints(&run.stderr),
             format!("ask a cluster administrator to run: oc quay {expected}|{own}")
         );
-        world.clear_faults();
+        env.clear_faults();
     }
-    world.assert_nothing_written();
+    env.assert_nothing_written();
 }
 
 #[test]
 fn version_takes_quay_from_own_pull_secrets() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let run = world.oc_quay(&["version", "-n", "shop"]).user("dev").succeeds();
-    let url = world.sandbox.quay.url();
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let run = env.oc_quay(&["version", "-n", "shop"]).user("dev").succeeds();
+    let url = env.sandbox.quay.url();
     assert!(run.stdout.contains(&format!(" at {url}\n")), "{}", run.stdout);
 }
 
 #[test]
-fn sends_no_token_where_a_pull_secret_says() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    // Whoever has the role `edit` in a project can write this.
-    world.create_login("shop", "builder-quay-openshift", "openshift_shop+builder:password");
-    let token = world.sandbox.quay.admin_token();
-    let run = world
-        .oc_quay(&["status", "-n", "shop"])
-        .user("dev")
-        .env("OC_QUAY_TOKEN", token)
-        .ends_with(2);
+fn sends_no_token_to_quay_of_pull_secret() {
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    // A user with the role `edit` in the project can write this.
+    env.create_credentials("shop", "builder-quay-openshift", "openshift_shop+builder:password");
+    let token = env.sandbox.quay.admin_token();
+    let run =
+        env.oc_quay(&["status", "-n", "shop"]).user("dev").env("OC_QUAY_TOKEN", token).ends_with(2);
     assert!(run.stderr.contains("--quay-url"), "{}", run.stderr);
-    assert!(world.quay_traffic().entries().is_empty());
+    assert!(env.quay_traffic().entries().is_empty());
 }
 
 #[test]
-fn somebody_with_no_rights_at_all_sees_only_unknowns() {
-    let world = World::new();
-    let status = world
+fn user_without_permissions_sees_only_unknown() {
+    let env = TestEnv::new();
+    let status = env
         .oc_quay(&["status", "-n", "shop", "-o", "json", "--cluster-id", "openshift", "--quay-url"])
-        .args(&[&world.sandbox.quay.url()])
-        .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
-        .user("nobody")
+        .args(&[&env.sandbox.quay.url()])
+        .env("OC_QUAY_TOKEN", env.sandbox.quay.admin_token())
+        .user("guest")
         .run();
     let kinds = [
         "QuayIntegration",

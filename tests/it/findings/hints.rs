@@ -1,4 +1,4 @@
-//! The command of each finding is run as the person who saw it, or as the administrator it asks, and then the finding is gone.
+//! Runs the hint of each finding, as the user or as the administrator it is for, and asserts that the finding is resolved.
 
 use std::collections::BTreeSet;
 
@@ -10,32 +10,32 @@ use sandbox::{Options, manifests};
 use serde_json::{Value, json};
 
 use super::{integration, namespaces};
-use crate::support::{Command, Run, STREAMS, World, shell_words};
+use crate::support::{Command, Run, STREAMS, TestEnv, shell_words};
 
-/// What follows the command of a hint.
+/// The expected effect of a hint.
 #[derive(Clone, Copy)]
 pub(super) enum Then {
-    /// Nothing: the command mends what was found.
-    Gone,
-    /// The command shows or opens what the person then changes, in the namespace of the finding.
-    Person(fn(&World, &str)),
-    /// The command says what the finding leaves open, in these words. Only an administrator can change the cause.
+    /// The command resolves the finding.
+    Resolved,
+    /// The command shows or opens the object that the user then changes, in the namespace of the finding.
+    Person(fn(&TestEnv, &str)),
+    /// The command prints this text. Only an administrator can change the cause.
     Shows(&'static str),
 }
 
-/// A finding, and what it takes to look again.
+/// A finding, and the context to check for it again.
 pub(super) struct Seen<'a> {
-    pub(super) world: &'a World,
+    pub(super) env: &'a TestEnv,
     pub(super) finding: &'a Value,
-    /// Who saw it.
+    /// The user that saw it.
     pub(super) user: &'a str,
-    /// The environment that it was seen in.
+    /// Flags and environment of the command.
     pub(super) given: &'a dyn Fn(Command) -> Command,
-    /// Looks again for all findings.
+    /// Lists all findings again.
     pub(super) again: &'a dyn Fn() -> Vec<Value>,
 }
 
-/// What tells a finding from others: code and object.
+/// Identifies a finding: code and object.
 fn key(finding: &Value) -> String {
     format!("{} {}", finding["code"].as_str().unwrap(), finding["object"])
 }
@@ -45,35 +45,36 @@ pub(super) fn findings(run: &Run) -> Vec<Value> {
 }
 
 impl Seen<'_> {
-    /// Runs the command of its hint, and whatever else it takes.
+    /// Runs the hint, and the action that follows.
     ///
     /// # Errors
-    /// What the command does not do, in words.
+    /// The missing effect of the command.
     pub(super) fn follow(&self, then: Then) -> Result<(), String> {
-        let Self { world, finding, .. } = self;
+        let Self { env, finding, .. } = self;
         let hint = finding["hint"].as_str().unwrap_or_default();
         let problem = |what: String| format!("{}: `{hint}` {what}", key(finding));
-        let (said, findings) = self.run(hint).map_err(problem)?;
+        let (output, findings) = self.run(hint).map_err(problem)?;
         let namespace = finding["namespace"].as_str().unwrap_or_default();
         let findings = match then {
-            Then::Shows(words) if said.contains(words) => return Ok(()),
-            Then::Shows(words) => return Err(problem(format!("does not say `{words}`: {said}"))),
+            Then::Shows(words) if output.contains(words) => return Ok(()),
+            Then::Shows(words) => {
+                return Err(problem(format!("does not print `{words}`: {output}")));
+            }
             Then::Person(act) => {
-                act(world, namespace);
+                act(env, namespace);
                 (self.again)()
             }
-            // A status with another flag is an answer of its own.
-            Then::Gone => findings.unwrap_or_else(|| (self.again)()),
+            Then::Resolved => findings.unwrap_or_else(|| (self.again)()),
         };
         match findings.iter().find(|left| key(left) == key(finding)) {
-            Some(left) => Err(problem(format!("leaves {left}: {said}"))),
+            Some(left) => Err(problem(format!("leaves {left}: {output}"))),
             None => Ok(()),
         }
     }
 
-    /// Runs a command. Answers what it says, and the findings if it is a status.
+    /// Runs a command. Returns its output, and the findings if it is a status.
     fn run(&self, hint: &str) -> Result<(String, Option<Vec<Value>>), String> {
-        let world = self.world;
+        let env = self.env;
         let words: Vec<_> =
             shell_words(hint).into_iter().map(|word| self.filled_in(word)).collect();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -82,12 +83,12 @@ impl Seen<'_> {
         match words.as_slice() {
             ["oc", "quay", arguments @ ..] => {
                 let mut command = match arguments {
-                    // The questions of the set-up are answered, with another token.
-                    ["setup"] => world
+                    // Setup gets its answers as flags, with another token.
+                    ["setup"] => env
                         .setup(&["--controller=none", "--replace-token"])
                         .token_of("quayadmin", &SCOPES),
-                    _ if is_asked => world.oc_quay(arguments),
-                    _ => (self.given)(world.oc_quay(&[])).with_arguments(arguments),
+                    _ if is_asked => env.oc_quay(arguments),
+                    _ => (self.given)(env.oc_quay(&[])).with_arguments(arguments),
                 };
                 if user != "admin" && !arguments.contains(&"--context") {
                     command = command.user(user);
@@ -103,10 +104,10 @@ impl Seen<'_> {
                 Ok((run.said(), is_status.then(|| findings(&run))))
             }
             ["oc", arguments @ ..] => {
-                let shown = world.oc(user, arguments)?;
+                let shown = env.oc(user, arguments)?;
                 let object = &self.finding["object"];
                 let is_read = ["get", "describe"].contains(&arguments[0]);
-                // What is missing, and a namespace that has too many objects, are not among what is shown.
+                // Missing objects, and a namespace with too many objects, are not in the output.
                 let is_shown = is_read
                     && !["OQ121", "OQ311", "OQ316", "OQ407"]
                         .contains(&self.finding["code"].as_str().unwrap());
@@ -121,17 +122,17 @@ impl Seen<'_> {
                 }
                 Ok((String::new(), None))
             }
-            _ => Err("is no command of oc".to_owned()),
+            _ => Err("is not an oc command".to_owned()),
         }
     }
 
-    /// The word with what the person puts in the place of a placeholder.
+    /// Replaces a placeholder as the user would.
     fn filled_in(&self, word: String) -> String {
         match word.as_str() {
-            "CA.crt" => self.world.sandbox.ca_file().to_str().unwrap().to_owned(),
+            "CA.crt" => self.env.sandbox.ca_file().to_str().unwrap().to_owned(),
             "FILE" => {
-                let file = self.world.dir().join("token-of-hint");
-                std::fs::write(&file, self.world.sandbox.quay.admin_token()).unwrap();
+                let file = self.env.dir().join("token-of-hint");
+                std::fs::write(&file, self.env.sandbox.quay.admin_token()).unwrap();
                 file.to_str().unwrap().to_owned()
             }
             _ => word,
@@ -143,68 +144,68 @@ fn finding_asks(finding: &Value) -> bool {
     finding["ask"] == "cluster"
 }
 
-/// What a person does in a namespace after the command that shows more; none for codes whose command mends.
+/// The user's action in a namespace after the hint; none for codes whose hint resolves the finding.
 fn then_in_namespace(code: &str) -> Then {
     match code {
-        "OQ308" => Then::Person(|world, namespace| world.delete("Secret", namespace, "a-rival")),
-        "OQ315" => Then::Person(|world, namespace| {
-            let mut content = world.content(namespace, "builder-quay-openshift");
+        "OQ308" => Then::Person(|env, namespace| env.delete("Secret", namespace, "a-rival")),
+        "OQ315" => Then::Person(|env, namespace| {
+            let mut content = env.content(namespace, "builder-quay-openshift");
             content["auths"].as_object_mut().unwrap().remove("quay.example.com");
-            world.set_content(namespace, "builder-quay-openshift", &content);
+            env.set_content(namespace, "builder-quay-openshift", &content);
         }),
-        "OQ319" => Then::Person(|world, namespace| {
-            world.merge(
+        "OQ319" => Then::Person(|env, namespace| {
+            env.merge(
                 "ServiceAccount",
                 namespace,
                 "default",
                 &json!({ "secrets": [{ "name": "default-quay-openshift" }] }),
             );
         }),
-        "OQ406" => Then::Person(|world, namespace| {
-            world.merge(
+        "OQ406" => Then::Person(|env, namespace| {
+            env.merge(
                 "ImageStream",
                 namespace,
                 "app/status",
                 &json!({ "status": { "tags": null } }),
             );
         }),
-        "OQ523" => Then::Person(|world, namespace| {
-            world.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": null } }));
+        "OQ523" => Then::Person(|env, namespace| {
+            env.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": null } }));
         }),
-        _ => Then::Gone,
+        _ => Then::Resolved,
     }
 }
 
-/// What a person does about the integration.
+/// The user's action on the integration.
 pub(super) fn then_in_integration(code: &str) -> Then {
-    fn address(world: &World, _: &str) {
-        let url = world.sandbox.quay.url();
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "quayHostname": url } }));
+    fn address(env: &TestEnv, _: &str) {
+        let url = env.sandbox.quay.url();
+        env.merge("QuayIntegration", "", "quay", &json!({ "spec": { "quayHostname": url } }));
     }
     match code {
-        "OQ102" => Then::Person(|world, _| world.delete("QuayIntegration", "", "second")),
+        "OQ102" => Then::Person(|env, _| env.delete("QuayIntegration", "", "second")),
         "OQ103" | "OQ104" | "OQ105" | "OQ112" | "OQ125" => Then::Person(address),
-        "OQ106" => Then::Person(|world, _| {
-            world.merge(
+        "OQ106" => Then::Person(|env, _| {
+            env.merge(
                 "QuayIntegration",
                 "",
                 "quay",
                 &json!({ "spec": { "clusterID": "openshift" } }),
             );
         }),
-        // The token that was given is explained, and given no more.
+        // The hint explains the given token, which is then omitted.
         "OQ109" => Then::Person(|_, _| ()),
         "OQ113" => {
-            Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
+            Then::Person(|env, _| env.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
         }
-        _ => Then::Gone,
+        _ => Then::Resolved,
     }
 }
 
-/// Runs the commands of all findings of a namespace, one after another, until each has changed what it is about.
-pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
+/// Runs the hints of all findings of a namespace, one after another, until each finding is resolved.
+pub(super) fn run_all(env: &TestEnv, namespace: &str) -> Result<(), String> {
     let again =
-        || findings(&world.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
+        || findings(&env.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
     let mut tried = BTreeSet::new();
     loop {
         let now = again();
@@ -215,35 +216,34 @@ pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
             return Ok(());
         };
         tried.insert(key(finding));
-        let seen = Seen { world, finding, user: "admin", given: &|command| command, again: &again };
+        let seen = Seen { env, finding, user: "admin", given: &|command| command, again: &again };
         seen.follow(then_in_namespace(finding["code"].as_str().unwrap()))?;
     }
 }
 
-/// A finding that is in neither of the two tables, or whose hint is another one there.
+/// A finding that is in neither of the two tables, or has another hint there.
 struct Case {
     code: &'static str,
-    /// Makes the world; none where only the stand-in can play it.
-    make: fn() -> Option<World>,
-    /// The command that finds it.
+    /// Creates the env; none if only the stand-in supports it.
+    make: fn() -> Option<TestEnv>,
+    /// The command that reports it.
     line: &'static [&'static str],
-    /// Who runs it, and with what.
     user: &'static str,
     given: fn(Command) -> Command,
     then: Then,
 }
 
-/// What a token for the set-up can do.
+/// The scopes of a token for setup.
 const SCOPES: [&str; 6] =
     ["org:admin", "repo:admin", "repo:create", "super:user", "user:admin", "user:read"];
 
 const STATUS: &[&str] = &["status", "-n", "shop"];
 
-const fn case(code: &'static str, make: fn() -> Option<World>, then: Then) -> Case {
+const fn case(code: &'static str, make: fn() -> Option<TestEnv>, then: Then) -> Case {
     Case { code, make, line: STATUS, user: "admin", given: |command| command, then }
 }
 
-/// Found by another command.
+/// Reported by another command.
 const fn found_by(line: &'static [&'static str], case: Case) -> Case {
     Case { line, ..case }
 }
@@ -251,44 +251,44 @@ const fn found_by(line: &'static [&'static str], case: Case) -> Case {
 static CASES: &[Case] = &[
     case(
         "OQ108",
-        || linked(|world| refuse(world, "secrets/quay-integration")),
-        Then::Shows("3 of 3 logins accepted"),
+        || linked(|env| reject(env, "secrets/quay-integration")),
+        Then::Shows("3 of 3 credentials accepted"),
     ),
-    case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Gone),
+    case("OQ109", || linked(|env| env.sandbox.quay.expire_tokens()), Then::Resolved),
     case(
         "OQ118",
         || {
-            linked(|world| {
+            linked(|env| {
                 images(
-                    world,
+                    env,
                     &json!({ "registrySources": { "allowedRegistries": ["registry.redhat.io"] } }),
                 )
             })
         },
-        Then::Person(|world, _| images(world, &json!({ "registrySources": null }))),
+        Then::Person(|env, _| images(env, &json!({ "registrySources": null }))),
     ),
     case(
         "OQ119",
         || {
-            linked(|world| {
+            linked(|env| {
                 images(
-                    world,
+                    env,
                     &json!({ "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] }),
                 )
             })
         },
-        Then::Person(|world, _| images(world, &json!({ "allowedRegistriesForImport": null }))),
+        Then::Person(|env, _| images(env, &json!({ "allowedRegistriesForImport": null }))),
     ),
     found_by(
         &["status", "-n", "nowhere"],
-        case("OQ121", || Some(World::new()), Then::Person(|world, _| world.namespace("nowhere"))),
+        case("OQ121", || Some(TestEnv::new()), Then::Person(|env, _| env.namespace("nowhere"))),
     ),
     case(
         "OQ122",
         being_prepared,
-        Then::Person(|world, namespace| {
+        Then::Person(|env, namespace| {
             let annotations = json!({ "openshift.io/sa.scc.uid-range": "1/1", "openshift.io/sa.scc.mcs": "s0", "openshift.io/sa.scc.supplemental-groups": "1/1" });
-            world.merge(
+            env.merge(
                 "Namespace",
                 "",
                 namespace,
@@ -296,63 +296,52 @@ static CASES: &[Case] = &[
             );
         }),
     ),
-    case("OQ123", || linked(hang), Then::Gone),
+    case("OQ123", || linked(delete_with_finalizer), Then::Resolved),
     case(
         "OQ128",
         || stand_in(idle_operator),
-        Then::Person(|world, _| {
+        Then::Person(|env, _| {
             let running =
                 json!({ "spec": { "replicas": 1 }, "status": { "availableReplicas": 1 } });
-            world.merge("Deployment", "openshift-operators", "quay-bridge-operator", &running);
-            world.merge(
-                "Deployment",
-                "openshift-operators",
-                "quay-bridge-operator/status",
-                &running,
-            );
+            env.merge("Deployment", "openshift-operators", "quay-bridge-operator", &running);
+            env.merge("Deployment", "openshift-operators", "quay-bridge-operator/status", &running);
         }),
     ),
     case(
         "OQ206",
         || {
-            Some(World::new()).inspect(|world| {
-                world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
-                world.sandbox.quay.add_team(
-                    "openshift_shop",
-                    "people",
-                    TeamRole::Admin,
-                    &["alice"],
-                );
+            Some(TestEnv::new()).inspect(|env| {
+                env.sandbox.quay.add_organization("openshift_shop", "quayadmin");
+                env.sandbox.quay.add_team("openshift_shop", "people", TeamRole::Admin, &["alice"]);
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ207",
         || {
-            linked(|world| {
-                world
-                    .sandbox
+            linked(|env| {
+                env.sandbox
                     .quay
                     .add_robot("openshift_shop", "pipeline", "our release job")
                     .unwrap();
-                account(world, "pipeline", "read");
+                account(env, "pipeline", "read");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
-    case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 logins accepted")),
+    case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 credentials accepted")),
     found_by(
         &["repair", "--rotate", "-n", "shop", "--yes"],
-        case("OQ309", || linked(deny_once), Then::Gone),
+        case("OQ309", || linked(deny_once), Then::Resolved),
     ),
     case(
         "OQ311",
         without_builds,
-        Then::Person(|world, namespace| {
+        Then::Person(|env, namespace| {
             for name in ["builder", "deployer"] {
                 let metadata = json!({ "name": name, "namespace": namespace });
-                world.create(
+                env.create(
                     &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }),
                 );
             }
@@ -360,124 +349,110 @@ static CASES: &[Case] = &[
     ),
     case(
         "OQ316",
-        || {
-            linked(|world| {
-                (0..50).for_each(|number| account(world, &format!("a{number:02}"), "read"))
-            })
-        },
-        Then::Person(|world, namespace| {
+        || linked(|env| (0..50).for_each(|number| account(env, &format!("a{number:02}"), "read"))),
+        Then::Person(|env, namespace| {
             let annotations = json!({ "metadata": { "annotations": { "oc-quay/role": null } } });
             (0..10).for_each(|number| {
-                drop(world.merge(
-                    "ServiceAccount",
-                    namespace,
-                    &format!("a{number:02}"),
-                    &annotations,
-                ))
+                drop(env.merge("ServiceAccount", namespace, &format!("a{number:02}"), &annotations))
             });
         }),
     ),
     case(
         "OQ317",
-        || Some(World::new()).inspect(waiting_pod),
-        Then::Person(|world, namespace| {
+        || Some(TestEnv::new()).inspect(waiting_pod),
+        Then::Person(|env, namespace| {
             // The ReplicaSet replaces it.
-            world.delete("Pod", namespace, "app-5d4f-x");
+            env.delete("Pod", namespace, "app-5d4f-x");
         }),
     ),
     found_by(
         &["unlink", "-n", "shop", "--yes"],
         case(
             "OQ318",
-            || linked(|world| add_login(world, "builder-quay-openshift")),
-            Then::Person(|world, namespace| {
-                world.delete("Secret", namespace, "builder-quay-openshift");
+            || linked(|env| add_credentials(env, "builder-quay-openshift")),
+            Then::Person(|env, namespace| {
+                env.delete("Secret", namespace, "builder-quay-openshift");
             }),
         ),
     ),
     case(
         "OQ407",
         || {
-            stand_in(|world| {
+            stand_in(|env| {
                 (0..1001).for_each(|number| {
                     let metadata = json!({ "name": format!("app{number:04}"), "namespace": "shop" });
-                    world
+                    env
                         .sandbox
                         .openshift
                         .put(json!({ "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": metadata }));
                 })
             })
         },
-        Then::Person(|world, namespace| {
+        Then::Person(|env, namespace| {
             let annotations =
                 json!({ "metadata": { "annotations": { "oc-quay/repository": "false" } } });
             (0..10).for_each(|number| {
-                drop(world.merge(
-                    "ImageStream",
-                    namespace,
-                    &format!("app{number:04}"),
-                    &annotations,
-                ))
+                drop(env.merge("ImageStream", namespace, &format!("app{number:04}"), &annotations))
             });
         }),
     ),
     case(
         "OQ501",
         || {
-            stand_in(|world| {
-                webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
-                webhook(world, "bridge", "builds.bridge.oc-quay", "Ignore");
+            stand_in(|env| {
+                webhook(env, "operator", "quayintegration.quay.redhat.com", "Fail");
+                webhook(env, "controller", "builds.controller.oc-quay", "Ignore");
             })
         },
-        Then::Person(|world, _| world.delete("MutatingWebhookConfiguration", "", "bridge")),
+        Then::Person(|env, _| env.delete("MutatingWebhookConfiguration", "", "controller")),
     ),
     case(
         "OQ502",
-        || stand_in(|world| webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail")),
-        Then::Person(|world, _| world.delete("MutatingWebhookConfiguration", "", "operator")),
+        || stand_in(|env| webhook(env, "operator", "quayintegration.quay.redhat.com", "Fail")),
+        Then::Person(|env, _| env.delete("MutatingWebhookConfiguration", "", "operator")),
     ),
     Case {
         user: "dev",
         given: |command| command.guest("dev"),
         ..case(
             "OQ502",
-            || linked(out_of_reach),
-            Then::Person(|world, _| {
-                world.delete("MutatingWebhookConfiguration", "", "bridge");
+            || linked(unreachable_webhook),
+            Then::Person(|env, _| {
+                env.delete("MutatingWebhookConfiguration", "", "controller");
             }),
         )
     },
     case(
         "OQ505",
-        || stand_in(|world| world.build_config("shop", "app", &to_tag("app:latest"))),
-        Then::Gone,
+        || stand_in(|env| env.build_config("shop", "app", &to_tag("app:latest"))),
+        Then::Resolved,
     ),
     case(
         "OQ506",
-        || stand_in(|world| world.build_config("shop", "lost", &to_tag("unknown:latest"))),
-        Then::Gone,
+        || stand_in(|env| env.build_config("shop", "lost", &to_tag("unknown:latest"))),
+        Then::Resolved,
     ),
     case(
         "OQ507",
         || {
-            stand_in(|world| {
-                world.build_config("shop", "app", &to_tag("app:latest"));
-                world.remove_from_list("shop", "builder", "secrets", "builder-quay-openshift");
-                webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
+            stand_in(|env| {
+                env.build_config("shop", "app", &to_tag("app:latest"));
+                env.remove_from_list("shop", "builder", "secrets", "builder-quay-openshift");
+                webhook(env, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ507",
         || {
-            stand_in(|world| {
-                world.build_config("shop", "silent", &json!({}));
-                webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
+            stand_in(|env| {
+                env.build_config("shop", "silent", &json!({}));
+                webhook(env, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Person(|world, namespace| {
-            world.merge(
+        Then::Person(|env, namespace| {
+            env.merge(
                 "BuildConfig",
                 namespace,
                 "silent",
@@ -488,20 +463,20 @@ static CASES: &[Case] = &[
     case(
         "OQ508",
         || {
-            stand_in(|world| {
-                waiting_build(world);
-                webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
+            stand_in(|env| {
+                waiting_build(env);
+                webhook(env, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ506",
         || {
-            stand_in(|world| {
-                waiting_build(world);
-                // What its BuildConfig says from now on does not change the build.
-                world.merge(
+            stand_in(|env| {
+                waiting_build(env);
+                // Changing the BuildConfig does not change the build.
+                env.merge(
                     "BuildConfig",
                     "shop",
                     "lost",
@@ -509,19 +484,19 @@ static CASES: &[Case] = &[
                 );
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ509",
         || {
-            stand_in(|world| {
-                world.namespace("images");
+            stand_in(|env| {
+                env.namespace("images");
                 let output = json!({ "to": { "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" } });
-                world.build_config("shop", "cross", &output);
+                env.build_config("shop", "cross", &output);
             })
         },
-        Then::Person(|world, namespace| {
-            world.merge(
+        Then::Person(|env, namespace| {
+            env.merge(
                 "BuildConfig",
                 namespace,
                 "cross",
@@ -532,122 +507,122 @@ static CASES: &[Case] = &[
     case(
         "OQ510",
         || {
-            stand_in(|world| {
-                world.build_config("shop", "app", &to_tag("app:latest"));
-                world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
-                world.merge(
+            stand_in(|env| {
+                env.build_config("shop", "app", &to_tag("app:latest"));
+                env.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
+                env.merge(
                     "QuayIntegration",
                     "",
                     "quay",
                     &json!({ "spec": { "clusterID": "other" } }),
                 );
-                world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+                env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     found_by(
         &["builds", "rewrite", "-n", "shop", "--yes"],
         case(
             "OQ512",
             || {
-                stand_in(|world| {
-                    world.build_config("shop", "kept", &to_tag("app:latest"));
-                    track(world, json!("shop:build.openshift.io/BuildConfig:shop/kept"));
+                stand_in(|env| {
+                    env.build_config("shop", "kept", &to_tag("app:latest"));
+                    track(env, json!("shop:build.openshift.io/BuildConfig:shop/kept"));
                 })
             },
-            Then::Person(|world, _| track(world, Value::Null)),
+            Then::Person(|env, _| track(env, Value::Null)),
         ),
     ),
     case(
         "OQ513",
         || {
-            stand_in(|world| {
-                world.build_config("shop", "app", &to_tag("app:latest"));
-                world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
-                world.delete("Secret", "shop", "builder-quay-openshift");
+            stand_in(|env| {
+                env.build_config("shop", "app", &to_tag("app:latest"));
+                env.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
+                env.delete("Secret", "shop", "builder-quay-openshift");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     Case {
-        user: "nobody",
-        given: |command| command.guest("nobody"),
-        ..case("OQ901", || linked(|_| ()), Then::Gone)
+        user: "guest",
+        given: |command| command.guest("guest"),
+        ..case("OQ901", || linked(|_| ()), Then::Resolved)
     },
 ];
 
-/// A world whose namespace `shop` is linked, and in which something is arranged then.
-fn linked(arrange: fn(&World)) -> Option<World> {
-    arranged(World::new(), arrange)
+/// An environment with the linked namespace `shop`, arranged after the link.
+fn linked(arrange: fn(&TestEnv)) -> Option<TestEnv> {
+    arranged(TestEnv::new(), arrange)
 }
 
-/// The same where only the stand-in can play it.
-fn stand_in(arrange: fn(&World)) -> Option<World> {
-    arranged(World::stand_in("its webhooks, builds and names are arranged")?, arrange)
+/// Like [`linked`], if only the stand-in supports it.
+fn stand_in(arrange: fn(&TestEnv)) -> Option<TestEnv> {
+    arranged(TestEnv::stand_in("its webhooks, builds and names are arranged")?, arrange)
 }
 
-fn arranged(world: World, arrange: fn(&World)) -> Option<World> {
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    arrange(&world);
-    Some(world)
+fn arranged(env: TestEnv, arrange: fn(&TestEnv)) -> Option<TestEnv> {
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    arrange(&env);
+    Some(env)
 }
 
-fn refuse(world: &World, path: &str) {
-    let refusal = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403 });
-    world.cluster_traffic().fault(Fault::on("GET", path).status(403).body(&refusal.to_string()));
+fn reject(env: &TestEnv, path: &str) {
+    let rejection = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403 });
+    env.cluster_traffic().fault(Fault::on("GET", path).status(403).body(&rejection.to_string()));
 }
 
-fn images(world: &World, spec: &Value) {
-    world.merge("Image", "", "cluster", &json!({ "spec": spec }));
+fn images(env: &TestEnv, spec: &Value) {
+    env.merge("Image", "", "cluster", &json!({ "spec": spec }));
 }
 
-fn being_prepared() -> Option<World> {
+fn being_prepared() -> Option<TestEnv> {
     let cluster = Cluster { settle: std::time::Duration::from_secs(3600), ..Cluster::default() };
-    let world = World::stand_in_bare(
+    let env = TestEnv::stand_in_bare(
         Options { cluster, ..Options::default() },
         "its controllers do not take their time",
     )?;
-    world.integration();
+    env.integration();
     let annotations = json!({ "openshift.io/display-name": "", "openshift.io/description": "" });
-    world.create(&json!({
+    env.create(&json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "annotations": annotations },
     }));
-    Some(world)
+    Some(env)
 }
 
-fn without_builds() -> Option<World> {
+fn without_builds() -> Option<TestEnv> {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
     let options =
         Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
-    let world = World::stand_in_bare(options, "its capabilities are all on")?;
-    world.integration();
-    world.create(&manifests::namespace("shop"));
-    world.oc_quay(&["link", "-n", "shop", "--yes", "--wait", "0s"]).succeeds();
-    Some(world)
+    let env = TestEnv::stand_in_bare(options, "its capabilities are all on")?;
+    env.integration();
+    env.create(&manifests::namespace("shop"));
+    env.oc_quay(&["link", "-n", "shop", "--yes", "--wait", "0s"]).succeeds();
+    Some(env)
 }
 
-fn hang(world: &World) {
+fn delete_with_finalizer(env: &TestEnv) {
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
-    world.merge("Namespace", "", "shop", &finalizers);
-    world.delete("Namespace", "", "shop");
+    env.merge("Namespace", "", "shop", &finalizers);
+    env.delete("Namespace", "", "shop");
 }
 
-fn idle_operator(world: &World) {
-    webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
-    world.create(&manifests::operator_deployment("openshift-operators", 0));
+fn idle_operator(env: &TestEnv) {
+    webhook(env, "operator", "quayintegration.quay.redhat.com", "Fail");
+    env.create(&manifests::operator_deployment("openshift-operators", 0));
 }
 
-fn account(world: &World, name: &str, role: &str) {
+fn account(env: &TestEnv, name: &str, role: &str) {
     let metadata =
         json!({ "name": name, "namespace": "shop", "annotations": { "oc-quay/role": role } });
-    world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+    env.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
 }
 
-fn hide_tokens(world: &World) {
+fn hide_tokens(env: &TestEnv) {
     let robots = ["builder", "default", "deployer"]
         .map(|robot| json!({ "name": format!("openshift_shop+{robot}"), "description": "", "repositories": STREAMS }));
-    let quay = world.quay_traffic();
+    let quay = env.quay_traffic();
     let list = json!({ "robots": robots }).to_string();
     quay.fault(Fault::on("GET", "openshift_shop/robots?").status(200).body(&list));
     quay.fault(
@@ -657,18 +632,18 @@ fn hide_tokens(world: &World) {
     );
 }
 
-fn deny_once(world: &World) {
+fn deny_once(env: &TestEnv) {
     let denied = json!({ "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
         "spec": {}, "status": { "allowed": false } });
     let fault = Fault::on("POST", "selfsubjectaccessreviews").status(201).body(&denied.to_string());
-    world.cluster_traffic().fault(fault.times(1));
+    env.cluster_traffic().fault(fault.times(1));
 }
 
-fn waiting_pod(world: &World) {
-    let image = format!("{}/openshift_shop/app:1", world.sandbox.quay.host());
+fn waiting_pod(env: &TestEnv) {
+    let image = format!("{}/openshift_shop/app:1", env.sandbox.quay.host());
     let container = json!({ "name": "app", "image": image });
     let labels = json!({ "app": "app" });
-    world.create(&json!({
+    env.create(&json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "app", "namespace": "shop" },
         "spec": {
             "selector": { "matchLabels": labels },
@@ -676,7 +651,7 @@ fn waiting_pod(world: &World) {
         },
     }));
     let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d4f", "uid": "1", "controller": true });
-    world.create(&json!({
+    env.create(&json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": "app-5d4f-x", "namespace": "shop", "labels": { "pod-template-hash": "5d4f" }, "ownerReferences": [owner],
@@ -688,28 +663,28 @@ fn waiting_pod(world: &World) {
     let status = json!({
         "name": "app", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": waiting,
     });
-    world.merge(
+    env.merge(
         "Pod",
         "shop",
         "app-5d4f-x/status",
         &json!({ "status": { "phase": "Pending", "containerStatuses": [status] } }),
     );
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
 }
 
-fn add_login(world: &World, secret: &str) {
-    let mut content = world.content("shop", secret);
+fn add_credentials(env: &TestEnv, secret: &str) {
+    let mut content = env.content("shop", secret);
     content["auths"]["registry.example.com"] = json!({ "auth": "bWU6cGFzc3dvcmQ=" });
-    world.set_content("shop", secret, &content);
+    env.set_content("shop", secret, &content);
 }
 
 fn to_tag(name: &str) -> Value {
     json!({ "to": { "kind": "ImageStreamTag", "name": name } })
 }
 
-fn track(world: &World, id: Value) {
+fn track(env: &TestEnv, id: Value) {
     let annotations = json!({ "argocd.argoproj.io/tracking-id": id });
-    world.merge(
+    env.merge(
         "BuildConfig",
         "shop",
         "kept",
@@ -717,21 +692,21 @@ fn track(world: &World, id: Value) {
     );
 }
 
-/// A build that OpenShift has told that it has no place to push to.
-fn waiting_build(world: &World) {
-    world.build_config("shop", "lost", &to_tag("unknown:latest"));
-    let build = world.start_build("shop", "lost");
-    world.wait_for("the build to be told", || {
-        world.get("Build", "shop", &build).unwrap()["status"]["reason"] == "InvalidOutputReference"
+/// A build whose output OpenShift reports as invalid.
+fn waiting_build(env: &TestEnv) {
+    env.build_config("shop", "lost", &to_tag("unknown:latest"));
+    let build = env.start_build("shop", "lost");
+    env.wait_for("the build's InvalidOutputReference", || {
+        env.get("Build", "shop", &build).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
 }
 
-fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
-    world.create(&json!({
+fn webhook(env: &TestEnv, name: &str, hook: &str, policy: &str) {
+    env.create(&json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": name },
         "webhooks": [{
             "name": hook, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": policy,
-            "clientConfig": { "service": { "namespace": "openshift-operators", "name": "bridge" } },
+            "clientConfig": { "service": { "namespace": "openshift-operators", "name": "controller" } },
             "rules": [{
                 "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
                 "resources": ["builds"],
@@ -740,15 +715,15 @@ fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
     }));
 }
 
-/// Whoever is not allowed to read webhooks learns of this one by a build that is tried.
-fn out_of_reach(world: &World) {
-    world.grant("dev", "shop");
-    world.build_config("shop", "app", &to_tag("app:latest"));
-    world.webhook("https://127.0.0.1:1/", &sandbox::tls::Authority::new().unwrap());
+/// Users without permission to read webhooks detect this one by a dry-run Build.
+fn unreachable_webhook(env: &TestEnv) {
+    env.grant("dev", "shop");
+    env.build_config("shop", "app", &to_tag("app:latest"));
+    env.webhook("https://127.0.0.1:1/", &sandbox::tls::Authority::new().unwrap());
 }
 
 #[test]
-fn every_command_of_a_hint_is_run() {
+fn runs_the_hint_of_every_code() {
     let in_tables = namespaces::CASES
         .iter()
         .map(|case| case.found)
@@ -763,41 +738,41 @@ fn every_command_of_a_hint_is_run() {
 }
 
 #[test]
-fn the_command_of_each_other_finding_does_what_it_says() {
+fn hints_of_other_findings_resolve_them() {
     let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(case).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 fn try_case(case: &Case) -> Result<(), String> {
-    let Some(world) = (case.make)() else { return Ok(()) };
+    let Some(env) = (case.make)() else { return Ok(()) };
     let again = || {
-        let command = world.oc_quay(case.line).args(&["-o", "json"]);
+        let command = env.oc_quay(case.line).args(&["-o", "json"]);
         findings(&(case.given)(command).run())
     };
     let now = again();
     // The sandbox has no ClusterRoles that could be granted.
-    let is_played = |finding: &Value| {
+    let is_simulated = |finding: &Value| {
         finding["hint"].as_str().is_some_and(|hint| !hint.contains("create clusterrole"))
     };
     let Some(finding) =
-        now.iter().find(|finding| finding["code"] == case.code && is_played(finding))
+        now.iter().find(|finding| finding["code"] == case.code && is_simulated(finding))
     else {
         return Err(format!("{} is not found: {now:#?}", case.code));
     };
-    Seen { world: &world, finding, user: case.user, given: &case.given, again: &again }
+    Seen { env: &env, finding, user: case.user, given: &case.given, again: &again }
         .follow(case.then)
 }
 
 #[test]
-fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
-    let world = World::new();
-    world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    // Whoever is in a project may see which Quay is meant, and not the token.
-    let flags = ["--cluster-id", "openshift", "--quay-url", &world.sandbox.quay.url()];
+fn refers_project_user_to_administrator() {
+    let env = TestEnv::new();
+    env.grant("dev", "shop");
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    // Users of a project know the Quay, but not the token.
+    let flags = ["--cluster-id", "openshift", "--quay-url", &env.sandbox.quay.url()];
     let status = |more: &[&str]| {
         let line = [&["status", "-n", "shop", "-o", "json"], &flags[..], more].concat();
-        world.oc_quay(&line).user("dev").run()
+        env.oc_quay(&line).user("dev").run()
     };
     let healthy = status(&[]);
     assert_eq!(healthy.code, Some(0), "{healthy:#?}");
@@ -822,12 +797,12 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     );
     let probed = status(&["--probe"]).json();
     assert!(
-        probed["summaryLine"].as_str().unwrap().contains("accepts the logins of shop"),
+        probed["summaryLine"].as_str().unwrap().contains("accepts the credentials of shop"),
         "{}",
         probed["summaryLine"]
     );
 
-    world.delete("Secret", "shop", "default-quay-openshift");
+    env.delete("Secret", "shop", "default-quay-openshift");
     let broken = status(&[]).json();
     let finding = broken["findings"]
         .as_array()
@@ -847,20 +822,20 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
         "{}",
         broken["summaryLine"]
     );
-    // As the administrator, it helps.
+    // The administrator can run it.
     let arguments: Vec<_> =
         hint.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect();
-    world.oc_quay(&arguments).succeeds();
-    assert!(world.get("Secret", "shop", "default-quay-openshift").is_some());
+    env.oc_quay(&arguments).succeeds();
+    assert!(env.get("Secret", "shop", "default-quay-openshift").is_some());
 }
 
 #[test]
 fn repeats_connection_flags_in_hints() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.delete("Secret", "shop", "default-quay-openshift");
-    let url = world.sandbox.quay.url();
-    let kubeconfig = world.kubeconfig();
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    env.delete("Secret", "shop", "default-quay-openshift");
+    let url = env.sandbox.quay.url();
+    let kubeconfig = env.kubeconfig();
     let flags = [
         "--quay-url",
         &url,
@@ -871,7 +846,7 @@ fn repeats_connection_flags_in_hints() {
         "--context",
         "admin",
     ];
-    let status = world
+    let status = env
         .oc_quay(&[&["status", "-n", "shop", "-o", "json"], &flags[..]].concat())
         .ends_with(1)
         .json();
@@ -879,43 +854,43 @@ fn repeats_connection_flags_in_hints() {
     for flag in ["--quay-url", "--cluster-id", "--kubeconfig", "--context admin"] {
         assert!(next.contains(flag), "{next} lacks {flag}");
     }
-    let command = world.oc_quay(
+    let command = env.oc_quay(
         &next.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect::<Vec<_>>(),
     );
     command.without_env("KUBECONFIG").succeeds();
-    assert!(world.get("Secret", "shop", "default-quay-openshift").is_some());
+    assert!(env.get("Secret", "shop", "default-quay-openshift").is_some());
 }
 
 #[test]
-fn leads_from_a_given_token_to_no_set_up() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let file = world.dir().join("token.txt");
+fn does_not_hint_setup_for_a_given_token() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let file = env.dir().join("token.txt");
     std::fs::write(&file, "x".repeat(40)).unwrap();
     let arguments =
         ["status", "-n", "shop", "-o", "json", "--quay-token-file", file.to_str().unwrap()];
-    let status = world.oc_quay(&arguments).ends_with(1);
+    let status = env.oc_quay(&arguments).ends_with(1);
     assert_eq!(status.json()["next"], "oc quay explain OQ109", "{}", status.stdout);
     assert!(status.stdout.contains("--quay-token-file"), "{}", status.stdout);
 }
 
 #[test]
-fn sets_up_what_a_set_up_is_hinted_for() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+fn setup_resolves_the_findings_that_hint_it() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let damages = [
         ("OQ101", ["QuayIntegration", "", "quay"]),
         ("OQ107", ["Secret", "openshift-operators", "quay-integration"]),
     ];
     for (code, [kind, namespace, name]) in damages {
-        world.delete(kind, namespace, name);
-        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+        env.delete(kind, namespace, name);
+        let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
         assert_eq!(
             (status.codes()[0].as_str(), &status.json()["next"]),
             (code, &"oc quay setup".into())
         );
-        world.setup(&["--controller=none", "--replace-token"]).succeeds();
-        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+        env.setup(&["--controller=none", "--replace-token"]).succeeds();
+        let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
         assert!(!status.codes().contains(&code.to_owned()), "{}", status.stdout);
     }
 }

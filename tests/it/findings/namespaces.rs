@@ -1,4 +1,4 @@
-//! What can be wrong in a namespace.
+//! Findings about a namespace.
 
 use std::time::Duration;
 
@@ -9,48 +9,48 @@ use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 use super::{expected, found, has_error, hints};
-use crate::support::{ACCOUNTS, World};
+use crate::support::{ACCOUNTS, TestEnv};
 
-/// One thing that is wrong.
+/// One problem.
 pub(super) struct Case {
-    /// The namespace, named after what is wrong in it.
+    /// Named after the problem.
     namespace: &'static str,
-    /// Whether it is linked before.
+    /// Whether it is linked first.
     linked: bool,
-    /// Makes it wrong.
-    arrange: fn(&World, &str),
+    /// Creates the problem.
+    arrange: fn(&TestEnv, &str),
     /// Flags of `status` and `repair`.
     flags: &'static [&'static str],
-    /// Every finding there is then.
+    /// All findings before a repair.
     pub(super) found: &'static [&'static str],
-    /// Every finding there is after a repair.
+    /// All findings after a repair.
     left: &'static [&'static str],
 }
 
-/// Linked, then damaged, and repair mends it.
-const fn mended(
+/// Linked, then damaged; repair fixes it.
+const fn repaired(
     namespace: &'static str,
     found: &'static [&'static str],
-    arrange: fn(&World, &str),
+    arrange: fn(&TestEnv, &str),
 ) -> Case {
     Case { namespace, linked: true, arrange, flags: &[], found, left: &[] }
 }
 
-/// The same, and repair leaves it.
+/// Linked, then damaged; repair does not fix it.
 const fn left(
     namespace: &'static str,
     found: &'static [&'static str],
-    arrange: fn(&World, &str),
+    arrange: fn(&TestEnv, &str),
 ) -> Case {
     Case { namespace, linked: true, arrange, flags: &[], found, left: found }
 }
 
-/// Seen only by asking the registry.
+/// Found only with `--probe`.
 const fn probed(case: Case) -> Case {
     Case { flags: &["--probe"], ..case }
 }
 
-/// Not linked before.
+/// Not linked first.
 const fn fresh(case: Case) -> Case {
     Case { linked: false, ..case }
 }
@@ -59,131 +59,130 @@ const SECRETS: [&str; 3] =
     ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
 pub(super) static CASES: &[Case] = &[
-    mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| {
-        regenerate(world, ns, "builder")
+    repaired("stale", &["OQ306 Secret/builder-quay-openshift"], |env, ns| {
+        regenerate(env, ns, "builder")
     }),
-    probed(mended(
-        "refused",
+    probed(repaired(
+        "rejected",
         &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"],
-        |world, ns| regenerate(world, ns, "builder"),
+        |env, ns| regenerate(env, ns, "builder"),
     )),
-    mended("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
-        world.delete("Secret", ns, "default-quay-openshift");
+    repaired("secret-gone", &["OQ301 Secret/default-quay-openshift"], |env, ns| {
+        env.delete("Secret", ns, "default-quay-openshift");
     }),
-    mended("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
-        opaque(world, ns, json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
+    repaired("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |env, ns| {
+        opaque(env, ns, json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     }),
-    left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
-        opaque(world, ns, json!({}))
+    left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |env, ns| {
+        opaque(env, ns, json!({}))
     }),
-    mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_content(ns, "builder-quay-openshift", &json!({ "logins": {} }));
+    repaired("broken", &["OQ303 Secret/builder-quay-openshift"], |env, ns| {
+        env.set_content(ns, "builder-quay-openshift", &json!({ "other": {} }));
     }),
-    left("undecodable", &["OQ315 Secret/builder-quay-openshift"], |world, ns| {
-        let mut content = world.content(ns, "builder-quay-openshift");
+    left("undecodable", &["OQ315 Secret/builder-quay-openshift"], |env, ns| {
+        let mut content = env.content(ns, "builder-quay-openshift");
         content["auths"]["quay.example.com"] = json!({ "auth": "!" });
-        world.set_content(ns, "builder-quay-openshift", &content);
+        env.set_content(ns, "builder-quay-openshift", &content);
     }),
-    mended("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_content(
+    repaired("other-host", &["OQ304 Secret/builder-quay-openshift"], |env, ns| {
+        env.set_content(
             ns,
             "builder-quay-openshift",
             &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }),
         );
     }),
-    mended("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_login(ns, "builder-quay-openshift", "somebody+else:password");
+    repaired("other-robot", &["OQ305 Secret/builder-quay-openshift"], |env, ns| {
+        env.set_credentials(ns, "builder-quay-openshift", "someone+else:password");
     }),
-    left("rival", &["OQ308 Secret/a-rival"], |world, ns| {
-        world.create_login(ns, "a-rival", "somebody:password")
+    left("rival", &["OQ308 Secret/a-rival"], |env, ns| {
+        env.create_credentials(ns, "a-rival", "someone:password")
     }),
-    mended("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
-        world.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
+    repaired("not-mountable", &["OQ312 ServiceAccount/builder"], |env, ns| {
+        env.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
     }),
-    mended("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
-        world.remove_from_list(ns, "default", "imagePullSecrets", "default-quay-openshift");
+    repaired("not-pull", &["OQ313 ServiceAccount/default"], |env, ns| {
+        env.remove_from_list(ns, "default", "imagePullSecrets", "default-quay-openshift");
     }),
-    mended(
+    repaired(
         "kept-elsewhere",
         &["OQ312 ServiceAccount/default", "OQ319 ServiceAccount/default"],
-        |world, ns| {
+        |env, ns| {
             let annotations =
                 json!({ "argocd.argoproj.io/tracking-id": "shop:/ServiceAccount:shop/default" });
-            world.merge(
+            env.merge(
                 "ServiceAccount",
                 ns,
                 "default",
                 &json!({ "metadata": { "annotations": annotations } }),
             );
-            world.remove_from_list(ns, "default", "secrets", "default-quay-openshift");
+            env.remove_from_list(ns, "default", "secrets", "default-quay-openshift");
         },
     ),
-    left("bad-role", &["OQ314 ServiceAccount/default"], |world, ns| {
-        ask_role(world, ns, "default", "owner")
+    left("bad-role", &["OQ314 ServiceAccount/default"], |env, ns| {
+        ask_role(env, ns, "default", "owner")
     }),
-    left("odd-account", &["OQ213 ServiceAccount/a--b"], |world, ns| {
+    left("odd-account", &["OQ213 ServiceAccount/a--b"], |env, ns| {
         let metadata =
             json!({ "name": "a--b", "namespace": ns, "annotations": { "oc-quay/role": "read" } });
-        world
-            .create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+        env.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
     }),
-    mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| {
-        world.image_stream(ns, "late")
+    repaired("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |env, ns| {
+        env.image_stream(ns, "late")
     }),
-    mended("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
-        let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
-        world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
+    repaired("new-build", &["OQ401 Repository/openshift_{ns}/new"], |env, ns| {
+        let image = format!("{}/openshift_{ns}/new:1", env.sandbox.quay.host());
+        env.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
     }),
-    mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
-        set_right(world, ns, "deployer", None)
+    repaired("no-right", &["OQ403 Repository/openshift_{ns}/app"], |env, ns| {
+        set_permission(env, ns, "deployer", None)
     }),
-    probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
-        set_right(world, ns, "builder", Some(RepoRole::Read));
+    probed(repaired("little-right", &["OQ404 Repository/openshift_{ns}/app"], |env, ns| {
+        set_permission(env, ns, "builder", Some(RepoRole::Read));
     })),
-    left("extra-repository", &["OQ405 Repository/openshift_{ns}/extra"], |world, ns| {
-        world.sandbox.quay.add_repository(&format!("openshift_{ns}"), "extra", "quayadmin");
+    left("extra-repository", &["OQ405 Repository/openshift_{ns}/extra"], |env, ns| {
+        env.sandbox.quay.add_repository(&format!("openshift_{ns}"), "extra", "quayadmin");
     }),
     left("failed-import", &["OQ406 ImageStream/app"], fail_import),
-    left("not-imported", &["OQ521 ImageStreamTag/app:latest"], |world, ns| {
-        let image = format!("{}/openshift_{ns}/app:latest", world.sandbox.quay.host());
+    left("not-imported", &["OQ521 ImageStreamTag/app:latest"], |env, ns| {
+        let image = format!("{}/openshift_{ns}/app:latest", env.sandbox.quay.host());
         let output = json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
-        world.build_config(ns, "app", &output);
-        let build = world.start_build(ns, "app");
-        world.wait_for_build(ns, &build, "Complete");
+        env.build_config(ns, "app", &output);
+        let build = env.start_build(ns, "app");
+        env.wait_for_build(ns, &build, "Complete");
     }),
-    left("behind-quay", &["OQ522 ImageStreamTag/app:latest"], |world, ns| {
-        world.sandbox.quay.push_tag(&format!("openshift_{ns}"), "app", "latest").unwrap();
-        follow(world, ns, "latest");
+    left("behind-quay", &["OQ522 ImageStreamTag/app:latest"], |env, ns| {
+        env.sandbox.quay.push_tag(&format!("openshift_{ns}"), "app", "latest").unwrap();
+        follow(env, ns, "latest");
     }),
-    left("gone-in-quay", &["OQ523 ImageStreamTag/app:gone"], |world, ns| follow(world, ns, "gone")),
-    left("pushed-over", &["OQ525 ImageStreamTag/app:latest"], |world, ns| {
-        world.sandbox.quay.push_tag(&format!("openshift_{ns}"), "app", "latest").unwrap();
-        follow(world, ns, "latest");
-        world.push_inside(ns, "app", "latest");
+    left("gone-in-quay", &["OQ523 ImageStreamTag/app:gone"], |env, ns| follow(env, ns, "gone")),
+    left("pushed-over", &["OQ525 ImageStreamTag/app:latest"], |env, ns| {
+        env.sandbox.quay.push_tag(&format!("openshift_{ns}"), "app", "latest").unwrap();
+        follow(env, ns, "latest");
+        env.push_inside(ns, "app", "latest");
     }),
-    mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
+    repaired("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |env, ns| {
         let organization = format!("openshift_{ns}");
-        world.sandbox.quay.add_prototype(
+        env.sandbox.quay.add_prototype(
             &organization,
             &format!("{organization}+builder"),
             RepoRole::Write,
         );
     }),
-    left("finalizer", &["OQ124 Namespace/{ns}"], |world, ns| {
+    left("finalizer", &["OQ124 Namespace/{ns}"], |env, ns| {
         let finalizers =
             json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
-        world.merge("Namespace", "", ns, &finalizers);
+        env.merge("Namespace", "", ns, &finalizers);
     }),
-    left("denied", &["OQ120 Namespace/{ns}"], |world, ns| {
-        world.merge(
+    left("denied", &["OQ120 Namespace/{ns}"], |env, ns| {
+        env.merge(
             "QuayIntegration",
             "",
             "quay",
             &json!({ "spec": { "denylistNamespaces": [ns] } }),
         );
     }),
-    fresh(mended("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
-    fresh(mended(
+    fresh(repaired("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
+    fresh(repaired(
         "no-robots",
         &[
             "OQ211 RobotAccount/openshift_{ns}+*",
@@ -192,9 +191,9 @@ pub(super) static CASES: &[Case] = &[
             SECRETS[1],
             SECRETS[2],
         ],
-        |world, ns| world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "quayadmin"),
+        |env, ns| env.sandbox.quay.add_organization(&format!("openshift_{ns}"), "quayadmin"),
     )),
-    fresh(mended(
+    fresh(repaired(
         "no-default-permissions",
         &[
             "OQ221 DefaultPermission/openshift_{ns}+*",
@@ -203,9 +202,9 @@ pub(super) static CASES: &[Case] = &[
             SECRETS[1],
             SECRETS[2],
         ],
-        |world, ns| world.marked_robots_by_hand(ns),
+        |env, ns| env.marked_robots_by_hand(ns),
     )),
-    fresh(mended(
+    fresh(repaired(
         "wrong-roles",
         &[
             "OQ222 DefaultPermission/openshift_{ns}+*",
@@ -214,11 +213,11 @@ pub(super) static CASES: &[Case] = &[
             SECRETS[1],
             SECRETS[2],
         ],
-        |world, ns| {
-            world.marked_robots_by_hand(ns);
+        |env, ns| {
+            env.marked_robots_by_hand(ns);
             let organization = format!("openshift_{ns}");
             for account in ACCOUNTS {
-                world.sandbox.quay.add_prototype(
+                env.sandbox.quay.add_prototype(
                     &organization,
                     &format!("{organization}+{account}"),
                     RepoRole::Admin,
@@ -229,8 +228,8 @@ pub(super) static CASES: &[Case] = &[
     fresh(left(
         "their-own",
         &["OQ203 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
-        |world, ns| {
-            world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "alice");
+        |env, ns| {
+            env.sandbox.quay.add_organization(&format!("openshift_{ns}"), "alice");
         },
     )),
     fresh(left(
@@ -245,21 +244,21 @@ pub(super) static CASES: &[Case] = &[
             SECRETS[1],
             SECRETS[2],
         ],
-        |world, ns| {
+        |env, ns| {
             let organization = format!("openshift_{ns}");
-            world.sandbox.quay.add_organization(&organization, "quayadmin");
+            env.sandbox.quay.add_organization(&organization, "quayadmin");
             let mark = format!("oc-quay cluster=api.other:6443 namespace={ns} uid=another");
-            world.sandbox.quay.add_robot(&organization, "builder", &mark).unwrap();
+            env.sandbox.quay.add_robot(&organization, "builder", &mark).unwrap();
         },
     )),
     left(
         "earlier",
         &["OQ205 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
-        |world, ns| {
-            world.delete("Namespace", "", ns);
-            world.wait_for("the namespace to go", || world.get("Namespace", "", ns).is_none());
-            world.namespace(ns);
-            world.image_stream(ns, "app");
+        |env, ns| {
+            env.delete("Namespace", "", ns);
+            env.wait_for("the namespace to go", || env.get("Namespace", "", ns).is_none());
+            env.namespace(ns);
+            env.image_stream(ns, "app");
         },
     ),
     fresh(left(
@@ -267,27 +266,27 @@ pub(super) static CASES: &[Case] = &[
         &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
         |_, _| (),
     )),
-    mended("healthy", &[], |_, _| ()),
+    repaired("healthy", &[], |_, _| ()),
 ];
 
 #[test]
-fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired() {
-    let world = World::bare();
-    world.integration();
-    world.trust_quay();
+fn finds_and_repairs_problems_of_a_namespace() {
+    let env = TestEnv::bare();
+    env.integration();
+    env.trust_quay();
     for case in CASES {
-        world.namespace(case.namespace);
-        world.image_stream(case.namespace, "app");
+        env.namespace(case.namespace);
+        env.image_stream(case.namespace, "app");
     }
     let linked = CASES.iter().filter(|case| case.linked).map(|case| case.namespace);
     let link: Vec<_> = ["link", "--yes"].into_iter().chain(linked).collect();
-    world.oc_quay(&link).succeeds();
-    let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(&world, case).err()).collect();
+    env.oc_quay(&link).succeeds();
+    let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(&env, case).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Takes a row through status, repair, status and a second repair; what is not as it says, in words.
-fn try_case(world: &World, case: &Case) -> Result<(), String> {
+/// Runs status, repair, status and a second repair; the error is the first difference.
+fn try_case(env: &TestEnv, case: &Case) -> Result<(), String> {
     let namespace = case.namespace;
     let run = |command: &[&str]| {
         let line: Vec<_> = command
@@ -296,9 +295,9 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
             .chain(["-n", namespace, "-o", "json"])
             .chain(case.flags.iter().copied())
             .collect();
-        world.oc_quay(&line).run()
+        env.oc_quay(&line).run()
     };
-    let insist = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
+    let expect = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
         let (is, should) = (format!("{is:#?}"), format!("{should:#?}"));
         if is == should {
             Ok(())
@@ -306,123 +305,125 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
             Err(format!("{namespace}: {what} is {is} and should be {should}"))
         }
     };
-    (case.arrange)(world, namespace);
+    (case.arrange)(env, namespace);
     let (before, after) = (expected(case.found, namespace), expected(case.left, namespace));
 
     let status = run(&["status"]);
-    insist("what status finds", &found(&status), &before)?;
-    insist("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
+    expect("findings of status", &found(&status), &before)?;
+    expect("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
 
     let repair = run(&["repair", "--yes"]);
-    insist("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
+    expect("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
     let status = run(&["status"]);
-    insist("what status finds after the repair", &found(&status), &after)?;
-    insist(
+    expect("findings of status after the repair", &found(&status), &after)?;
+    expect(
         "the exit code of status after the repair",
         &status.code,
         &Some(i32::from(has_error(&after))),
     )?;
 
-    world.forget_traffic();
+    env.forget_traffic();
     let again = run(&["repair", "--yes"]);
-    insist("what a second repair changes", &again.json()["changes"], &Value::Array(vec![]))?;
-    world.assert_nothing_written();
-    hints::run_all(world, namespace)
+    expect("changes of a second repair", &again.json()["changes"], &Value::Array(vec![]))?;
+    env.assert_nothing_written();
+    hints::run_all(env, namespace)
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_a_finding_and_cannot_be_linked() {
-    let world = World::new();
-    let status = world.oc_quay(&["status", "-n", "nowhere", "-o", "json"]).ends_with(1);
+fn missing_namespace_is_a_finding_and_not_linked() {
+    let env = TestEnv::new();
+    let status = env.oc_quay(&["status", "-n", "nowhere", "-o", "json"]).ends_with(1);
     assert_eq!(found(&status), ["OQ121 Namespace/nowhere"]);
-    world.oc_quay(&["link", "-n", "nowhere", "--yes"]).ends_with(2);
-    world.assert_nothing_written();
+    env.oc_quay(&["link", "-n", "nowhere", "--yes"]).ends_with(2);
+    env.assert_nothing_written();
 }
 
 #[test]
-fn a_project_that_openshift_still_prepares_is_waited_for() {
+fn reports_project_without_scc_annotations() {
     let cluster = Cluster { settle: Duration::from_secs(3600), ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
-    let Some(world) = World::stand_in_bare(options, "its controllers do not take their time")
+    let Some(env) = TestEnv::stand_in_bare(options, "its controllers do not take their time")
     else {
         return;
     };
-    world.integration();
+    env.integration();
     let annotations = json!({ "openshift.io/display-name": "", "openshift.io/description": "" });
-    world.create(&json!({
+    env.create(&json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "annotations": annotations },
     }));
-    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
+    let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
     assert!(found(&status).contains(&"OQ122 Namespace/shop".to_owned()), "{:?}", found(&status));
 }
 
 #[test]
-fn an_image_stream_whose_name_no_repository_can_have_is_told() {
-    let Some(world) = World::stand_in("its API server stores no such name") else { return };
-    world.sandbox.openshift.put(json!({
+fn reports_image_stream_with_invalid_repository_name() {
+    let Some(env) = TestEnv::stand_in("its API server stores no such name") else { return };
+    env.sandbox.openshift.put(json!({
         "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": { "name": "_App", "namespace": "shop" },
     }));
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(found(&status), ["OQ402 ImageStream/_App"]);
-    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    env.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
 }
 
 #[test]
-fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
-    let world = World::new();
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let before = world.login("shop", "builder-quay-openshift");
+fn keeps_secret_if_robot_token_is_not_readable() {
+    let env = TestEnv::new();
+    env.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let before = env.credentials("shop", "builder-quay-openshift");
     let robots = ["builder", "default", "deployer"].map(
         |robot| json!({ "name": format!("openshift_shop+{robot}"), "description": "", "repositories": ["app", "base", "web"] }),
     );
     let list = json!({ "robots": robots }).to_string();
-    let quay = world.quay_traffic();
+    let quay = env.quay_traffic();
     quay.fault(Fault::on("GET", "openshift_shop/robots?").status(200).body(&list));
     quay.fault(
         Fault::on("GET", "openshift_shop/robots/")
             .status(403)
             .body(r#"{"message":"Unauthorized"}"#),
     );
-    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+    let status = env.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(found(&status), expected(&["OQ307 Secret/*-quay-openshift"], "shop"));
-    world.forget_traffic();
-    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
-    world.assert_nothing_written();
+    env.forget_traffic();
+    env.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    env.assert_nothing_written();
 
-    // What the registry says shows it.
-    let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
+    // The registry's answer shows it.
+    let status = env.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
     assert!(
-        status.json()["namespaces"][0]["checks"].to_string().contains("3 of 3 logins accepted"),
+        status.json()["namespaces"][0]["checks"]
+            .to_string()
+            .contains("3 of 3 credentials accepted"),
         "{}",
         status.stdout
     );
 
-    // A wrong secret cannot be repaired without the token; it is not made any worse.
-    world.set_login("shop", "builder-quay-openshift", "somebody+else:password");
-    let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
-    assert!(repair.stdout.contains("--rotate makes a new one"), "{}", repair.stdout);
-    assert_eq!(world.login("shop", "builder-quay-openshift").0, "somebody+else");
-    world.set_login("shop", "builder-quay-openshift", &format!("{}:{}", before.0, before.1));
+    // A wrong secret cannot be repaired without the token, and is not changed.
+    env.set_credentials("shop", "builder-quay-openshift", "someone+else:password");
+    let repair = env.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
+    assert!(repair.stdout.contains("use --rotate to create a new one"), "{}", repair.stdout);
+    assert_eq!(env.credentials("shop", "builder-quay-openshift").0, "someone+else");
+    env.set_credentials("shop", "builder-quay-openshift", &format!("{}:{}", before.0, before.1));
 }
 
-fn regenerate(world: &World, namespace: &str, account: &str) {
-    // The old token must not be printed either.
-    world.secrets();
-    world.sandbox.quay.regenerate(&format!("openshift_{namespace}"), account).unwrap();
+fn regenerate(env: &TestEnv, namespace: &str, account: &str) {
+    // The stale token must not be printed either.
+    env.secrets();
+    env.sandbox.quay.regenerate(&format!("openshift_{namespace}"), account).unwrap();
 }
 
-fn opaque(world: &World, namespace: &str, labels: Value) {
-    world.delete("Secret", namespace, "default-quay-openshift");
+fn opaque(env: &TestEnv, namespace: &str, labels: Value) {
+    env.delete("Secret", namespace, "default-quay-openshift");
     let metadata =
         json!({ "name": "default-quay-openshift", "namespace": namespace, "labels": labels });
-    world.create(
+    env.create(
         &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }),
     );
 }
 
-fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
-    world.merge(
+fn ask_role(env: &TestEnv, namespace: &str, account: &str, role: &str) {
+    env.merge(
         "ServiceAccount",
         namespace,
         account,
@@ -430,9 +431,9 @@ fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
     );
 }
 
-fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
+fn set_permission(env: &TestEnv, namespace: &str, account: &str, role: Option<RepoRole>) {
     let organization = format!("openshift_{namespace}");
-    world.sandbox.quay.set_permission(
+    env.sandbox.quay.set_permission(
         &organization,
         "app",
         &format!("{organization}+{account}"),
@@ -440,11 +441,11 @@ fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRol
     );
 }
 
-/// A tag of the image stream `app` follows Quay and has an image from long ago.
-fn follow(world: &World, namespace: &str, tag: &str) {
-    let path = format!("{}/openshift_{namespace}/app", world.sandbox.quay.host());
+/// Makes a tag of the image stream `app` track Quay, with an outdated image.
+fn follow(env: &TestEnv, namespace: &str, tag: &str) {
+    let path = format!("{}/openshift_{namespace}/app", env.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:{tag}") });
-    world.merge(
+    env.merge(
         "ImageStream",
         namespace,
         "app",
@@ -454,7 +455,7 @@ fn follow(world: &World, namespace: &str, tag: &str) {
     let item = json!({
         "created": "2020-01-01T00:00:00Z", "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1,
     });
-    world.merge(
+    env.merge(
         "ImageStream",
         namespace,
         "app/status",
@@ -462,11 +463,11 @@ fn follow(world: &World, namespace: &str, tag: &str) {
     );
 }
 
-fn fail_import(world: &World, namespace: &str) {
+fn fail_import(env: &TestEnv, namespace: &str) {
     let condition = json!({
         "type": "ImportSuccess", "status": "False", "reason": "Unauthorized", "generation": 1,
         "message": "you may not have access to the container image \"quay.example.com/a/b:latest\"",
     });
     let status = json!({ "status": { "tags": [{ "tag": "latest", "items": null, "conditions": [condition] }] } });
-    world.merge("ImageStream", namespace, "app/status", &status);
+    env.merge("ImageStream", namespace, "app/status", &status);
 }

@@ -1,15 +1,14 @@
-//! What goes wrong between the program and a server.
+//! Faults between the program and a server.
 
 use std::time::Duration;
 
 use sandbox::traffic::Fault;
 use serde_json::json;
 
-use super::{Side, World};
+use super::{Side, TestEnv};
 
-/// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum FaultKind {
     BadGateway,
     Unavailable,
     TooMany,
@@ -22,60 +21,65 @@ pub(crate) enum Wrong {
     TokenExpires,
 }
 
-/// All of it.
-pub(crate) const WRONGS: [Wrong; 10] = [
-    Wrong::BadGateway,
-    Wrong::Unavailable,
-    Wrong::TooMany,
-    Wrong::Html,
-    Wrong::Crash,
-    Wrong::Forbidden,
-    Wrong::LostBefore,
-    Wrong::LostAfter,
-    Wrong::TooLate,
-    Wrong::TokenExpires,
+pub(crate) const FAULT_KINDS: [FaultKind; 10] = [
+    FaultKind::BadGateway,
+    FaultKind::Unavailable,
+    FaultKind::TooMany,
+    FaultKind::Html,
+    FaultKind::Crash,
+    FaultKind::Forbidden,
+    FaultKind::LostBefore,
+    FaultKind::LostAfter,
+    FaultKind::TooLate,
+    FaultKind::TokenExpires,
 ];
 
-impl Wrong {
-    /// Whether it may well be over at the next try.
-    pub(crate) fn passes(self) -> bool {
-        !matches!(self, Wrong::Html | Wrong::Forbidden | Wrong::TooLate | Wrong::TokenExpires)
+impl FaultKind {
+    /// True when the next attempt might succeed.
+    pub(crate) fn is_transient(self) -> bool {
+        !matches!(
+            self,
+            FaultKind::Html | FaultKind::Forbidden | FaultKind::TooLate | FaultKind::TokenExpires
+        )
     }
 
-    /// How long a command has to wait for an answer: no longer than needed where none comes in time, and long enough for the
-    /// others on a busy machine.
-    pub(crate) fn patience(self) -> &'static str {
-        if self == Wrong::TooLate { "1s" } else { "30s" }
+    /// Request timeout for a command: short where no response arrives, long enough for the others
+    /// on a busy machine.
+    pub(crate) fn request_timeout(self) -> &'static str {
+        if self == FaultKind::TooLate { "1s" } else { "30s" }
     }
 
-    /// Lets it go wrong with requests to a side: each time, or only the first time.
-    pub(crate) fn inject(self, world: &World, side: Side, requests: Fault, lasting: bool) {
-        let quay = world.sandbox.quay.clone();
+    /// Injects the fault for requests to a side: for each of them, or only for the first.
+    pub(crate) fn inject(self, env: &TestEnv, side: Side, requests: Fault, lasting: bool) {
+        let quay = env.sandbox.quay.clone();
         let fault = if lasting { requests } else { requests.times(1) };
         let fault = match self {
-            Wrong::BadGateway => fault.html(502),
-            Wrong::Unavailable => fault.html(503),
-            // A limit that lasts for minutes would be waited for.
-            Wrong::TooMany if lasting && side == Side::Quay => {
+            FaultKind::BadGateway => fault.html(502),
+            FaultKind::Unavailable => fault.html(503),
+            // The program would wait for a limit of several minutes.
+            FaultKind::TooMany if lasting && side == Side::Quay => {
                 fault.html(429).header("Retry-After", "3600")
             }
-            Wrong::TooMany => {
+            FaultKind::TooMany => {
                 fault.html(429).header("Retry-After", if lasting { "1" } else { "0" })
             }
-            Wrong::Html => fault.html(200),
-            Wrong::Crash => fault.html(500),
-            Wrong::Forbidden => fault.status(403).body(&forbidden(side)),
-            Wrong::LostBefore => fault.drop_before(),
-            Wrong::LostAfter => fault.drop_after(),
-            Wrong::TooLate => fault.delay(Duration::from_millis(1500)),
-            // The stand-in's tokens cannot be given back; its answer to a request without one is the same.
-            Wrong::TokenExpires if side == Side::Cluster => fault.status(401).body(&unauthorized()),
-            Wrong::TokenExpires => fault.before(move || {
+            FaultKind::Html => fault.html(200),
+            FaultKind::Crash => fault.html(500),
+            FaultKind::Forbidden => fault.status(403).body(&forbidden(side)),
+            FaultKind::LostBefore => fault.drop_before(),
+            FaultKind::LostAfter => fault.drop_after(),
+            FaultKind::TooLate => fault.delay(Duration::from_millis(1500)),
+            // Tokens of the fake cannot be restored; its response to a request without one is the
+            // same.
+            FaultKind::TokenExpires if side == Side::Cluster => {
+                fault.status(401).body(&unauthorized())
+            }
+            FaultKind::TokenExpires => fault.before(move || {
                 quay.expire_tokens();
                 quay.end_sessions();
             }),
         };
-        side.traffic(world).fault(fault);
+        side.traffic(env).fault(fault);
     }
 }
 
@@ -85,7 +89,7 @@ fn unauthorized() -> String {
     .to_string()
 }
 
-/// As either side says it.
+/// The 403 body of the side.
 fn forbidden(side: Side) -> String {
     match side {
         Side::Cluster => {

@@ -1,4 +1,4 @@
-//! Builds, made as people make them.
+//! Builds and BuildConfigs, created as users create them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,10 +6,9 @@ use reqwest::Method;
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 
-use super::World;
+use super::TestEnv;
 
-impl World {
-    /// Makes a BuildConfig of the docker strategy with this `output`.
+impl TestEnv {
     pub(crate) fn build_config(&self, namespace: &str, name: &str, output: &Value) {
         self.create(&json!({
             "apiVersion": "build.openshift.io/v1",
@@ -19,15 +18,15 @@ impl World {
         }));
     }
 
-    /// Has the API server call a webhook for new builds, and for changed ones, as the operator has it; ours lets these pass.
-    /// It fails what the webhook does not answer.
+    /// Registers a webhook for new and changed builds, as the operator does; ours ignores failures.
+    /// It rejects requests that the webhook does not answer.
     pub(crate) fn webhook(&self, url: &str, authority: &Authority) {
         self.create(&json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
-            "metadata": { "name": "bridge" },
+            "metadata": { "name": "controller" },
             "webhooks": [{
-                "name": "builds.bridge.oc-quay",
+                "name": "builds.controller.oc-quay",
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "None",
                 "failurePolicy": "Fail",
@@ -54,7 +53,6 @@ impl World {
         build["metadata"]["name"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until a build is in a phase, and returns it.
     #[track_caller]
     pub(crate) fn wait_for_build(&self, namespace: &str, name: &str, phase: &str) -> Value {
         let build = || self.get("Build", namespace, name).unwrap();
@@ -64,7 +62,6 @@ impl World {
         build()
     }
 
-    /// The digest that a tag of a repository has in Quay, if it is there.
     pub(crate) fn quay_digest(
         &self,
         organization: &str,
@@ -73,14 +70,14 @@ impl World {
     ) -> Option<String> {
         let quay = &self.sandbox.quay;
         let token = quay.robot_token(organization, "builder")?;
-        let login = format!("{organization}+builder");
+        let credentials = format!("{organization}+builder");
         let pulled =
-            quay.pull(&format!("{organization}/{repository}"), tag, Some((&login, &token)));
+            quay.pull(&format!("{organization}/{repository}"), tag, Some((&credentials, &token)));
         pulled.ok().map(|pulled| pulled.digest)
     }
 
-    /// Has a tag of an image stream an image that was pushed to OpenShift's own registry, as that registry does it: what the
-    /// tag follows stays. Returns its digest.
+    /// Gives a tag an image as a push to the internal registry does, which keeps what the tag
+    /// follows. Returns the digest.
     pub(crate) fn push_inside(&self, namespace: &str, stream: &str, tag: &str) -> String {
         let digest = format!("sha256:{}", "1".repeat(64));
         let reference = format!(
@@ -109,7 +106,6 @@ impl World {
         digest
     }
 
-    /// The newest item that a tag has in an image stream, if there is one.
     pub(crate) fn newest_item(&self, namespace: &str, stream: &str, tag: &str) -> Option<Value> {
         let stream = self.get("ImageStream", namespace, stream)?;
         let tag =

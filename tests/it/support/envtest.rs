@@ -1,4 +1,4 @@
-//! The real API servers of the suite, where it runs against real ones. Tests take turns on them, each from its initial state.
+//! The real API servers of the suite. Tests take turns on them, each from the initial state.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use std::thread;
 
 use envtest::Envtest;
 
-/// How many there are. A test that has one waits most of the time, for what controllers do a moment later.
+/// Number of servers. A test mostly waits for controllers.
 pub(super) const SERVERS: usize = 3;
 
 static POOL: OnceLock<Option<Pool>> = OnceLock::new();
@@ -18,29 +18,27 @@ struct Pool {
 }
 
 thread_local! {
-    /// This thread has its turn; waiting for a second one might never end.
+    /// True while this thread has its turn: waiting for a second one might never end.
     static HAS_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A turn on a real API server.
 pub(super) struct Turn {
     pool: &'static Pool,
-    /// There until it is given back.
+    /// `None` once it is returned.
     server: Option<Envtest>,
 }
 
-/// Whether the suite runs against real API servers.
 pub(super) fn is_real() -> bool {
     pool().is_some()
 }
 
 impl Turn {
-    /// Waits for a turn; none where there are no real servers.
+    /// Waits for a turn; `None` without real servers.
     pub(super) fn take() -> Option<Self> {
         let pool = pool()?;
         assert!(
             !HAS_TURN.replace(true),
-            "on a real API server a test has one world at a time: drop the first one"
+            "on a real API server a test has one env at a time: drop the first one"
         );
         let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut idle = pool

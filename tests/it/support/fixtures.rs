@@ -1,63 +1,56 @@
-//! Many cases of one test, each in a namespace of its own.
+//! Runs the cases of a test, each in a namespace of its own.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
 use sandbox::traffic::Traffic;
 
-use super::World;
+use super::TestEnv;
 use super::envtest;
 
-/// One of the two servers that the program talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// The cluster's API server.
     Cluster,
-    /// Quay.
     Quay,
 }
 
 impl Side {
-    /// What that side was asked.
-    pub(crate) fn traffic(self, world: &World) -> &Traffic {
+    pub(crate) fn traffic(self, env: &TestEnv) -> &Traffic {
         match self {
-            Side::Cluster => world.cluster_traffic(),
-            Side::Quay => world.quay_traffic(),
+            Side::Cluster => env.cluster_traffic(),
+            Side::Quay => env.quay_traffic(),
         }
     }
 }
 
-/// So many worlds at once in one test; most of the time each of them waits.
-const WORLDS: usize = 4;
+/// Concurrent envs of one test, which mostly wait.
+const MAX_WORLDS: usize = 4;
 
-/// So many cases at once, of all tests together: where more compete, what is meant to come in time comes late.
-const TURNS: usize = 8;
+/// Concurrent cases of all tests: with more, responses would miss their deadlines.
+const MAX_CASES: usize = 8;
 
-/// The turns that are left.
-static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(TURNS), Condvar::new());
+static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(MAX_CASES), Condvar::new());
 
-/// The namespace that a case is played in.
 #[derive(Clone, Copy)]
 pub(crate) enum Stage {
-    /// One that was just made.
+    /// A new one for each case.
     Fresh,
-    /// One for all cases of a world, prepared once: each case leaves it as it found it.
-    Reused(fn(&World, &str)),
+    /// One for all cases of an env, prepared once; each case restores its state.
+    Reused(fn(&TestEnv, &str)),
 }
 
 impl Stage {
-    /// The namespace for the next case of a world.
-    fn set(self, world: &World, number: usize, is_first: bool) -> String {
+    fn set(self, env: &TestEnv, number: usize, is_first: bool) -> String {
         match self {
             Stage::Fresh => {
                 let namespace = format!("case-{number}");
-                world.shared_namespace(&namespace);
+                env.shared_namespace(&namespace);
                 namespace
             }
             Stage::Reused(prepare) => {
                 if is_first {
-                    world.shared_namespace("shop");
-                    prepare(world, "shop");
+                    env.shared_namespace("shop");
+                    prepare(env, "shop");
                 }
                 "shop".to_owned()
             }
@@ -65,33 +58,33 @@ impl Stage {
     }
 }
 
-/// Plays every case, several at once in worlds of their own. On real API servers there is time for a sample only: every
+/// Runs every case, several concurrently in envs of their own. Real API servers run every
 /// `sample`th case.
 pub(crate) fn play<T: Sync>(
     cases: &[T],
     sample: usize,
     stage: Stage,
-    act: impl Fn(&World, &str, &T) + Sync,
+    act: impl Fn(&TestEnv, &str, &T) + Sync,
 ) {
     share(cases, [1, sample], |mine| {
-        let world = World::bare();
-        world.integration();
+        let env = TestEnv::bare();
+        env.integration();
         for (place, (number, case)) in mine.into_iter().enumerate() {
             let _turn = Turn::take();
-            let namespace = stage.set(&world, number, place == 0);
-            act(&world, &namespace, case);
-            world.forget_traffic();
+            let namespace = stage.set(&env, number, place == 0);
+            act(&env, &namespace, case);
+            env.forget_traffic();
         }
     });
 }
 
-/// Plays cases in fresh worlds, for what there is one of in a cluster. `make` makes the world. That takes time, so only every
-/// so manyth case is played, on the stand-in and on the real API server.
-pub(crate) fn play_apart<T: Sync>(
+/// Runs cases in new envs of `make`, for objects that exist once in a cluster. Only a sample of
+/// the cases runs, on the fake and on the real API server.
+pub(crate) fn run_in_new_envs<T: Sync>(
     cases: &[T],
     samples: [usize; 2],
-    make: fn() -> World,
-    act: impl Fn(&World, &T) + Sync,
+    make: fn() -> TestEnv,
+    act: impl Fn(&TestEnv, &T) + Sync,
 ) {
     share(cases, samples, |mine| {
         for (_, case) in mine {
@@ -101,7 +94,7 @@ pub(crate) fn play_apart<T: Sync>(
     });
 }
 
-/// The right to play a case now.
+/// The permission to run a case now.
 struct Turn;
 
 impl Turn {
@@ -118,16 +111,16 @@ impl Drop for Turn {
     }
 }
 
-/// Shares the cases, numbered, among those who play them.
+/// Distributes the numbered cases to workers.
 fn share<T: Sync>(cases: &[T], samples: [usize; 2], play_some: impl Fn(Vec<(usize, &T)>) + Sync) {
-    let (worlds, step) =
-        if envtest::is_real() { (envtest::SERVERS, samples[1]) } else { (WORLDS, samples[0]) };
+    let (envs, step) =
+        if envtest::is_real() { (envtest::SERVERS, samples[1]) } else { (MAX_WORLDS, samples[0]) };
     let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
     let play_share =
-        |first: usize| play_some(sampled.iter().skip(first).step_by(worlds).copied().collect());
+        |first: usize| play_some(sampled.iter().skip(first).step_by(envs).copied().collect());
     thread::scope(|scope| {
-        (1..worlds).for_each(|first| drop(scope.spawn(move || play_share(first))));
+        (1..envs).for_each(|first| drop(scope.spawn(move || play_share(first))));
         play_share(0);
     });
-    println!("{} of {} cases played", sampled.len(), cases.len());
+    println!("{} of {} cases run", sampled.len(), cases.len());
 }

@@ -1,23 +1,22 @@
-//! What a test makes by hand on both sides: a namespace as the operator leaves it, and damage to one.
+//! Objects that a test creates by hand: a namespace as the operator links it, and damage to one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::{ACCOUNTS, World};
+use super::{ACCOUNTS, TestEnv};
 
-/// The roles of the robot accounts that every namespace has.
 const ROLES: [(&str, RepoRole); 3] =
     [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
 
-impl World {
-    /// Makes the robot accounts of a namespace in its organization, as the operator does.
+impl TestEnv {
+    /// Creates the robot accounts of a namespace in its organization, as the operator does.
     pub(crate) fn robots_by_hand(&self, namespace: &str) {
         self.robots_by_hand_with_mark(namespace, "");
     }
 
-    /// The same with the mark that version 0 wrote.
+    /// With the ownership mark of version 0.
     pub(crate) fn marked_robots_by_hand(&self, namespace: &str) {
         let uid = self.get("Namespace", "", namespace).unwrap()["metadata"]["uid"]
             .as_str()
@@ -37,13 +36,12 @@ impl World {
         }
     }
 
-    /// Makes of a namespace what the operator makes of it, as recorded on the real thing: nothing of it carries our
-    /// label or our mark.
+    /// Links a namespace as the operator does, as recorded: without our label and ownership mark.
     pub(crate) fn link_by_hand(&self, namespace: &str, image_stream: &str) {
         self.link_by_hand_with_mark(namespace, image_stream, "");
     }
 
-    /// The same with robot accounts that carry a mark.
+    /// With robot accounts that have an ownership mark.
     pub(crate) fn link_by_hand_with_mark(&self, namespace: &str, image_stream: &str, mark: &str) {
         let organization = format!("openshift_{namespace}");
         self.robots_by_hand_with_mark(namespace, mark);
@@ -58,7 +56,11 @@ impl World {
         for account in ACCOUNTS {
             let secret = format!("{account}-quay-openshift");
             let token = self.sandbox.quay.robot_token(&organization, account).unwrap();
-            self.create_login(namespace, &secret, &format!("{organization}+{account}:{token}"));
+            self.create_credentials(
+                namespace,
+                &secret,
+                &format!("{organization}+{account}:{token}"),
+            );
             for list in ["secrets", "imagePullSecrets"] {
                 let mut names = self.references(namespace, account, list);
                 names.push(secret.clone());
@@ -73,10 +75,9 @@ impl World {
         );
     }
 
-    /// Makes a secret with a login for this world's Quay.
-    pub(crate) fn create_login(&self, namespace: &str, secret: &str, login: &str) {
-        let config =
-            json!({ "auths": { self.sandbox.quay.host(): { "auth": STANDARD.encode(login) } } });
+    /// Creates a secret with credentials for this environment's Quay.
+    pub(crate) fn create_credentials(&self, namespace: &str, secret: &str, credentials: &str) {
+        let config = json!({ "auths": { self.sandbox.quay.host(): { "auth": STANDARD.encode(credentials) } } });
         self.create(&json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": { "name": secret, "namespace": namespace },
@@ -85,7 +86,7 @@ impl World {
         }));
     }
 
-    /// Has the cluster trust this world's Quay, for imports and for the nodes.
+    /// Makes the cluster trust this environment's Quay, for imports and on the nodes.
     pub(crate) fn trust_quay(&self) {
         let ca = std::fs::read_to_string(self.sandbox.ca_file()).unwrap();
         self.create(&json!({
@@ -101,7 +102,6 @@ impl World {
         );
     }
 
-    /// The docker configuration in a secret.
     pub(crate) fn content(&self, namespace: &str, secret: &str) -> Value {
         let secret = self.get("Secret", namespace, secret).unwrap();
         serde_json::from_slice(
@@ -110,13 +110,11 @@ impl World {
         .unwrap()
     }
 
-    /// Puts any content into a secret of ours.
     pub(crate) fn set_content(&self, namespace: &str, secret: &str, content: &Value) {
         let data = json!({ "data": { ".dockerconfigjson": STANDARD.encode(content.to_string()) } });
         self.merge("Secret", namespace, secret, &data);
     }
 
-    /// Replaces one of a service account's lists.
     pub(crate) fn set_references(
         &self,
         namespace: &str,
@@ -125,11 +123,9 @@ impl World {
         names: &[String],
     ) {
         let names: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
-        // A merge patch replaces either list whole.
         self.merge("ServiceAccount", namespace, account, &json!({ list: names }));
     }
 
-    /// Takes a secret out of one of a service account's lists.
     pub(crate) fn remove_from_list(
         &self,
         namespace: &str,

@@ -1,8 +1,8 @@
-//! What every test stands on: a world with a cluster and a Quay, and the program run in it.
+//! The environment of all tests: an env with a cluster and a Quay, and runs of the program in it.
 
-mod bridge;
 mod broken_states;
 mod builds;
+mod controller;
 mod envtest;
 mod fixtures;
 mod kill_points;
@@ -10,7 +10,7 @@ mod manual_setup;
 mod mutations;
 mod oc;
 mod panics;
-mod rights;
+mod permissions;
 mod run;
 mod schema;
 mod setup;
@@ -19,14 +19,14 @@ mod setup_state;
 mod terminal;
 mod test_env;
 
-pub(crate) use bridge::Bridge;
-pub(crate) use broken_states::{WRONGS, Wrong};
-pub(crate) use fixtures::{Side, Stage, play, play_apart};
-pub(crate) use kill_points::Death;
+pub(crate) use broken_states::{FAULT_KINDS, FaultKind};
+pub(crate) use controller::Controller;
+pub(crate) use fixtures::{Side, Stage, play, run_in_new_envs};
+pub(crate) use kill_points::KillPoint;
 pub(crate) use mutations::{ACCOUNTS, FOREIGN, STREAMS};
 pub(crate) use oc::shell_words;
 pub(crate) use run::{Command, Run};
 pub(crate) use setup_state::CONFIG_MAP_OF_OTHERS;
 #[cfg(unix)]
 pub(crate) use terminal::{Key, Left, Terminal};
-pub(crate) use test_env::World;
+pub(crate) use test_env::TestEnv;

@@ -1,33 +1,32 @@
-//! What happens to namespaces: others put references there, and things break.
+//! Changes to namespaces: references of others, and damage.
 
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::World;
+use super::TestEnv;
 
-/// A pull secret of somebody else, in both lists of every service account that [`World::shared_namespace`] makes.
-pub(crate) const FOREIGN: &str = "somebody-elses";
+/// A pull secret of others, in both lists of every service account of [`TestEnv::shared_namespace`].
+pub(crate) const FOREIGN: &str = "foreign";
 
-/// The service accounts that are linked in every namespace.
+/// The service accounts that are linked by default.
 pub(crate) const ACCOUNTS: [&str; 3] = ["builder", "default", "deployer"];
 
-/// The image streams of a namespace.
 pub(crate) const STREAMS: [&str; 3] = ["app", "base", "web"];
 
-impl World {
-    /// A namespace with three image streams, and a pull secret of somebody else in the lists of its service accounts.
+impl TestEnv {
+    /// A namespace with three image streams, and a pull secret of others in the lists of its
+    /// service accounts.
     pub(crate) fn shared_namespace(&self, name: &str) {
         self.namespace(name);
         STREAMS.iter().for_each(|stream| self.image_stream(name, stream));
         ACCOUNTS.iter().for_each(|account| self.add_reference(name, account, FOREIGN));
     }
 
-    /// Puts a name into both lists of a service account, as careful writers do: guarded by the version they read.
+    /// Adds a name to both lists of a service account, guarded by the resource version.
     pub(crate) fn add_reference(&self, namespace: &str, account: &str, name: &str) {
         self.edit_lists(namespace, account, |list| list.push(json!({ "name": name })));
     }
 
-    /// Takes a name out of both lists of a service account.
     pub(crate) fn remove_reference(&self, namespace: &str, account: &str, name: &str) {
         self.edit_lists(namespace, account, |list| list.retain(|entry| entry["name"] != name));
     }
@@ -47,7 +46,6 @@ impl World {
         });
     }
 
-    /// Whether the pull secrets of somebody else are where they were.
     #[track_caller]
     pub(crate) fn assert_foreign_references(&self, namespace: &str) {
         for (account, list) in ACCOUNTS
@@ -63,8 +61,9 @@ impl World {
         }
     }
 
-    /// Breaks a linked namespace in several ways at once: a pull secret is deleted, a robot account's token renewed, a
-    /// service account loses its references, a robot account a right, and a default permission stands there twice.
+    /// Damages a linked namespace: a pull secret is deleted, a robot account's token renewed, a
+    /// service account loses its references, a robot account a permission, and a default permission
+    /// exists twice.
     pub(crate) fn damage(&self, namespace: &str) {
         let (quay, organization) = (&self.sandbox.quay, format!("openshift_{namespace}"));
         self.delete("Secret", namespace, "default-quay-openshift");

@@ -1,16 +1,16 @@
-//! The commands of `oc` that hints name, as the API calls that they make: no `oc` is needed to run the tests.
+//! The `oc` commands of hints as their API calls, so that tests need no `oc`.
 
 use std::process;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::World;
+use super::TestEnv;
 use super::test_env::collection;
 
-/// The words of a command line, as a shell takes them.
+/// The words of a command line, split by a shell.
 pub(crate) fn shell_words(line: &str) -> Vec<String> {
-    // A line that is no single command of plain and quoted words does more, or prints other words.
+    // A line with several commands or expansions prints other words.
     let script = format!("set -f; set -- {line}\nprintf '%s\\0' \"$@\"");
     let output = process::Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{line}: {output:?}");
@@ -18,12 +18,10 @@ pub(crate) fn shell_words(line: &str) -> Vec<String> {
     words.split_terminator('\0').map(str::to_owned).collect()
 }
 
-/// A command of `oc`, taken apart.
 struct Call<'a> {
     user: &'a str,
     namespace: &'a str,
     field_selector: &'a str,
-    /// All that is no flag.
     words: Vec<&'a str>,
 }
 
@@ -39,7 +37,7 @@ impl<'a> Call<'a> {
                 "--field-selector" => call.field_selector = value()?,
                 "-o" => drop(value()?),
                 flag if flag.starts_with('-') => {
-                    return Err(format!("the flag {flag} is not played"));
+                    return Err(format!("the flag {flag} is not supported"));
                 }
                 word => call.words.push(word),
             }
@@ -48,9 +46,9 @@ impl<'a> Call<'a> {
     }
 }
 
-impl World {
-    /// Runs `oc` with these arguments as a user of the cluster, and returns the objects that it is about. For `edit` these are
-    /// written back as they are, which shows that the user is allowed to change them.
+impl TestEnv {
+    /// Runs `oc` as a user of the cluster and returns the objects of the command. `edit` writes
+    /// them back unchanged, which needs the permission to change them.
     pub(crate) fn oc(&self, user: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
         let call = Call::parse(user, arguments)?;
         match call.words.as_slice() {
@@ -86,7 +84,7 @@ impl World {
                 self.grant(user, call.namespace);
                 Ok(vec![])
             }
-            words => Err(format!("`oc {}` is not played", words.join(" "))),
+            words => Err(format!("`oc {}` is not supported", words.join(" "))),
         }
     }
 
@@ -129,7 +127,6 @@ fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The path of a kind's objects, by any name that `oc` knows it by.
 fn path(call: &Call<'_>, kind: &str) -> Result<String, String> {
     let kind = match kind {
         "quayintegrations.quay.redhat.com" => "QuayIntegration",
@@ -143,7 +140,7 @@ fn path(call: &Call<'_>, kind: &str) -> Result<String, String> {
         "imagestreams" => "ImageStream",
         "build" | "builds" => "Build",
         "buildconfigs" => "BuildConfig",
-        other => return Err(format!("the kind {other} is not played")),
+        other => return Err(format!("the kind {other} is not supported")),
     };
     let is_of_cluster =
         ["QuayIntegration", "Image", "MutatingWebhookConfiguration", "Project"].contains(&kind);

@@ -1,16 +1,16 @@
-//! Panics of the program in runs within the test's own process. Tokio keeps those of spawned tasks to itself, and a run that
-//! does not wait for such a task goes on as if nothing had happened.
+//! Detects panics of the program in runs within the test's own process. Tokio catches those of
+//! spawned tasks, and a run that does not wait for such a task continues.
 
 use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
-/// What the threads of the program are called: its runtime names them so, and the harness the one that calls it.
+/// Name of the program's threads: the runtime's, and the one of the caller.
 pub(super) const THREAD_NAME: &str = "oc-quay";
 
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// How many panics of the program were seen so far. From the first call on they are.
+/// Number of panics of the program, recorded from the first call on.
 pub(super) fn count() -> usize {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
@@ -26,7 +26,6 @@ pub(super) fn count() -> usize {
     seen().len()
 }
 
-/// The panics of the program after the first so many.
 pub(super) fn after(count: usize) -> Vec<String> {
     seen()[count..].to_vec()
 }
@@ -35,13 +34,13 @@ fn seen() -> MutexGuard<'static, Vec<String>> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A test's own threads panic when it fails, and those of the stand-ins with it.
+/// Threads of a failed test and of its fakes panic, too.
 fn is_of_program(thread: Option<&str>, file: &str) -> bool {
     thread == Some(THREAD_NAME) || file.starts_with("src")
 }
 
 #[test]
-fn notices_a_panic_in_a_task_that_nothing_waits_for() {
+fn detects_panic_in_a_detached_task() {
     let before = count();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -1,4 +1,4 @@
-//! The program, run in a world: as a process, or as a call within the test's own.
+//! Runs the program in an environment: as a process, or as a call within the test's own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,19 +9,18 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use super::{World, panics, schema};
+use super::{TestEnv, panics, schema};
 
-/// Pauses between two attempts are this much of what they are for users. Those that tests count are counted, not timed.
+/// Retry delays as a percentage of those for users. Tests count attempts and measure no time.
 const PAUSE_PERCENT: u32 = 10;
 
-/// As much as the main thread of a process has, in bytes.
+/// The stack of a process's main thread, in bytes.
 const MAIN_STACK_SIZE: usize = 8 << 20;
 
-/// The program with its arguments and environment, ready to run.
 pub(crate) struct Command<'a> {
-    pub(super) world: &'a World,
+    pub(super) env: &'a TestEnv,
     pub(super) program: PathBuf,
-    /// What its process is called.
+    /// Name of the executable in hints.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
     pub(super) environment: BTreeMap<String, OsString>,
@@ -29,23 +28,20 @@ pub(crate) struct Command<'a> {
     pub(super) is_in_process: bool,
 }
 
-/// What a run ended with.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// The command line, for messages.
     pub(crate) line: String,
-    /// The exit code; none if a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
-    /// What it wrote to stdout.
     pub(crate) stdout: String,
-    /// What it wrote to stderr.
     pub(crate) stderr: String,
 }
 
 impl<'a> Command<'a> {
-    pub(super) fn new(world: &'a World, arguments: &[&str]) -> Self {
+    pub(super) fn new(env: &'a TestEnv, arguments: &[&str]) -> Self {
         let command = Self {
-            world,
+            env,
             program: env!("CARGO_BIN_EXE_oc-quay").into(),
             name: "oc-quay".to_owned(),
             arguments: vec![],
@@ -54,71 +50,66 @@ impl<'a> Command<'a> {
             is_in_process: false,
         };
         command
-            .env("HOME", world.dir())
-            .env("KUBECONFIG", world.kubeconfig())
-            .env("OC_QUAY_CA_FILE", world.sandbox.ca_file())
+            .env("HOME", env.dir())
+            .env("KUBECONFIG", env.kubeconfig())
+            .env("OC_QUAY_CA_FILE", env.sandbox.ca_file())
             .env("OC_QUAY_TEST_PAUSE_PERCENT", PAUSE_PERCENT.to_string())
-            .env("SSL_CERT_FILE", world.system_ca_file())
+            .env("SSL_CERT_FILE", env.system_ca_file())
             .env("LC_ALL", "C.UTF-8")
             .args(arguments)
     }
 
-    /// The command line, for messages.
     pub(super) fn line(&self) -> String {
         format!("oc quay {}", self.arguments.join(" "))
     }
 
-    /// Runs it as a call of the library, for tests that play thousands of runs.
+    /// Runs it as a call of the library, for tests with thousands of runs.
     pub(crate) fn in_process(mut self) -> Self {
         self.is_in_process = true;
         self
     }
 
-    /// Adds arguments.
     pub(crate) fn args(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
-    /// Another command line in the same environment.
+    /// Replaces the arguments.
     pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.clear();
         self.args(arguments)
     }
 
-    /// Gives it a new token of one of Quay's users, with these scopes.
+    /// Sets a new token of a Quay user with these scopes.
     pub(crate) fn token_of(self, user: &str, scopes: &[&str]) -> Self {
-        let token = self.world.sandbox.quay.add_token(user, scopes);
-        self.world.note_secret(&token);
+        let token = self.env.sandbox.quay.add_token(user, scopes);
+        self.env.note_secret(&token);
         self.env("OC_QUAY_TOKEN", token)
     }
 
-    /// Calls it by another name, as a link of that name does.
+    /// Sets the name of the executable, as a link of that name does.
     pub(crate) fn called(mut self, name: &str) -> Self {
         self.name = name.to_owned();
         self
     }
 
-    /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.environment.insert(name.to_owned(), value.as_ref().to_owned());
         self
     }
 
-    /// Removes an environment variable.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
     }
 
-    /// Runs as another user of the cluster, `dev` or `nobody`.
     pub(crate) fn user(self, user: &str) -> Self {
         self.args(&["--context", user])
     }
 
-    /// Runs as somebody who may not read the integration and says instead which Quay to use.
+    /// Runs as a user who is not allowed to read the integration and names the Quay by flags.
     pub(crate) fn guest(self, user: &str) -> Self {
-        let quay = &self.world.sandbox.quay;
+        let quay = &self.env.sandbox.quay;
         let (url, token) = (quay.url(), quay.admin_token());
         self.user(user)
             .env("OC_QUAY_URL", url)
@@ -126,21 +117,19 @@ impl<'a> Command<'a> {
             .env("OC_QUAY_TOKEN", token)
     }
 
-    /// What stdin holds.
     pub(crate) fn stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());
         self
     }
 
-    /// The process, ready to be spawned in the world's folder.
     pub(super) fn process(&self) -> std::process::Command {
         let mut process = std::process::Command::new(&self.program);
-        process.arg0(&self.name).args(&self.arguments).current_dir(self.world.dir());
+        process.arg0(&self.name).args(&self.arguments).current_dir(self.env.dir());
         process.env_clear().envs(&self.environment);
         process
     }
 
-    /// Starts it, for tests that do something to it while it runs.
+    /// Starts it without waiting for its end.
     pub(crate) fn spawn(&self) -> Child {
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self
@@ -151,13 +140,13 @@ impl<'a> Command<'a> {
             .spawn()
             .unwrap();
         if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
-            // A program that does not read it is fine.
+            // The program is not required to read stdin.
             let _ = pipe.write_all(text.as_bytes());
         }
         child
     }
 
-    /// Calls the library; where `interruption` comes true first, the run is interrupted.
+    /// Calls the library and interrupts the run when `interruption` completes.
     pub(super) fn call(&self, interruption: impl Future<Output = ()> + Send) -> Run {
         let foreign =
             std::env::vars_os().find(|(name, _)| name.as_encoded_bytes().starts_with(b"OC_QUAY_"));
@@ -191,7 +180,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// The flag that says what an environment variable does, which is not set in the test's own process.
+    /// The flag for an environment variable, which is not set in the test's own process.
     fn flag(&self, name: &str, value: &OsStr) -> Vec<OsString> {
         let flag = match name {
             "KUBECONFIG" => "--kubeconfig",
@@ -206,18 +195,18 @@ impl<'a> Command<'a> {
         if !flag.ends_with("-token-file") && !flag.ends_with("-password-file") {
             return vec![flag.into(), value.into()];
         }
-        let file = self.world.dir().join(name);
+        let file = self.env.dir().join(name);
         std::fs::write(&file, value.as_encoded_bytes()).unwrap();
         vec![flag.into(), file.into()]
     }
 
-    /// Runs it to its end and makes sure that it printed no secret.
+    /// Runs it to its end and asserts that it printed no secret.
     #[track_caller]
     pub(crate) fn run(self) -> Run {
-        let before = self.world.secrets();
+        let before = self.env.secrets();
         let run =
             if self.is_in_process { self.call(std::future::pending()) } else { self.run_process() };
-        for secret in before.union(&self.world.secrets()) {
+        for secret in before.union(&self.env.secrets()) {
             assert!(
                 !run.stdout.contains(secret) && !run.stderr.contains(secret),
                 "a secret was printed: {run:#?}"
@@ -236,7 +225,6 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Runs it and insists on an exit code.
     #[track_caller]
     pub(crate) fn ends_with(self, code: i32) -> Run {
         let run = self.run();
@@ -245,7 +233,6 @@ impl<'a> Command<'a> {
         run
     }
 
-    /// Runs it and insists on success.
     #[track_caller]
     pub(crate) fn succeeds(self) -> Run {
         self.ends_with(0)
@@ -253,7 +240,7 @@ impl<'a> Command<'a> {
 }
 
 impl Run {
-    /// Stdout as JSON, which has to be as the published schema says.
+    /// Stdout as JSON, validated with the published schema.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         let document = serde_json::from_str(&self.stdout)
@@ -262,7 +249,7 @@ impl Run {
         document
     }
 
-    /// The finding codes in a report that was asked for as JSON.
+    /// The finding codes in a JSON report.
     #[track_caller]
     pub(crate) fn codes(&self) -> Vec<String> {
         let report = self.json();

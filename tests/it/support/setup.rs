@@ -1,4 +1,4 @@
-//! The set-up run in a world, what its report says of a step, and the trouble that OLM can have.
+//! Runs of the setup, its report, and failures of OLM.
 
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
@@ -7,20 +7,19 @@ use sandbox::openshift::olm::Trouble;
 use sandbox::traffic::Fault;
 use serde_json::Value;
 
-use super::{Command, Run, World};
+use super::{Command, Run, TestEnv};
 
-/// How long a request is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl World {
-    /// `setup` for this world's Quay with a token of its superuser, everything said beforehand.
+impl TestEnv {
+    /// `setup` for this environment's Quay with a token of its superuser and all required flags.
     pub(crate) fn setup(&self, arguments: &[&str]) -> Command<'_> {
         let quay = &self.sandbox.quay;
         let command = self.oc_quay(&["setup", "--yes"]).args(arguments);
         command.env("OC_QUAY_URL", quay.url()).env("OC_QUAY_TOKEN", quay.admin_token())
     }
 
-    /// Runs a command while somebody else does something just before its first request of this kind arrives.
+    /// Runs a command and calls a function just before its first request of this kind arrives.
     #[track_caller]
     pub(crate) fn interfere(
         &self,
@@ -34,12 +33,12 @@ impl World {
         let gate = Mutex::new(gate);
         self.cluster_traffic().fault(Fault::on(method, path).nth(1).before(move || {
             arrived.send(()).unwrap();
-            // The server goes on with other requests.
+            // The server continues with other requests.
             tokio::task::block_in_place(|| gate.lock().unwrap().recv().unwrap());
         }));
         let mut child = command.spawn();
         arrival
-            .recv_timeout(PATIENCE)
+            .recv_timeout(REQUEST_TIMEOUT)
             .unwrap_or_else(|_| panic!("no {method} of {path}: {:?}", child.try_wait()));
         act();
         continue_imports.send(()).unwrap();
@@ -50,7 +49,7 @@ impl World {
         Run { line: format!("{method} {path}"), code: output.status.code(), stdout, stderr }
     }
 
-    /// Gives the catalog that holds the operator some trouble, or takes it away.
+    /// Sets or clears a failure of the operator's catalog.
     pub(crate) fn trouble(&self, trouble: Option<&Trouble>) {
         let patch = trouble.map_or_else(Trouble::over, Trouble::patch);
         self.merge("CatalogSource", "openshift-marketplace", "redhat-operators", &patch);
@@ -58,12 +57,12 @@ impl World {
 }
 
 impl Run {
-    /// All that was said, on one line: reports are wrapped for people.
+    /// All output on one line: reports are wrapped.
     pub(crate) fn said(&self) -> String {
         format!("{} {}", self.stdout, self.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// What a report that was asked for as JSON says of a step.
+    /// A step in a JSON report.
     #[track_caller]
     pub(crate) fn step(&self, name: &str) -> Value {
         let report = self.json();
@@ -75,7 +74,6 @@ impl Run {
             .clone()
     }
 
-    /// What became of a step.
     #[track_caller]
     pub(crate) fn state(&self, step: &str) -> String {
         self.step(step)["state"].as_str().unwrap().to_owned()

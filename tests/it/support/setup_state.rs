@@ -1,30 +1,31 @@
-//! What a set-up, or its teardown, leaves on both sides.
+//! The state of both sides after a setup or a teardown.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{STREAMS, World};
+use super::{STREAMS, TestEnv};
 
-/// The ConfigMap that somebody else may have had for the nodes before.
+/// A ConfigMap of others for the nodes.
 pub(crate) const CONFIG_MAP_OF_OTHERS: &str = "registries-of-others";
 
-/// What is somebody else's, in the namespaces that a set-up writes to.
-const OF_OTHERS: [(&str, &str, &str); 2] =
+/// Objects of others in the namespaces that a setup writes to.
+const FOREIGN_OBJECTS: [(&str, &str, &str); 2] =
     [("ConfigMap", "openshift-config", "others"), ("Secret", "openshift-operators", "others")];
 
-impl World {
-    /// Makes objects beside those that a set-up makes, and an organization with an application of the same name.
-    pub(crate) fn furnish_others(&self) {
-        for (kind, namespace, name) in OF_OTHERS {
+impl TestEnv {
+    /// Creates objects beside those of a setup, and an organization with an application of the same
+    /// name.
+    pub(crate) fn create_foreign_objects(&self) {
+        for (kind, namespace, name) in FOREIGN_OBJECTS {
             self.create(&json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "namespace": namespace } }));
         }
         self.sandbox.quay.add_organization("others", "alice");
         self.sandbox.quay.add_application("others", "openshift", "");
     }
 
-    /// Has the nodes trust a registry of somebody else.
-    pub(crate) fn trust_others(&self) {
+    /// Makes the nodes trust a registry of others.
+    pub(crate) fn trust_foreign_registry(&self) {
         self.create(&json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -39,24 +40,22 @@ impl World {
         );
     }
 
-    /// What is somebody else's, with its version: the same before and after.
-    pub(crate) fn others(&self) -> Vec<String> {
+    /// Objects of others with their versions, for a comparison.
+    pub(crate) fn foreign_objects(&self) -> Vec<String> {
         let version = |(kind, namespace, name)| {
             let object =
                 self.get(kind, namespace, name).unwrap_or_else(|| panic!("{kind} {name} is gone"));
             format!("{kind} {namespace}/{name} {}", object["metadata"]["resourceVersion"])
         };
         let applications = format!("{:?}", self.sandbox.quay.applications("others"));
-        OF_OTHERS.into_iter().map(version).chain([applications]).collect()
+        FOREIGN_OBJECTS.into_iter().map(version).chain([applications]).collect()
     }
 
-    /// The QuayIntegration, if there is just one.
-    pub(crate) fn one_integration(&self) -> Option<Value> {
+    pub(crate) fn single_integration(&self) -> Option<Value> {
         let mut found = self.list("QuayIntegration", "");
         if found.len() == 1 { found.pop() } else { None }
     }
 
-    /// The token in the one Secret, where there is one.
     pub(crate) fn stored_token(&self) -> Option<String> {
         let secret = self.get("Secret", "openshift-operators", "quay-integration")?;
         Some(
@@ -64,7 +63,6 @@ impl World {
         )
     }
 
-    /// The registries of the ConfigMap that the nodes look into.
     pub(crate) fn trusted_registries(&self) -> Vec<String> {
         let config = self.get("Image", "", "cluster").unwrap();
         let name = config["spec"]["additionalTrustedCA"]["name"].as_str();
@@ -73,7 +71,6 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// How many Subscriptions to the operator there are.
     pub(crate) fn subscriptions(&self) -> usize {
         let all = self.list("Subscription", "");
         all.iter()
@@ -81,24 +78,23 @@ impl World {
             .count()
     }
 
-    /// The key of this world's Quay in a ConfigMap for the nodes.
     pub(crate) fn registry_key(&self) -> String {
         self.sandbox.quay.host().replace(':', "..")
     }
 
-    /// Whether the operator is there once and runs.
+    /// True when one operator runs.
     pub(crate) fn operator_runs(&self) -> bool {
         let deployments = self.list("Deployment", "openshift-operators");
         self.subscriptions() == 1
             && deployments.iter().any(|deployment| deployment["status"]["availableReplicas"] == 1)
     }
 
-    /// Whether namespace `shop` and everything that it takes is set up, each of it just once.
+    /// Asserts that the integration is set up and namespace `shop` linked, with each object once.
     #[track_caller]
     pub(crate) fn assert_set_up(&self) {
         let quay = &self.sandbox.quay;
         let integration = self
-            .one_integration()
+            .single_integration()
             .unwrap_or_else(|| panic!("{:#?}", self.list("QuayIntegration", "")));
         assert_eq!(integration["spec"]["quayHostname"], quay.url());
         self.stored_token().expect("no token is stored");
@@ -106,9 +102,9 @@ impl World {
         self.assert_foreign_references("shop");
     }
 
-    /// Whether nothing is left of what a set-up makes in the cluster.
+    /// Asserts that no object of a setup is left in the cluster.
     #[track_caller]
-    pub(crate) fn assert_taken_back(&self) {
+    pub(crate) fn assert_torn_down(&self) {
         assert_eq!(self.list("QuayIntegration", ""), Vec::<Value>::new());
         let left = [
             ("Secret", "openshift-operators", "quay-integration"),
@@ -119,7 +115,7 @@ impl World {
             ("ClusterRoleBinding", "", "oc-quay-user"),
         ];
         for (kind, namespace, name) in left {
-            // What OLM made it takes away by and by.
+            // OLM deletes its objects with a delay.
             self.wait_for(&format!("the end of {kind} {name}"), || {
                 self.get(kind, namespace, name).is_none()
             });

@@ -1,5 +1,4 @@
-//! The program at a terminal: a pseudo-terminal of the system, and a person in front of it who reads the screen and
-//! types.
+//! Runs the program at a pseudo-terminal, with a user who reads the screen and types.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -15,15 +14,13 @@ use pty_process::Size;
 use pty_process::blocking::{Pty, open};
 use rustix::termios::{Termios, tcgetattr};
 
-use super::{Command, World};
+use super::{Command, TestEnv};
 
-/// The usual window, in columns and rows.
+/// Columns and rows.
 const USUAL: (u16, u16) = (80, 24);
 
-/// How long the person waits for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SCREEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Keys that are no letters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Key {
     Enter,
@@ -33,29 +30,26 @@ pub(crate) enum Key {
     Down,
 }
 
-/// The program, running in a terminal.
 pub(crate) struct Terminal<'a> {
-    world: &'a World,
+    env: &'a TestEnv,
     line: String,
     program: Running,
     keyboard: Arc<Pty>,
-    /// The program's end of the terminal. While it is open, the terminal keeps its modes.
+    /// The program's side of the terminal, which keeps its modes while it is open.
     end: OwnedFd,
-    /// The modes before the program started.
     modes: Termios,
     screen: Screen,
     reader: JoinHandle<()>,
 }
 
-/// What a run in a terminal left behind.
+/// The result of a run in a terminal.
 pub(crate) struct Left {
-    /// The screen.
     pub(crate) screen: String,
-    /// All that was ever written, with what steers the terminal.
+    /// All output, with control sequences.
     pub(crate) written: String,
 }
 
-/// Ends with the test, even if that fails.
+/// Killed with the test, even if that fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -73,21 +67,19 @@ struct Shown {
 }
 
 impl<'a> Command<'a> {
-    /// Not the program but a test of this suite that is usually ignored.
-    pub(crate) fn test(world: &'a World, name: &str) -> Self {
+    /// Runs an ignored test of this suite instead of the program.
+    pub(crate) fn test(env: &'a TestEnv, name: &str) -> Self {
         Self {
             program: std::env::current_exe().unwrap(),
             environment: [("LC_ALL".to_owned(), "C.UTF-8".into())].into(),
-            ..Self::new(world, &[name, "--exact", "--ignored", "--nocapture"])
+            ..Self::new(env, &[name, "--exact", "--ignored", "--nocapture"])
         }
     }
 
-    /// Runs it at a terminal of the usual size.
     pub(crate) fn at_terminal(self) -> Terminal<'a> {
         self.in_window(USUAL.0, USUAL.1)
     }
 
-    /// Runs it at a terminal with so many columns and rows.
     pub(crate) fn in_window(self, columns: u16, rows: u16) -> Terminal<'a> {
         Terminal::start(self, (columns, rows), None, None)
     }
@@ -135,7 +127,7 @@ impl<'a> Terminal<'a> {
             move || show(&pty, &screen)
         });
         Self {
-            world: command.world,
+            env: command.env,
             line: command.line(),
             program,
             keyboard,
@@ -146,23 +138,22 @@ impl<'a> Terminal<'a> {
         }
     }
 
-    /// Reads until the screen shows a text.
     #[track_caller]
     pub(crate) fn sees(&self, text: &str) -> &Self {
         self.waits_for(text, |screen| screen.contains(text))
     }
 
-    /// Reads until the screen is as it should be. While the cursor is hidden the program is drawing: what stands there
-    /// then is half the old and half the new.
+    /// Reads until the screen meets a condition. A hidden cursor means that the program is still
+    /// drawing.
     #[track_caller]
     pub(crate) fn waits_for(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) -> &Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SCREEN_TIMEOUT;
         let mut shown = self.shown();
         while shown.parser.screen().hide_cursor() || !is_so(&contents(&shown)) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),
-                "{}: waited in vain for {what:?}, saw:\n{}",
+                "{}: timed out waiting for {what:?}, saw:\n{}",
                 self.line,
                 contents(&shown)
             );
@@ -172,19 +163,17 @@ impl<'a> Terminal<'a> {
         self
     }
 
-    /// How many rows of the screen go on in the next one: the program wrote more than fits.
+    /// Number of rows that the terminal had to wrap.
     pub(crate) fn broken_lines(&self) -> usize {
         let shown = self.shown();
         let screen = shown.parser.screen();
         (0..screen.size().0.get()).filter(|row| screen.row_wrapped(*row)).count()
     }
 
-    /// The screen as it is now.
     pub(crate) fn screen(&self) -> String {
         contents(&self.shown())
     }
 
-    /// Presses a key.
     pub(crate) fn press(&self, key: Key) -> &Self {
         self.types(match key {
             Key::Enter => "\r",
@@ -195,30 +184,28 @@ impl<'a> Terminal<'a> {
         })
     }
 
-    /// Types a text.
     pub(crate) fn types(&self, text: &str) -> &Self {
         (&*self.keyboard).write_all(text.as_bytes()).unwrap();
         self
     }
 
-    /// Pastes a text as terminals do: in brackets where the program asked for them, with newlines as the Enter key
-    /// sends them.
+    /// Pastes a text, in brackets if the program enabled them, with newlines as Enter.
     pub(crate) fn pastes(&self, text: &str) -> &Self {
         let text = text.replace('\n', "\r");
         let in_brackets = self.shown().parser.screen().bracketed_paste();
         self.types(&if in_brackets { format!("\x1b[200~{text}\x1b[201~") } else { text })
     }
 
-    /// Pastes a text as a terminal does that knows no brackets.
-    pub(crate) fn pastes_plainly(&self, text: &str) -> &Self {
+    /// Pastes a text without brackets.
+    pub(crate) fn pastes_without_brackets(&self, text: &str) -> &Self {
         self.types(&text.replace('\n', "\r"))
     }
 
-    /// Waits for the end and insists on an exit code. The terminal must be as it was before, and never have shown a
-    /// secret.
+    /// Waits for the end and asserts the exit code, the restored modes of the terminal, and that no
+    /// secret was shown.
     #[track_caller]
     pub(crate) fn ends_with(mut self, code: i32) -> Left {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SCREEN_TIMEOUT;
         let status = loop {
             if let Some(status) = self.program.0.try_wait().unwrap() {
                 break status;
@@ -227,7 +214,7 @@ impl<'a> Terminal<'a> {
             std::thread::sleep(Duration::from_millis(5));
         };
         let modes = tcgetattr(&self.end).unwrap();
-        // Once nobody has it open the reader comes to the end of what was written.
+        // The reader ends once all descriptors are closed.
         drop(self.end);
         self.reader.join().unwrap();
         let shown = self.screen.0.lock().unwrap();
@@ -241,9 +228,9 @@ impl<'a> Terminal<'a> {
         let (row, column) = shown.parser.screen().cursor_position();
         let is_free = screen.lines().nth(row.into()).is_none_or(str::is_empty);
         assert!(is_free && column == 0, "the shell has no line for its prompt:\n{screen}");
-        // A line that is too long for the window may have been broken.
+        // A long line might have been wrapped.
         let unbroken = strip_str(&written).to_string().replace(['\r', '\n'], "");
-        for secret in self.world.secrets() {
+        for secret in self.env.secrets() {
             assert!(
                 !written.contains(&secret) && !unbroken.contains(&secret),
                 "a secret was shown:\n{screen}"
@@ -257,7 +244,7 @@ impl<'a> Terminal<'a> {
     }
 }
 
-/// Shows what the program writes, until nobody has the terminal open.
+/// Copies output to the screen until the terminal is closed.
 fn show(mut pty: &Pty, screen: &Screen) {
     let mut bytes = [0; 4096];
     // Linux ends it with an error, other systems without.
@@ -274,7 +261,7 @@ fn contents(shown: &Shown) -> String {
     lines.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// What a shell would miss after the program: echo, lines, signals, and how newlines are written.
+/// The modes that a shell depends on: echo, lines, signals, and newlines.
 fn flags(modes: &Termios) -> impl PartialEq + std::fmt::Debug {
     (modes.input_modes, modes.output_modes, modes.local_modes)
 }

@@ -1,4 +1,4 @@
-//! A world: a cluster, a Quay, and a way to arrange both.
+//! A test environment: a cluster, a Quay, and methods to arrange both.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,42 +17,40 @@ use super::run::Command;
 
 const SYSTEM_CA_FILE: &str = "system-ca.crt";
 
-/// A cluster with a Quay beside it.
-pub(crate) struct World {
-    /// The Quay, and the stand-in cluster, which a real one takes the place of.
+pub(crate) struct TestEnv {
+    /// The Quay and the fake cluster, which a real one can replace.
     pub(crate) sandbox: Sandbox,
     real: Option<Real>,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
-    /// Every secret that ever was in this world; none may ever be printed.
+    /// Every secret of this env, which must never be printed.
     secrets: Mutex<BTreeSet<String>>,
 }
 
 struct Real {
-    // Goes before the server that it stands in front of.
+    // Dropped before the server behind it.
     proxy: Proxy,
     server: Turn,
 }
 
-impl World {
-    /// A cluster without any integration.
+impl TestEnv {
     pub(crate) fn bare() -> Self {
         Self::start(Options::default(), true)
     }
 
     /// A cluster with a QuayIntegration, and namespace `shop` with image streams `app`, `base` and `web`.
     pub(crate) fn new() -> Self {
-        let world = Self::bare();
-        world.furnish();
-        world
+        let env = Self::bare();
+        env.create_default_objects();
+        env
     }
 
-    /// A world that only the stand-in can play; none, which counts as skipped, on a real API server.
+    /// An environment for the fake cluster only; `None` skips the test on a real API server.
     pub(crate) fn stand_in(why: &str) -> Option<Self> {
         Self::stand_in_with(Options::default(), why)
     }
 
-    /// The same on another kind of cluster, without any integration.
+    /// A fake cluster of another kind, without any integration.
     pub(crate) fn stand_in_bare(options: Options, why: &str) -> Option<Self> {
         if envtest::is_real() {
             println!("skipped on the real API server: {why}");
@@ -62,9 +60,9 @@ impl World {
     }
 
     fn stand_in_with(options: Options, why: &str) -> Option<Self> {
-        let world = Self::stand_in_bare(options, why)?;
-        world.furnish();
-        Some(world)
+        let env = Self::stand_in_bare(options, why)?;
+        env.create_default_objects();
+        Some(env)
     }
 
     fn start(options: Options, may_be_real: bool) -> Self {
@@ -86,7 +84,7 @@ impl World {
         Self { sandbox, real, http, runtime, secrets: Mutex::default() }
     }
 
-    fn furnish(&self) {
+    fn create_default_objects(&self) {
         self.integration();
         self.namespace("shop");
         for stream in ["app", "base", "web"] {
@@ -94,16 +92,17 @@ impl World {
         }
     }
 
-    /// Makes the QuayIntegration `quay` and the Secret with the token of Quay's superuser.
+    /// Creates the QuayIntegration `quay` and the Secret with the token of Quay's superuser.
     pub(crate) fn integration(&self) {
         self.create(&manifests::credentials(&self.sandbox.quay.admin_token()));
         self.create(&manifests::quay_integration(&self.sandbox.quay.url()));
     }
 
-    /// Makes a namespace and waits until OpenShift has furnished it.
+    /// Creates a namespace and waits for its default service accounts and their secrets.
     pub(crate) fn namespace(&self, name: &str) {
         self.create(&manifests::namespace(name));
-        // A bridge that runs may be faster than OpenShift, whose own secret then comes second.
+        // A running controller might be faster than OpenShift, whose own secret is then the second
+        // one.
         let has_openshifts_own = |account: &&str| {
             let has_it = |list| {
                 self.references(name, account, list)
@@ -117,12 +116,10 @@ impl World {
         });
     }
 
-    /// Makes an image stream that builds push to.
     pub(crate) fn image_stream(&self, namespace: &str, name: &str) {
         self.create(&manifests::image_stream(namespace, name));
     }
 
-    /// Makes a user (`dev`) project administrator of a namespace.
     pub(crate) fn grant(&self, user: &str, namespace: &str) {
         match &self.real {
             Some(real) => real.server.grant(user, namespace).unwrap(),
@@ -130,55 +127,50 @@ impl World {
         }
     }
 
-    /// Whether its cluster is a real API server.
     pub(crate) fn is_real(&self) -> bool {
         self.real.is_some()
     }
 
-    /// Kills the real API server and starts it again; false, and nothing, where there is but the stand-in.
+    /// Kills and restarts the real API server; false for the fake, which is not changed.
     pub(crate) fn restart_api_server(&self) -> bool {
         self.real.as_ref().map(|real| real.server.restart_api_server().unwrap()).is_some()
     }
 
-    /// Waits until something is so, for at most half a minute.
+    /// Waits for a condition for at most half a minute.
     pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !is_so() {
-            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            assert!(Instant::now() < deadline, "timed out waiting for {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The program with arguments, ready to run as cluster administrator.
+    /// The program as cluster administrator.
     pub(crate) fn oc_quay(&self, arguments: &[&str]) -> Command<'_> {
         Command::new(self, arguments)
     }
 
-    /// What the cluster was asked by the program.
     pub(crate) fn cluster_traffic(&self) -> &Traffic {
         self.real
             .as_ref()
             .map_or_else(|| self.sandbox.openshift.traffic(), |real| &real.proxy.traffic)
     }
 
-    /// What Quay was asked by the program.
     pub(crate) fn quay_traffic(&self) -> &Traffic {
         self.sandbox.quay_traffic()
     }
 
-    /// Forgets what either side was asked.
     pub(crate) fn forget_traffic(&self) {
         self.cluster_traffic().clear();
         self.quay_traffic().clear();
     }
 
-    /// Lets everything go well again on both sides.
     pub(crate) fn clear_faults(&self) {
         self.cluster_traffic().clear_faults();
         self.quay_traffic().clear_faults();
     }
 
-    /// Whether nothing was written to either side since [`World::forget_traffic`].
+    /// Asserts that neither side was written to since [`TestEnv::forget_traffic`].
     #[track_caller]
     pub(crate) fn assert_nothing_written(&self) {
         let writes: Vec<_> = [self.cluster_traffic(), self.quay_traffic()]
@@ -188,28 +180,27 @@ impl World {
         assert!(writes.is_empty(), "{writes:#?}");
     }
 
-    /// The kubeconfig with the contexts `admin`, `dev` and `nobody`.
+    /// The kubeconfig with the contexts `admin`, `dev` and `guest`.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.real
             .as_ref()
             .map_or_else(|| self.sandbox.kubeconfig(), |real| real.proxy.kubeconfig.clone())
     }
 
-    /// What stands for the machine's certificate authorities: one that has signed nothing here. To read the hundreds of a
-    /// real machine takes a third of a run's CPU time.
+    /// Replaces the machine's certificate authorities, which take a third of a run's CPU time to
+    /// read, by one that has signed nothing here.
     pub(crate) fn system_ca_file(&self) -> PathBuf {
         self.sandbox.dir().join(SYSTEM_CA_FILE)
     }
 
-    /// A folder for the test's own files.
     pub(crate) fn dir(&self) -> &Path {
         self.sandbox.dir()
     }
 
-    /// An object of the cluster. The namespace of a cluster-wide one is empty.
+    /// An object of the cluster. The namespace of cluster-scoped objects is empty.
     pub(crate) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         if !self.is_real() {
-            // Tests look at thousands of objects: not each over TLS.
+            // Not over TLS: tests read thousands of objects.
             return self.sandbox.openshift.get(kind, namespace, name);
         }
         let (status, body) =
@@ -221,7 +212,7 @@ impl World {
         }
     }
 
-    /// The objects of a kind in a namespace, or in all of them if it is empty.
+    /// The objects of a kind in a namespace; empty for all namespaces.
     pub(crate) fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
         if !self.is_real() {
             return self.sandbox.openshift.list(kind, namespace);
@@ -231,7 +222,6 @@ impl World {
         serde_json::from_value(body["items"].take()).unwrap()
     }
 
-    /// Creates an object.
     pub(crate) fn create(&self, object: &Value) -> Value {
         let path = collection(
             object["kind"].as_str().unwrap(),
@@ -242,7 +232,6 @@ impl World {
         body
     }
 
-    /// Changes an object with a merge patch.
     pub(crate) fn merge(&self, kind: &str, namespace: &str, name: &str, patch: &Value) -> Value {
         let (status, body) = self.api(
             Method::PATCH,
@@ -253,19 +242,18 @@ impl World {
         body
     }
 
-    /// Deletes an object; one that is gone already is fine.
+    /// Deletes an object, if it exists.
     pub(crate) fn delete(&self, kind: &str, namespace: &str, name: &str) {
         let (status, body) =
             self.api(Method::DELETE, &format!("{}/{name}", collection(kind, namespace)), None);
         assert!(status < 300 || status == 404, "delete {kind} {namespace}/{name}: {status} {body}");
     }
 
-    /// A request to the cluster as administrator, which is not counted, delayed or faulted.
+    /// A request as administrator, which is not counted, delayed or faulted.
     pub(crate) fn api(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         self.api_as("admin", method, path, body)
     }
 
-    /// The same as another user of the cluster.
     pub(super) fn api_as(
         &self,
         user: &str,
@@ -294,7 +282,7 @@ impl World {
         })
     }
 
-    /// The names in one of a service account's lists, `secrets` or `imagePullSecrets`.
+    /// The names in `secrets` or `imagePullSecrets` of a service account.
     pub(crate) fn references(&self, namespace: &str, account: &str, list: &str) -> Vec<String> {
         let account = self.get("ServiceAccount", namespace, account).unwrap_or_default();
         account[list]
@@ -305,7 +293,8 @@ impl World {
             .collect()
     }
 
-    /// Every secret there is or was: all of Quay's, its tokens as they stand in pull secrets too, and the users' tokens.
+    /// Every past and current secret: those of Quay, its tokens as encoded in pull secrets, and the
+    /// users' tokens.
     pub(crate) fn secrets(&self) -> BTreeSet<String> {
         use base64::Engine as _;
         let quay = &self.sandbox.quay;
@@ -317,12 +306,12 @@ impl World {
         }
         for organization in quay.organizations() {
             for robot in quay.robots(&organization) {
-                let login = format!("{organization}+{}:{}", robot.short, robot.token);
-                secrets.insert(base64::engine::general_purpose::STANDARD.encode(login));
+                let credentials = format!("{organization}+{}:{}", robot.short, robot.token);
+                secrets.insert(base64::engine::general_purpose::STANDARD.encode(credentials));
                 secrets.insert(robot.token);
             }
         }
-        for user in ["admin", "dev", "nobody"] {
+        for user in ["admin", "dev", "guest"] {
             secrets.insert(match &self.real {
                 Some(real) => real.server.token(user),
                 None => self.sandbox.openshift.token(user),
@@ -331,12 +320,12 @@ impl World {
         secrets.clone()
     }
 
-    /// Notes a secret that a test made, for the search for leaks.
+    /// Adds a secret to the search for leaks.
     pub(crate) fn note_secret(&self, secret: &str) {
         self.secrets.lock().unwrap().insert(secret.to_owned());
     }
 
-    /// Whether a namespace has come so far that [`World::assert_linked`] can judge it.
+    /// True when [`TestEnv::assert_linked`] can succeed.
     pub(crate) fn is_linked(&self, namespace: &str, repositories: &[&str]) -> bool {
         let mut found = self.sandbox.quay.repositories(&format!("openshift_{namespace}"));
         found.sort();
@@ -348,7 +337,8 @@ impl World {
         found == repositories && ["builder", "default", "deployer"].into_iter().all(refers)
     }
 
-    /// Whether a namespace is linked in full: everything is there once, and every secret holds the current token.
+    /// Asserts that a namespace is linked completely: each object exists once, and every secret has
+    /// the current token.
     #[track_caller]
     pub(crate) fn assert_linked(&self, namespace: &str, repositories: &[&str]) {
         let quay = &self.sandbox.quay;
@@ -373,7 +363,7 @@ impl World {
         for robot in &robots {
             let secret = format!("{robot}-quay-openshift");
             assert_eq!(
-                self.login(namespace, &secret),
+                self.credentials(namespace, &secret),
                 (
                     format!("{organization}+{robot}"),
                     quay.robot_token(&organization, robot).unwrap()
@@ -394,8 +384,8 @@ impl World {
         }
     }
 
-    /// The user name and password that a secret holds for this world's Quay.
-    pub(crate) fn login(&self, namespace: &str, secret: &str) -> (String, String) {
+    /// The user name and password in a secret for this environment's Quay.
+    pub(crate) fn credentials(&self, namespace: &str, secret: &str) -> (String, String) {
         use base64::Engine as _;
         let decode = |text: &Value| {
             String::from_utf8(
@@ -407,17 +397,18 @@ impl World {
             self.get("Secret", namespace, secret).unwrap_or_else(|| panic!("no secret {secret}"));
         let config: Value =
             serde_json::from_str(&decode(&secret["data"][".dockerconfigjson"])).unwrap();
-        let login = decode(&config["auths"][self.sandbox.quay.host()]["auth"]);
-        let (user, password) = login.split_once(':').unwrap();
+        let credentials = decode(&config["auths"][self.sandbox.quay.host()]["auth"]);
+        let (user, password) = credentials.split_once(':').unwrap();
         (user.to_owned(), password.to_owned())
     }
 
-    /// Replaces the login in a secret with another one for this world's Quay.
-    pub(crate) fn set_login(&self, namespace: &str, secret: &str, login: &str) {
+    /// Replaces the credentials in a secret for this environment's Quay.
+    pub(crate) fn set_credentials(&self, namespace: &str, secret: &str, credentials: &str) {
         use base64::Engine as _;
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let config =
-            json!({ "auths": { self.sandbox.quay.host(): { "auth": encode(login) } } }).to_string();
+            json!({ "auths": { self.sandbox.quay.host(): { "auth": encode(credentials) } } })
+                .to_string();
         self.merge(
             "Secret",
             namespace,
@@ -427,7 +418,6 @@ impl World {
     }
 }
 
-/// The path of a kind's objects.
 pub(super) fn collection(kind: &str, namespace: &str) -> String {
     let (group, plural) = match kind {
         "Namespace" => ("api/v1", "namespaces"),

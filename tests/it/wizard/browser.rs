@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::scripted_user::{MORE, Person};
 use super::{ISSUE, Question, WAY, assert_healthy, person, shop};
-use crate::support::{Key, World};
+use crate::support::{Key, TestEnv};
 
 const REDIRECT: &str = "http://localhost:17895/";
 const CLIENT_ID: Question = MORE[13];
@@ -25,13 +25,13 @@ fn port() -> MutexGuard<'static, ()> {
     PORT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the application that the person is told to make; its client ID.
-fn application(world: &World) -> String {
-    world.sandbox.quay.add_organization("openshift-integration", "quayadmin");
-    world.sandbox.quay.add_application("openshift-integration", "openshift", REDIRECT)
+/// Creates the application of the instructions; its client ID.
+fn application(env: &TestEnv) -> String {
+    env.sandbox.quay.add_organization("openshift-integration", "quayadmin");
+    env.sandbox.quay.add_application("openshift-integration", "openshift", REDIRECT)
 }
 
-/// A browser in which somebody has signed in to Quay.
+/// A browser with a session in Quay.
 struct Browser {
     client: Client,
     runtime: Runtime,
@@ -40,7 +40,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn signed_in(world: &World) -> Self {
+    fn signed_in(env: &TestEnv) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = Client::builder()
             .tls_danger_accept_invalid_certs(true)
@@ -51,17 +51,17 @@ impl Browser {
             cookie: String::new(),
             csrf: String::new(),
         };
-        let url = world.sandbox.quay.url();
+        let url = env.sandbox.quay.url();
         browser
             .run(async |client, _| client.get(format!("{url}/csrf_token")).send().await.unwrap());
         let csrf = browser.csrf.clone();
-        let login = json!({ "username": "quayadmin", "password": world.sandbox.quay.password("quayadmin").unwrap() });
+        let credentials = json!({ "username": "quayadmin", "password": env.sandbox.quay.password("quayadmin").unwrap() });
         browser.run(async |client, cookie| {
             let request = client
                 .post(format!("{url}/api/v1/signin"))
                 .header(COOKIE, cookie)
                 .header("x-csrf-token", csrf);
-            request.json(&login).send().await.unwrap()
+            request.json(&credentials).send().await.unwrap()
         });
         browser
     }
@@ -134,15 +134,14 @@ fn address(screen: &str) -> String {
         .to_owned()
 }
 
-/// Somebody who wants to sign in with the browser, up to the question how the token gets here.
-fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
-    let command = world.oc_quay(&["setup", "--no-browser"]);
-    let mut person =
-        Person::begins(world, command, 300).will_choose(WAY, "Sign in with the browser");
+/// A user who signs in with the browser, up to the question about the token's transfer.
+fn with_browser<'a>(env: &'a TestEnv, client_id: &str) -> Person<'a> {
+    let command = env.oc_quay(&["setup", "--no-browser"]);
+    let mut person = Person::begins(env, command, 300).will_choose(WAY, "Sign in with the browser");
     person.goes_to(CLIENT_ID);
     let screen = person.terminal.screen();
-    for told in ["organization openshift-integration", "application openshift", REDIRECT] {
-        assert!(screen.contains(told), "{screen}");
+    for reported in ["organization openshift-integration", "application openshift", REDIRECT] {
+        assert!(screen.contains(reported), "{screen}");
     }
     person.types(CLIENT_ID, client_id).goes_to(HERE);
     assert!(
@@ -154,28 +153,28 @@ fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
 }
 
 #[test]
-fn the_browser_brings_the_token() {
+fn receives_token_from_browser() {
     let _port = port();
-    let world = shop();
-    let mut person = with_browser(&world, &application(&world));
+    let env = shop();
+    let mut person = with_browser(&env, &application(&env));
     let address = address(&person.terminal.screen());
     person.types(HERE, "");
-    let mut browser = Browser::signed_in(&world);
+    let mut browser = Browser::signed_in(&env);
     let end = browser.answers(&address, "authorizeapp");
     browser.brings(&end);
     let (left, _) = person.finishes(0);
     assert!(left.screen.contains("the token belongs to quayadmin, a superuser"), "{}", left.screen);
-    assert_healthy(&world);
+    assert_healthy(&env);
 }
 
 #[test]
-fn who_is_denied_in_the_browser_is_told_and_asked_again() {
+fn denied_authorization_is_reported_and_asked_again() {
     let _port = port();
-    let world = shop();
-    let mut person = with_browser(&world, &application(&world));
+    let env = shop();
+    let mut person = with_browser(&env, &application(&env));
     let address = address(&person.terminal.screen());
     person.types(HERE, "");
-    let mut browser = Browser::signed_in(&world);
+    let mut browser = Browser::signed_in(&env);
     let end = browser.answers(&address, "denyapp");
     browser.brings(&end);
     person.goes_to(TRY_AGAIN);
@@ -186,59 +185,62 @@ fn who_is_denied_in_the_browser_is_told_and_asked_again() {
 }
 
 #[test]
-fn waiting_for_the_browser_ends_with_ctrl_c() {
+fn ctrl_c_ends_the_wait_for_the_browser() {
     let _port = port();
-    let world = shop();
-    let mut person = with_browser(&world, &application(&world));
-    person.types(HERE, "").terminal.sees("> How does the token get here? Wait for it");
+    let env = shop();
+    let mut person = with_browser(&env, &application(&env));
+    person
+        .types(HERE, "")
+        .terminal
+        .sees("> How do you want to transfer the token? Wait for the browser");
     person.terminal.press(Key::CtrlC);
     person.terminal.ends_with(130);
 }
 
 /// Over SSH the browser is elsewhere, so pasting is what Enter chooses.
 #[test]
-fn over_ssh_the_address_is_pasted() {
+fn pastes_address_over_ssh() {
     let _port = port();
-    let world = shop();
-    let client_id = application(&world);
-    let command = world
+    let env = shop();
+    let client_id = application(&env);
+    let command = env
         .oc_quay(&["setup", "--browser", "--no-browser", "--client-id", &client_id])
         .env("SSH_CONNECTION", "1 2 3 4");
-    let mut person = Person::begins(&world, command, 300);
+    let mut person = Person::begins(&env, command, 300);
     person.goes_to(HERE);
     let address = address(&person.terminal.screen());
-    let end = Browser::signed_in(&world).answers(&address, "authorizeapp");
+    let end = Browser::signed_in(&env).answers(&address, "authorizeapp");
     person.types(HERE, "").goes_to(PASTE);
     person.asked.push(PASTE);
     person.terminal.pastes(end.as_str()).press(Key::Enter);
     let (_, asked) = person.finishes(0);
     assert!(!asked.contains(&WAY) && asked.contains(&ISSUE), "{asked:?}");
-    assert_healthy(&world);
+    assert_healthy(&env);
 }
 
 #[test]
-fn a_pasted_address_of_another_sign_in_is_refused() {
+fn rejects_pasted_address_of_other_sign_in() {
     let _port = port();
-    let world = shop();
-    let mut person = with_browser(&world, &application(&world));
+    let env = shop();
+    let mut person = with_browser(&env, &application(&env));
     person
         .chooses(HERE, "Paste")
         .types(PASTE, &format!("{REDIRECT}?state=another#access_token=s0mebodys-t0ken"));
-    world.note_secret("s0mebodys-t0ken");
+    env.note_secret("s0mebodys-t0ken");
     person.goes_to(TRY_AGAIN);
     let screen = person.terminal.screen();
-    assert!(screen.contains("is not the address that this sign-in leads to"), "{screen}");
+    assert!(screen.contains("the pasted address does not belong to this sign-in"), "{screen}");
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);
 }
 
 #[test]
-fn without_a_terminal_the_token_is_awaited_too() {
+fn waits_for_browser_without_terminal() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let _port = port();
-    let world = shop();
-    let client_id = application(&world);
-    let url = world.sandbox.quay.url();
+    let env = shop();
+    let client_id = application(&env);
+    let url = env.sandbox.quay.url();
     let arguments = [
         "setup",
         "--yes",
@@ -249,14 +251,14 @@ fn without_a_terminal_the_token_is_awaited_too() {
         "--quay-url",
         &url,
     ];
-    let mut child = world.oc_quay(&arguments).args(&["--link", "shop"]).spawn();
+    let mut child = env.oc_quay(&arguments).args(&["--link", "shop"]).spawn();
     let mut errors = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("/oauth/authorize?") {
         line.clear();
         assert_ne!(errors.read_line(&mut line).unwrap(), 0, "no address was shown");
     }
-    let mut browser = Browser::signed_in(&world);
+    let mut browser = Browser::signed_in(&env);
     let end = browser.answers(line.trim(), "authorizeapp");
     browser.brings(&end);
     let mut rest = String::new();
@@ -264,22 +266,22 @@ fn without_a_terminal_the_token_is_awaited_too() {
     let output = child.wait_with_output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{rest}{stdout}");
-    for secret in world.secrets() {
+    for secret in env.secrets() {
         assert!(!rest.contains(&secret) && !stdout.contains(&secret), "{rest}{stdout}");
     }
-    world.assert_linked("shop", &[]);
+    env.assert_linked("shop", &[]);
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn reports_port_in_use() {
     let _port = port();
-    let world = shop();
-    let client_id = application(&world);
+    let env = shop();
+    let client_id = application(&env);
     let _taken = std::net::TcpListener::bind(("127.0.0.1", 17895)).unwrap();
-    let mut person = person(&world).will_choose(WAY, "Sign in with the browser");
+    let mut person = person(&env).will_choose(WAY, "Sign in with the browser");
     person.types(CLIENT_ID, &client_id).goes_to(TRY_AGAIN);
     assert!(
-        person.terminal.screen().contains("could not listen on port 17895 of localhost"),
+        person.terminal.screen().contains("failed to listen on port 17895 of localhost"),
         "{}",
         person.terminal.screen()
     );

@@ -1,15 +1,15 @@
-//! A person who leaves, at whichever question, and comes back.
+//! A user who cancels at any question and starts again.
 
 use super::{LINK, QUESTIONS, STORE, assert_healthy, person, shop};
 use crate::support::Key;
-use crate::support::World;
+use crate::support::TestEnv;
 
 /// Leaves at every question, each time one further, and finishes in the end.
-fn leaves_at_every_question(key: Key) -> World {
-    let world = shop();
+fn leaves_at_every_question(key: Key) -> TestEnv {
+    let env = shop();
     let mut done: Vec<&str> = vec![];
     for (place, question) in QUESTIONS.iter().enumerate() {
-        let (left, asked) = person(&world).leaves_at(*question, key);
+        let (left, asked) = person(&env).leaves_at(*question, key);
         assert!(!left.written.contains("error:"), "{}", left.written);
         assert_eq!(
             asked.iter().filter(|(step, _)| done.contains(step)).count(),
@@ -27,29 +27,29 @@ fn leaves_at_every_question(key: Key) -> World {
             _ => vec![],
         };
     }
-    let (_, asked) = person(&world).finishes(0);
+    let (_, asked) = person(&env).finishes(0);
     assert_eq!(asked, [LINK]);
-    assert_healthy(&world);
-    world
+    assert_healthy(&env);
+    env
 }
 
 #[test]
-fn who_leaves_with_esc_at_any_question_goes_on_from_there() {
-    let world = leaves_at_every_question(Key::Esc);
-    let applications = world.sandbox.quay.applications("openshift-integration");
+fn setup_resumes_after_esc_at_any_question() {
+    let env = leaves_at_every_question(Key::Esc);
+    let applications = env.sandbox.quay.applications("openshift-integration");
     assert_eq!(applications.len(), 1, "{applications:?}");
 }
 
 #[test]
-fn who_leaves_with_ctrl_c_at_any_question_goes_on_from_there() {
+fn setup_resumes_after_ctrl_c_at_any_question() {
     leaves_at_every_question(Key::CtrlC);
 }
 
 #[test]
-fn who_declines_a_step_leaves_without_it() {
-    let world = shop();
-    let mut person = person(&world);
+fn declining_a_step_cancels_setup() {
+    let env = shop();
+    let mut person = person(&env);
     person.types(STORE, "n");
     person.terminal.ends_with(130);
-    assert_eq!(world.get("Secret", "openshift-operators", "quay-integration"), None);
+    assert_eq!(env.get("Secret", "openshift-operators", "quay-integration"), None);
 }

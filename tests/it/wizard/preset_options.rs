@@ -1,39 +1,39 @@
-//! What was said beforehand is not asked.
+//! Given options are not asked.
 
 use super::{
-    ADDRESS, APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS,
+    ADDRESS, APPROVAL, CHANNEL, CLUSTER_ID, CONTROLLER, LINK, NODES, PASSWORD, Person, QUESTIONS,
     Question, USER, WAY, shop,
 };
-use crate::support::{Command, World};
+use crate::support::{Command, TestEnv};
 
 /// Which questions are not asked, and what makes that so: arguments and a variable.
-type Case = (&'static [Question], &'static [&'static str], (&'static str, fn(&World) -> String));
+type Case = (&'static [Question], &'static [&'static str], (&'static str, fn(&TestEnv) -> String));
 
-fn url(world: &World) -> String {
-    world.sandbox.quay.url()
+fn url(env: &TestEnv) -> String {
+    env.sandbox.quay.url()
 }
 
-fn password(world: &World) -> String {
-    world.sandbox.quay.password("quayadmin").unwrap()
+fn password(env: &TestEnv) -> String {
+    env.sandbox.quay.password("quayadmin").unwrap()
 }
 
-const NONE: (&str, fn(&World) -> String) = ("UNUSED", |_| String::new());
+const NONE: (&str, fn(&TestEnv) -> String) = ("UNUSED", |_| String::new());
 
 const CASES: [Case; 15] = [
     (&[ADDRESS], &[], ("OC_QUAY_URL", url)),
     (
         &[WAY, USER, PASSWORD, super::ISSUE],
         &[],
-        ("OC_QUAY_TOKEN", |world| world.sandbox.quay.admin_token()),
+        ("OC_QUAY_TOKEN", |env| env.sandbox.quay.admin_token()),
     ),
     (&[WAY, USER], &["--quay-username", "quayadmin"], NONE),
     (&[WAY, USER], &[], ("OC_QUAY_USERNAME", |_| "quayadmin".into())),
     (&[WAY, USER, PASSWORD], &["--quay-username", "quayadmin"], ("OC_QUAY_PASSWORD", password)),
     (&[PASSWORD], &[], ("OC_QUAY_PASSWORD", password)),
-    (&[BRIDGE], &["--controller", "operator"], NONE),
-    (&[BRIDGE, CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
-    (&[BRIDGE, APPROVAL], &["--operator-approval", "manual"], NONE),
-    (&[BRIDGE, CHANNEL, APPROVAL], &["--controller=none"], NONE),
+    (&[CONTROLLER], &["--controller", "operator"], NONE),
+    (&[CONTROLLER, CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
+    (&[CONTROLLER, APPROVAL], &["--operator-approval", "manual"], NONE),
+    (&[CONTROLLER, CHANNEL, APPROVAL], &["--controller=none"], NONE),
     (&[CLUSTER_ID], &["--cluster-id", "openshift"], NONE),
     (&[CLUSTER_ID], &[], ("OC_QUAY_CLUSTER_ID", |_| "openshift".into())),
     (&[super::USERS, super::GRANT], &["--user-role", "false"], NONE),
@@ -42,16 +42,16 @@ const CASES: [Case; 15] = [
 ];
 
 #[test]
-fn each_answer_that_was_given_is_not_asked_for() {
+fn does_not_ask_given_options() {
     for (answered, arguments, (variable, value)) in CASES {
-        let world = shop();
-        let command = world.oc_quay(&["setup"]).args(arguments).env(variable, value(&world));
+        let env = shop();
+        let command = env.oc_quay(&["setup"]).args(arguments).env(variable, value(&env));
         let expected = QUESTIONS
             .iter()
             .filter(|question| !answered.contains(question) && is_left(question, arguments));
-        let (_, asked) = Person::begins(&world, command, 100).finishes(0);
+        let (_, asked) = Person::begins(&env, command, 100).finishes(0);
         assert_eq!(asked, expected.copied().collect::<Vec<_>>(), "{arguments:?} {variable}");
-        world.assert_linked("shop", &[]);
+        env.assert_linked("shop", &[]);
     }
 }
 
@@ -60,7 +60,7 @@ fn is_left(question: &Question, arguments: &[&str]) -> bool {
     *question != super::INSTALL || arguments != ["--controller=none"]
 }
 
-fn everything(world: &World) -> Command<'_> {
+fn everything(env: &TestEnv) -> Command<'_> {
     let arguments = [
         "setup",
         "--operator-channel",
@@ -71,14 +71,14 @@ fn everything(world: &World) -> Command<'_> {
         "openshift",
     ];
     let command =
-        world.oc_quay(&arguments).args(&["--user-role", "--node-trust", "apply", "--link", "shop"]);
-    command.env("OC_QUAY_URL", url(world)).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
+        env.oc_quay(&arguments).args(&["--user-role", "--node-trust", "apply", "--link", "shop"]);
+    command.env("OC_QUAY_URL", url(env)).env("OC_QUAY_TOKEN", env.sandbox.quay.admin_token())
 }
 
 #[test]
-fn who_has_said_everything_is_only_asked_whether_to_go_on() {
-    let world = shop();
-    let (_, asked) = Person::begins(&world, everything(&world), 100).finishes(0);
+fn asks_only_for_confirmation_with_all_options() {
+    let env = shop();
+    let (_, asked) = Person::begins(&env, everything(&env), 100).finishes(0);
     let confirmed = ["Secret", "Operator", "QuayIntegration", "Users of projects", "Node trust"]
         .map(|step| (step, "Do this"));
     assert_eq!(asked, confirmed);

@@ -1,13 +1,13 @@
-//! Whoever answers the questions, one after the other.
+//! A user who answers the questions in their order.
 
 use std::collections::BTreeMap;
 
-use crate::support::{Command, Key, Left, Terminal, World};
+use crate::support::{Command, Key, Left, Terminal, TestEnv};
 
 /// The rows of a window in which the whole set-up can be read.
 const ROWS: u16 = 200;
 
-/// What is answered at a question. An empty text is just Enter.
+/// The answer to a question. An empty text is Enter.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Text(String),
@@ -25,7 +25,7 @@ pub(super) const QUESTIONS: [Question; 17] = [
     ("Token", "Password:"),
     ("Token", "Do this"),
     ("Secret", "Do this"),
-    ("Operator", "Who keeps namespaces linked?"),
+    ("Operator", "Which controller should manage linked namespaces?"),
     ("Operator", "Channel of the operator:"),
     ("Operator", "Approval of its updates:"),
     ("Operator", "Do this"),
@@ -33,7 +33,7 @@ pub(super) const QUESTIONS: [Question; 17] = [
     ("QuayIntegration", "Do this"),
     ("Users of projects", "Let users of projects see which Quay the cluster uses?"),
     ("Users of projects", "Do this"),
-    ("Node trust", "Nodes do not trust Quay yet. What now?"),
+    ("Node trust", "Nodes do not trust Quay's CA. How do you want to proceed?"),
     ("Node trust", "Do this"),
     ("First namespaces", "Namespaces to link now (such as a,b, or none):"),
 ];
@@ -41,16 +41,16 @@ pub(super) const QUESTIONS: [Question; 17] = [
 /// A person in the middle of a set-up.
 pub(super) struct Person<'a> {
     pub(super) terminal: Terminal<'a>,
-    /// What this one answers where Enter will not do.
+    /// Answers to questions without a usable default.
     answers: BTreeMap<Question, Answer>,
-    /// What was asked so far.
+    /// The questions asked so far.
     pub(super) asked: Vec<Question>,
 }
 
 impl<'a> Person<'a> {
     /// Begins a set-up in a window of so many columns, knowing the address of Quay and its superuser's password.
-    pub(super) fn begins(world: &'a World, command: Command<'a>, columns: u16) -> Self {
-        let quay = &world.sandbox.quay;
+    pub(super) fn begins(env: &'a TestEnv, command: Command<'a>, columns: u16) -> Self {
+        let quay = &env.sandbox.quay;
         let answers = [
             (QUESTIONS[0], quay.url()),
             (QUESTIONS[2], "quayadmin".to_owned()),
@@ -146,7 +146,7 @@ impl<'a> Person<'a> {
         let mut next = None;
         self.terminal.waits_for("a question or the end", |screen| {
             next = question(screen, answered);
-            next.is_some() || screen.contains("without questions:\n")
+            next.is_some() || screen.contains("non-interactive command:\n")
         });
         self.asked.extend(next);
         next
@@ -191,19 +191,19 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
 /// The questions that are asked only where something is not as usual.
 pub(super) const MORE: [Question; 16] = [
     ("Quay", "Continue anyway?"),
-    ("Quay", "Quay's certificate is not trusted here. What now?"),
+    ("Quay", "Quay's certificate is not trusted. How do you want to proceed?"),
     ("Quay", "File with the certificate authority:"),
-    ("Quay", "Does the owner of the Quay name the same SHA-256?"),
+    ("Quay", "Does the owner of Quay confirm this SHA-256?"),
     ("Quay", "Try again?"),
     ("Token", "Token:"),
     ("Token", "E-mail address:"),
     ("Token", "New password (8 characters or more):"),
-    ("Token", "The same password again:"),
+    ("Token", "Repeat the password:"),
     ("Token", "Try again?"),
     ("Secret", "Replace it?"),
     ("Operator", "Try again?"),
-    ("QuayIntegration", "Only these instead (such as a,b; Enter for all):"),
+    ("QuayIntegration", "Link only these namespaces (such as a,b; Enter for all):"),
     ("Token", "Client ID:"),
-    ("Token", "How does the token get here?"),
-    ("Token", "Address that the browser ended on:"),
+    ("Token", "How do you want to transfer the token?"),
+    ("Token", "Final address in the browser:"),
 ];

@@ -1,30 +1,30 @@
-//! What a person sees: the whole set-up as it stands on the screen in the end.
+//! The screen after a whole setup.
 //!
-//! `BLESS=1` writes the screens anew; read them before they are committed.
+//! `BLESS=1` writes the screens again; read them before they are committed.
 
 use std::path::Path;
 
 use sandbox::Options;
 
 use super::Person;
-use crate::support::{Left, World};
+use crate::support::{Left, TestEnv};
 
 /// A set-up from beginning to end in a window of so many columns.
 fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String)> {
-    let world = World::stand_in_bare(Options::default(), "versions and names are the stand-in's")?;
-    world.namespace("shop");
-    let command = world.oc_quay(&["setup"]).env(variable, value);
-    let (left, _) = Person::begins(&world, command, columns).finishes(0);
-    let port = world.sandbox.quay.host().split(':').nth(1).unwrap().to_owned();
+    let env = TestEnv::stand_in_bare(Options::default(), "versions and names are the stand-in's")?;
+    env.namespace("shop");
+    let command = env.oc_quay(&["setup"]).env(variable, value);
+    let (left, _) = Person::begins(&env, command, columns).finishes(0);
+    let port = env.sandbox.quay.host().split(':').nth(1).unwrap().to_owned();
     // Ports have as many digits as this has letters.
     let screen = left.screen.replace(&port, "PORTS");
-    let url = world.sandbox.openshift.url();
+    let url = env.sandbox.openshift.url();
     let screen = screen.replace(url.rsplit(':').next().unwrap(), "SPORT");
     Some((left, format!("{}\n", screen.trim_start())))
 }
 
 #[test]
-fn the_screen_is_calm_in_wide_and_narrow_windows() {
+fn screens_match_snapshots_at_both_widths() {
     for columns in [80, 60] {
         let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +37,7 @@ fn the_screen_is_calm_in_wide_and_narrow_windows() {
 }
 
 #[test]
-fn colors_add_nothing_to_the_words() {
+fn colors_do_not_change_text() {
     let Some((colored, with)) = set_up(80, ("TERM", "xterm")) else { return };
     let Some((plain, without)) = set_up(80, ("NO_COLOR", "1")) else { return };
     assert_eq!(with, without);
@@ -49,7 +49,7 @@ fn colors_add_nothing_to_the_words() {
 }
 
 #[test]
-fn nothing_but_ascii_is_shown_where_there_is_nothing_else() {
+fn uses_ascii_without_utf8_locale() {
     let Some((left, _)) = set_up(80, ("LC_ALL", "C")) else { return };
     assert!(left.written.is_ascii(), "{}", left.screen);
 }

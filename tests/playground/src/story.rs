@@ -23,7 +23,7 @@ pub(crate) fn run(folder: &Folder) -> anyhow::Result<()> {
     damage(folder)?;
     folder.run(&["status", "-n", SHOP], 1)?;
 
-    say("Repair the namespace, and test the credentials with a login to the registry.");
+    say("Repair the namespace, and test the credentials against the registry.");
     folder.run(&["repair", "-n", SHOP, "--yes"], 0)?;
     folder.run(&["status", "-n", SHOP, "--probe"], 0)?;
 

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use crate::openshift::OpenShift;
 
 /// A user, who is also a context, and the namespace of that context.
-const CONTEXTS: [(&str, &str); 3] = [("admin", "default"), ("dev", "myproj"), ("nobody", "myproj")];
+const CONTEXTS: [(&str, &str); 3] = [("admin", "default"), ("dev", "myproj"), ("guest", "myproj")];
 
-/// One cluster, and a context and a user for each kind of person; YAML.
+/// One cluster, and a context for each user; YAML.
 pub(crate) fn render(openshift: &OpenShift, ca: &str) -> String {
     let (mut contexts, mut users) = (String::new(), String::new());
     for (name, namespace) in CONTEXTS {

@@ -1,4 +1,4 @@
-//! An OpenShift API and a Quay on loopback that refuse what the real ones refuse.
+//! An OpenShift API and a Quay on loopback that reject what the real ones reject.
 //!
 //! [`Sandbox::start`] brings up both, with TLS, users and a kubeconfig. [`traffic`] says what they were asked and
 //! lets things go wrong.
@@ -23,16 +23,15 @@ use quay::Quay;
 use tls::Authority;
 use traffic::{Server, Traffic, serve};
 
-/// What to start.
+/// Options of [`Sandbox::start`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the CA and the kubeconfig go; a temporary directory, removed in the end, unless told.
+    /// The folder for the CA and the kubeconfig; by default a temporary one, removed in the end.
     pub dir: Option<PathBuf>,
-    /// Whether Quay offers HTTP/2. Its own nginx does, many a proxy in front of it does not.
+    /// HTTP/2 in Quay. Its own nginx offers it, many proxies in front of it do not.
     pub http2: bool,
-    /// Whether Quay presents its certificate authority beside its certificate. Many a server does not.
+    /// Quay presents its certificate authority with its certificate. Many servers do not.
     pub whole_chain: bool,
-    /// What kind of cluster it is.
     pub cluster: Cluster,
 }
 
@@ -110,7 +109,7 @@ impl Sandbox {
         &self.quay_traffic
     }
 
-    /// Where the files are.
+    /// The folder with the files.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -120,7 +119,7 @@ impl Sandbox {
         self.dir.join("ca.crt")
     }
 
-    /// Contexts `admin` (the current one), `dev` and `nobody`.
+    /// Contexts `admin` (the current one), `dev` and `guest`.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
     }
@@ -128,7 +127,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // Not waited for: a watch that nobody reads any more would hold it up, and a test may be asynchronous.
+        // Not waited for: an abandoned watch would delay it, and a test may be asynchronous.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

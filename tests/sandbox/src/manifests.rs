@@ -15,7 +15,7 @@ pub fn credentials(token: &str) -> Value {
     })
 }
 
-/// A Deployment of the operator's name, as somebody makes it by hand.
+/// A Deployment of the operator's name, created by hand.
 pub fn operator_deployment(namespace: &str, replicas: u32) -> Value {
     json!({
         "apiVersion": "apps/v1",

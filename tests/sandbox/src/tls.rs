@@ -1,4 +1,4 @@
-//! A certificate authority of the sandbox's own, so that clients have to be told whom to trust.
+//! The sandbox's own certificate authority, which clients do not trust by default.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Certificates start to be valid this long ago and end this far ahead; the sum stays under the 825 days that some
+/// Certificates start to be valid this long ago and end this far ahead; the sum is less than the 825 days that some
 /// platforms allow a server certificate.
 const VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -28,10 +28,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a key and its self-signed certificate.
-    ///
-    /// # Errors
-    /// When the operating system gives no randomness.
+    /// Creates a key and its self-signed certificate.  # Errors When the operating system gives no
+    /// randomness.
     pub fn new() -> anyhow::Result<Self> {
         let key = KeyPair::generate().context("no key for the sandbox's CA")?;
         let mut params = valid_now(CertificateParams::default(), "oc-quay sandbox CA");
@@ -47,11 +45,9 @@ impl Authority {
         &self.pem
     }
 
-    /// What a server on loopback needs: a fresh certificate for `localhost`, `127.0.0.1` and the service `hook` in namespace
-    /// `tools`, and HTTP/2 offered or not (Quay's nginx offers it). It presents the authority too if it is to present the whole chain.
-    ///
-    /// # Errors
-    /// When no certificate can be made.
+    /// The configuration of a server on loopback: a new certificate for `localhost`, `127.0.0.1`
+    /// and the service `hook` in namespace `tools`, optionally with HTTP/2, and with the authority
+    /// in the chain.  # Errors When no certificate can be created.
     pub fn server_config(
         &self,
         http2: bool,

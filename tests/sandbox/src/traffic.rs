@@ -1,4 +1,4 @@
-//! What went over the wire, and what should go wrong with it: the layer in front of every server of the sandbox.
+//! The layer in front of every server of the sandbox: its log and its faults.
 
 mod fault;
 mod serve;
@@ -17,14 +17,14 @@ pub use serve::{Classify, Server, serve};
 /// counted, delayed or faulted.
 pub const ARRANGE_HEADER: &str = "x-sandbox";
 
-/// One request as it arrived, and what was answered.
+/// A request and its response.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// `GET`, `POST`, ...
     pub method: String,
     /// Path with query.
     pub path: String,
-    /// What the server calls this kind of request, e.g. `list secrets`.
+    /// The kind of the request, e.g. `list secrets`.
     pub kind: String,
     /// The `User-Agent` header, empty when there was none.
     pub user_agent: String,
@@ -35,7 +35,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether the request asks for a change. Access reviews, and what is only tried, are asked with POST and change nothing.
+    /// True for changes. Access reviews and dry runs use POST and change nothing.
     pub fn is_write(&self) -> bool {
         let review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
         let changes_nothing = self.path.contains("dryRun=All")
@@ -52,7 +52,7 @@ pub struct Traffic {
 
 #[derive(Default)]
 struct Shared {
-    /// In order of arrival; the number tells entries apart when the log is cleared while requests are under way.
+    /// In order of arrival; the number identifies entries when the log is cleared while requests are under way.
     entries: Vec<(u64, Entry)>,
     arrived: u64,
     in_flight: usize,
@@ -62,11 +62,11 @@ struct Shared {
     rate: Option<Rate>,
 }
 
-/// So many requests are let through in a window of time, and the rest refused.
+/// A maximum of requests in a time window.
 struct Rate {
     requests: usize,
     window: Duration,
-    refusal: Fault,
+    rejection: Fault,
     began: Instant,
     let_through: usize,
 }
@@ -97,7 +97,8 @@ impl Traffic {
         self.entries().into_iter().filter(|entry| !entry.is_write()).collect()
     }
 
-    /// How many logged requests are of a kind that starts so, e.g. `list`, `list secrets`, `PUT robot`.
+    /// The number of logged requests whose kind starts with a prefix, e.g. `list`, `list secrets`,
+    /// `PUT robot`.
     pub fn count(&self, kind_prefix: &str) -> usize {
         self.lock().entries.iter().filter(|(_, entry)| entry.kind.starts_with(kind_prefix)).count()
     }
@@ -119,13 +120,13 @@ impl Traffic {
         self.lock().latency = latency;
     }
 
-    /// Lets so many requests through in a window of time, as proxies and gateways in front of a Quay do, and refuses the rest
-    /// with 429 and a page, as Quay's own nginx does (sample 586), and with this `Retry-After`, as Quay does where it counts
-    /// itself (sample 099).
+    /// Limits requests in a time window, as proxies and gateways in front of a Quay do: the others
+    /// get 429 and a page, as from Quay's own nginx (wire/586), with this `Retry-After`, as from
+    /// Quay itself (wire/099).
     pub fn limit_rate(&self, requests: usize, window: Duration, retry_after: &str) {
-        let refusal = Fault::on("*", "").html(429).header("Retry-After", retry_after);
+        let rejection = Fault::on("*", "").html(429).header("Retry-After", retry_after);
         self.lock().rate =
-            Some(Rate { requests, window, refusal, began: Instant::now(), let_through: 0 });
+            Some(Rate { requests, window, rejection, began: Instant::now(), let_through: 0 });
     }
 
     /// Adds a rule. All rules that match a request take effect; of several that answer it, the oldest does.
@@ -144,10 +145,10 @@ impl Traffic {
         if let Some(rate) = &mut shared.rate
             && !rate.lets_through()
         {
-            rate.refusal.meet(&entry.method, &entry.path, &mut effects);
+            rate.rejection.apply(&entry.method, &entry.path, &mut effects);
         }
         for fault in &mut shared.faults {
-            fault.meet(&entry.method, &entry.path, &mut effects);
+            fault.apply(&entry.method, &entry.path, &mut effects);
         }
         effects.delay += shared.latency;
         shared.arrived += 1;

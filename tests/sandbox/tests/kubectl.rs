@@ -13,7 +13,6 @@ use sandbox::openshift::Cluster;
 use sandbox::{Options, Sandbox, manifests};
 use serde_json::{Value, json};
 
-/// How long a change may take to appear.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A kind with a strategic merge patch, one without, and one that is defined by a CustomResourceDefinition.
@@ -38,12 +37,12 @@ spec:
 ";
 
 /// A cluster with a namespace `team`, and the client.
-struct World {
+struct TestEnv {
     sandbox: Sandbox,
     kubectl: PathBuf,
 }
 
-impl World {
+impl TestEnv {
     /// `None` where there is no kubectl.
     fn start() -> Option<Self> {
         let Some(kubectl) = kubectl() else {
@@ -129,9 +128,9 @@ impl Drop for Running {
 
 #[test]
 fn reads_by_short_name_and_category() {
-    let Some(world) = World::start() else { return };
+    let Some(env) = TestEnv::start() else { return };
     eventually("the service accounts exist", || {
-        world.sandbox.openshift.list("ServiceAccount", "team").len() == 3
+        env.sandbox.openshift.list("ServiceAccount", "team").len() == 3
     });
     for (arguments, expected) in [
         ("get ns team", &["NAME AGE", "team AGE"][..]),
@@ -154,25 +153,25 @@ fn reads_by_short_name_and_category() {
         ("get ns gone", &["Error from server (NotFound): namespaces \"gone\" not found"]),
         ("get widgets", &["error: the server doesn't have a resource type \"widgets\""]),
         (
-            "get secrets -n team --context nobody",
-            &["Error from server (Forbidden): secrets is forbidden: User \"nobody\" cannot"],
+            "get secrets -n team --context guest",
+            &["Error from server (Forbidden): secrets is forbidden: User \"guest\" cannot"],
         ),
         ("wait --for=jsonpath={.status.phase}=Active ns/team", &["namespace/team condition met"]),
         ("auth whoami", &["ATTRIBUTE VALUE", "Username admin", "Groups [system:cluster-admins"]),
         ("auth can-i create secrets -n team", &["yes"]),
-        ("auth can-i create secrets -n team --context nobody", &["no"]),
+        ("auth can-i create secrets -n team --context guest", &["no"]),
         ("auth can-i get is --subresource=layers -n team", &["yes"]),
     ] {
-        world.prints(arguments, expected);
+        env.prints(arguments, expected);
     }
 }
 
 #[test]
 fn describes_objects_with_their_events() {
-    let Some(world) = World::start() else { return };
-    let uid = world.sandbox.openshift.get("ImageStream", "team", "web").unwrap()["metadata"]["uid"]
-        .take();
-    world.sandbox.openshift.create(json!({
+    let Some(env) = TestEnv::start() else { return };
+    let uid =
+        env.sandbox.openshift.get("ImageStream", "team", "web").unwrap()["metadata"]["uid"].take();
+    env.sandbox.openshift.create(json!({
         "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "team", "name": "web.1"},
         "involvedObject": {"kind": "ImageStream", "namespace": "team", "name": "web", "uid": uid},
         "type": "Normal", "reason": "Linked", "message": "it is linked", "source": {"component": "oc-quay"},
@@ -184,7 +183,7 @@ fn describes_objects_with_their_events() {
         ("describe is web -n team", "it is linked"),
         ("describe crd quayintegrations.quay.redhat.com", "Kind:         CustomResourceDefinition"),
     ] {
-        let output = world.command(arguments).output().unwrap();
+        let output = env.command(arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains(part), "kubectl {arguments}: {text}");
     }
@@ -192,7 +191,7 @@ fn describes_objects_with_their_events() {
 
 #[test]
 fn creates_built_in_kinds() {
-    let Some(world) = World::start() else { return };
+    let Some(env) = TestEnv::start() else { return };
     for (arguments, expected) in [
         ("create namespace other", "namespace/other created"),
         (
@@ -218,9 +217,9 @@ fn creates_built_in_kinds() {
             "error: failed to create configmap: namespaces \"gone\" not found",
         ),
     ] {
-        world.prints(arguments, &[expected]);
+        env.prints(arguments, &[expected]);
     }
-    let openshift = &world.sandbox.openshift;
+    let openshift = &env.sandbox.openshift;
     let secret = openshift.get("Secret", "other", "a").unwrap();
     assert_eq!(
         (&secret["type"], &secret["data"]),
@@ -235,7 +234,7 @@ fn creates_built_in_kinds() {
 
 #[test]
 fn changes_objects() {
-    let Some(world) = World::start() else { return };
+    let Some(env) = TestEnv::start() else { return };
     let resources = [
         "configmap/applied",
         "imagestream.image.openshift.io/applied",
@@ -247,18 +246,18 @@ fn changes_objects() {
             .zip(results)
             .map(|(name, result)| format!("{name} {result}"))
             .collect();
-        world.prints(arguments, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+        env.prints(arguments, &expected.iter().map(String::as_str).collect::<Vec<_>>());
     };
-    world.write_manifest("one");
+    env.write_manifest("one");
     apply("apply -f manifest.yaml", ["created"; 3]);
     apply("apply -f manifest.yaml", ["unchanged"; 3]);
-    world.write_manifest("two");
+    env.write_manifest("two");
     apply("apply -f manifest.yaml", ["configured", "unchanged", "configured"]);
-    world.write_manifest("three");
+    env.write_manifest("three");
     apply("apply --server-side -f manifest.yaml", ["serverside-applied"; 3]);
-    assert_eq!(world.config_map("applied").unwrap()["data"]["a"], "three");
+    assert_eq!(env.config_map("applied").unwrap()["data"]["a"], "three");
     assert_eq!(
-        world.sandbox.openshift.get("QuayIntegration", "", "applied").unwrap()["spec"]["clusterID"],
+        env.sandbox.openshift.get("QuayIntegration", "", "applied").unwrap()["spec"]["clusterID"],
         "three"
     );
     for (arguments, expected) in [
@@ -280,47 +279,47 @@ fn changes_objects() {
         ("delete quayintegration/applied", "quayintegration.quay.redhat.com \"applied\" deleted"),
         ("delete ns team", "namespace \"team\" deleted"),
     ] {
-        world.prints(arguments, &[expected]);
+        env.prints(arguments, &[expected]);
     }
-    assert_eq!(world.sandbox.openshift.get("Namespace", "", "team"), None);
+    assert_eq!(env.sandbox.openshift.get("Namespace", "", "team"), None);
 }
 
 #[test]
 fn waits_for_the_finalizers_of_a_deleted_object() {
-    let Some(world) = World::start() else { return };
+    let Some(env) = TestEnv::start() else { return };
     let finalized = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"namespace": "team", "name": "kept", "finalizers": ["example.com/kept"]},
     });
-    world.sandbox.openshift.create(finalized);
+    env.sandbox.openshift.create(finalized);
     let mut deletion = Running(
-        world.command("delete cm kept -n team --wait").stdout(Stdio::piped()).spawn().unwrap(),
+        env.command("delete cm kept -n team --wait").stdout(Stdio::piped()).spawn().unwrap(),
     );
-    let watches = || world.sandbox.openshift.traffic().count("watch configmaps") > 0;
+    let watches = || env.sandbox.openshift.traffic().count("watch configmaps") > 0;
     eventually("kubectl watches the object", watches);
-    assert!(world.config_map("kept").unwrap()["metadata"]["deletionTimestamp"].is_string());
+    assert!(env.config_map("kept").unwrap()["metadata"]["deletionTimestamp"].is_string());
     assert!(deletion.0.try_wait().unwrap().is_none(), "kubectl did not wait");
     let patch = "patch cm kept -n team --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]";
-    world.prints(patch, &["configmap/kept patched"]);
+    env.prints(patch, &["configmap/kept patched"]);
     eventually("kubectl exits", || {
         deletion.0.try_wait().unwrap().is_some_and(|status| status.success())
     });
-    assert_eq!(world.config_map("kept"), None);
+    assert_eq!(env.config_map("kept"), None);
 }
 
 #[test]
 fn watches_changes() {
-    let Some(world) = World::start() else { return };
-    let mut watch = world.command("get is -n team -w --output-watch-events");
+    let Some(env) = TestEnv::start() else { return };
+    let mut watch = env.command("get is -n team -w --output-watch-events");
     let mut watch = Running(watch.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines =
         BufReader::new(watch.0.stdout.take().unwrap()).lines().map(|line| words(&line.unwrap()));
     let mut next = || lines.next().unwrap();
     assert_eq!([next(), next()], ["EVENT NAME AGE", "ADDED web AGE"]);
-    world.sandbox.openshift.create(manifests::image_stream("team", "api"));
+    env.sandbox.openshift.create(manifests::image_stream("team", "api"));
     assert_eq!(next(), "ADDED api AGE");
-    world.prints("label is api -n team a=b", &["imagestream.image.openshift.io/api labeled"]);
+    env.prints("label is api -n team a=b", &["imagestream.image.openshift.io/api labeled"]);
     assert_eq!(next(), "MODIFIED api AGE");
-    world.sandbox.openshift.delete("ImageStream", "team", "api");
+    env.sandbox.openshift.delete("ImageStream", "team", "api");
     assert_eq!(next(), "DELETED api AGE");
 }

@@ -1,4 +1,4 @@
-//! What is answered, by example and for whatever may come.
+//! Responses, by examples and properties.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,25 +7,24 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::{InvalidReview, ReviewOutcome, review};
-use super::{Known, build, sent, stream_tag};
+use super::{FakeView, admission_review, build, stream_tag};
 use crate::domain::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
 
-/// What came of a review, with the object as the API server then has it.
+/// Outcome of a review, with the patched object.
 struct Reviewed {
     outcome: ReviewOutcome,
     object: Value,
     warning: Option<String>,
 }
 
-/// Sends an object through the review of its creation, as the API server does.
-///
-/// Whatever comes, the answer is for the request that was sent, admits, and has a patch that fits.
-fn created(view: &Known, object: Value) -> Reviewed {
-    reviewed(view, "CREATE", object)
+/// Reviews the creation of an object. The response must match the request, admit it, and have a
+/// valid patch.
+fn review_creation(view: &FakeView, object: Value) -> Reviewed {
+    review_operation(view, "CREATE", object)
 }
 
-fn reviewed(view: &Known, operation: &str, mut object: Value) -> Reviewed {
-    let request = sent(operation, "shop", &object);
+fn review_operation(view: &FakeView, operation: &str, mut object: Value) -> Reviewed {
+    let request = admission_review(operation, "shop", &object);
     let answer = review(request.to_string().as_bytes(), view).unwrap();
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     let response = &body["response"];
@@ -39,15 +38,15 @@ fn reviewed(view: &Known, operation: &str, mut object: Value) -> Reviewed {
         json_patch::patch(&mut object, &patch).unwrap();
     }
     let warning = response["warnings"][0].as_str().map(str::to_owned);
-    // Longer ones may be cut short by the API server.
+    // The API server might truncate longer warnings.
     assert!(warning.as_ref().is_none_or(|warning| warning.len() <= 256), "{warning:?}");
     Reviewed { outcome: answer.outcome, object, warning }
 }
 
 #[test]
-fn a_build_is_rewritten_as_the_operator_does_it() {
+fn rewrites_build_like_the_operator() {
     let Reviewed { outcome, object, warning } =
-        created(&Known::default(), build(stream_tag("app:1.0")));
+        review_creation(&FakeView::default(), build(stream_tag("app:1.0")));
     let mut expected =
         build(json!({ "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:1.0" }));
     expected["metadata"]["annotations"][MANAGED_ANNOTATION] = json!("true");
@@ -56,12 +55,12 @@ fn a_build_is_rewritten_as_the_operator_does_it() {
 }
 
 #[test]
-fn what_the_operator_fails_at_is_rewritten_too() {
-    let view = Known::default();
+fn rewrites_builds_that_the_operator_rejects() {
+    let view = FakeView::default();
     let mut bare =
         build(json!({ "kind": "ImageStreamTag", "namespace": "shop", "name": "app", "uid": "0" }));
     bare["metadata"].as_object_mut().unwrap().remove("annotations");
-    let object = created(&view, bare).object;
+    let object = review_creation(&view, bare).object;
     let expected = json!({ "to": { "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:latest" } });
     assert_eq!(object["spec"]["output"], expected);
     assert_eq!(
@@ -71,14 +70,14 @@ fn what_the_operator_fails_at_is_rewritten_too() {
 
     let mut with_secret = build(stream_tag("app:1"));
     with_secret["spec"]["output"]["pushSecret"] = json!({ "name": "builder-dockercfg-x" });
-    let Reviewed { object, warning, .. } = created(&view, with_secret);
+    let Reviewed { object, warning, .. } = review_creation(&view, with_secret);
     assert_eq!(object["spec"]["output"]["pushSecret"], json!({ "name": "builder-quay-openshift" }));
-    assert!(warning.unwrap().contains("takes the place of push secret builder-dockercfg-x"));
+    assert!(warning.unwrap().contains("replaces push secret builder-dockercfg-x"));
 }
 
 #[test]
-fn what_does_not_concern_quay_passes_without_a_word() {
-    let view = Known::default();
+fn admits_other_builds_without_warning() {
+    let view = FakeView::default();
     let image = |name: &str| build(json!({ "kind": "DockerImage", "name": name }));
     let mut pipeline = build(stream_tag("app:1"));
     pipeline["spec"]["strategy"] = json!({ "jenkinsPipelineStrategy": {} });
@@ -89,7 +88,7 @@ fn what_does_not_concern_quay_passes_without_a_word() {
         pipeline,
     ];
     for object in objects {
-        let reviewed = created(&view, object.clone());
+        let reviewed = review_creation(&view, object.clone());
         assert_eq!(
             (reviewed.outcome, reviewed.object, reviewed.warning),
             (ReviewOutcome::Unchanged, object, None)
@@ -97,7 +96,7 @@ fn what_does_not_concern_quay_passes_without_a_word() {
     }
     for operation in ["UPDATE", "DELETE", "CONNECT", ""] {
         let object = build(stream_tag("app:1"));
-        let reviewed = reviewed(&view, operation, object.clone());
+        let reviewed = review_operation(&view, operation, object.clone());
         assert_eq!(
             (reviewed.outcome, reviewed.object, reviewed.warning),
             (ReviewOutcome::Unchanged, object, None),
@@ -107,8 +106,8 @@ fn what_does_not_concern_quay_passes_without_a_word() {
 }
 
 #[test]
-fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
-    let view = Known::default();
+fn warns_about_builds_that_are_not_rewritten() {
+    let view = FakeView::default();
     let mut by_robot = build(stream_tag("app:1"));
     by_robot["spec"]["serviceAccount"] = json!("robot");
     let mut by_deployer = build(stream_tag("app:1"));
@@ -122,68 +121,69 @@ fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
             ReviewOutcome::Unchanged,
             "namespace kube-system is not in the integration",
         ),
-        (elsewhere("images"), ReviewOutcome::Unchanged, "name an output.pushSecret"),
+        (elsewhere("images"), ReviewOutcome::Unchanged, "set output.pushSecret to a secret"),
         (
             elsewhere("nowhere"),
             ReviewOutcome::Unknown,
-            "whether namespace nowhere is in the integration is unknown",
+            "cannot determine whether namespace nowhere is in the integration",
         ),
         (build(stream_tag("App:1")), ReviewOutcome::Unchanged, "Quay can have no such image"),
         (
             by_deployer,
             ReviewOutcome::NotLinked,
-            "service account deployer has no login to push to Quay yet",
+            "service account deployer has no push secret for Quay yet",
         ),
         (by_robot, ReviewOutcome::NotLinked, "oc quay link -n shop --service-account robot=write"),
-        (json!({ "spec": {} }), ReviewOutcome::Unknown, "no build that could be understood"),
+        (json!({ "spec": {} }), ReviewOutcome::Unknown, "invalid Build object"),
         (
             json!({ "metadata": { "annotations": [] }, "spec": {} }),
             ReviewOutcome::Unknown,
-            "no build that could be understood",
+            "invalid Build object",
         ),
         (
             json!({ "metadata": {}, "spec": { "output": 1 } }),
             ReviewOutcome::Unknown,
-            "no build that could be understood",
+            "invalid Build object",
         ),
     ];
-    for (object, outcome, words) in table {
-        let reviewed = created(&view, object.clone());
+    for (object, outcome, reason) in table {
+        let reviewed = review_creation(&view, object.clone());
         let warning = reviewed.warning.unwrap();
         assert!(
-            warning.starts_with("oc-quay: the output of this build stays as it is: ")
-                && warning.contains(words),
+            warning.starts_with("oc-quay: build output not rewritten: ")
+                && warning.contains(reason),
             "{warning}"
         );
-        assert_eq!((reviewed.outcome, reviewed.object), (outcome, object), "{words}");
+        assert_eq!((reviewed.outcome, reviewed.object), (outcome, object), "{reason}");
     }
 }
 
 #[test]
-fn without_an_integration_only_builds_that_might_go_to_quay_are_told() {
-    let view = Known { without_integration: true };
-    assert_eq!(created(&view, build(stream_tag("app:1"))).outcome, ReviewOutcome::Unknown);
-    assert_eq!(created(&view, build(Value::Null)).warning, None);
+fn warns_without_integration_only_about_image_stream_tags() {
+    let view = FakeView { without_integration: true };
+    assert_eq!(review_creation(&view, build(stream_tag("app:1"))).outcome, ReviewOutcome::Unknown);
+    assert_eq!(review_creation(&view, build(Value::Null)).warning, None);
     assert_eq!(
-        created(&view, build(json!({ "kind": "DockerImage", "name": "docker.io/x/y" }))).warning,
+        review_creation(&view, build(json!({ "kind": "DockerImage", "name": "docker.io/x/y" })))
+            .warning,
         None
     );
 }
 
 #[test]
-fn a_clone_does_not_pass_for_imported() {
-    let view = Known::default();
-    let first = created(&view, build(stream_tag("app:1"))).object;
+fn removes_import_record_from_clone() {
+    let view = FakeView::default();
+    let first = review_creation(&view, build(stream_tag("app:1"))).object;
     let mut clone = first.clone();
     clone["metadata"]["annotations"][IMPORTED_ANNOTATION] = json!("true");
-    assert_eq!(created(&view, clone).object, first);
+    assert_eq!(review_creation(&view, clone).object, first);
     let mut old = build(stream_tag("app:1"));
     old["metadata"]["annotations"][IMPORTED_ANNOTATION] = json!("true");
-    assert_eq!(created(&view, old).object, first);
+    assert_eq!(review_creation(&view, old).object, first);
 }
 
 #[test]
-fn other_objects_and_subresources_are_none_of_ours() {
+fn ignores_other_objects_and_subresources() {
     let object = build(stream_tag("app:1"));
     for (field, value) in [
         (
@@ -196,15 +196,15 @@ fn other_objects_and_subresources_are_none_of_ours() {
         ),
         ("subResource", json!("details")),
     ] {
-        let mut request = sent("CREATE", "shop", &object);
+        let mut request = admission_review("CREATE", "shop", &object);
         request["request"][field] = value;
-        let answer = review(request.to_string().as_bytes(), &Known::default()).unwrap();
+        let answer = review(request.to_string().as_bytes(), &FakeView::default()).unwrap();
         assert_eq!(answer.outcome, ReviewOutcome::Unchanged, "{field}");
     }
 }
 
 #[test]
-fn what_is_no_review_is_not_answered() {
+fn rejects_invalid_reviews() {
     for body in [
         "",
         "{}",
@@ -216,14 +216,13 @@ fn what_is_no_review_is_not_answered() {
         &"[".repeat(10_000),
     ] {
         assert_eq!(
-            review(body.as_bytes(), &Known::default()).map(|answer| answer.outcome),
+            review(body.as_bytes(), &FakeView::default()).map(|answer| answer.outcome),
             Err(InvalidReview)
         );
     }
 }
 
-/// Any JSON.
-fn anything() -> impl Strategy<Value = Value> {
+fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -251,7 +250,7 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Builds as they may come: any kind of output, some with a part that is anything.
+/// Builds with any output, some with an invalid part.
 fn builds() -> impl Strategy<Value = Value> {
     let kind = prop_oneof![
         Just("ImageStreamTag"),
@@ -275,13 +274,13 @@ fn builds() -> impl Strategy<Value = Value> {
     ];
     let secret = prop_oneof![Just(None), Just(Some("mine")), Just(Some("builder-quay-openshift"))];
     let imported = any::<bool>();
-    let spoilt = prop_oneof![
+    let invalid = prop_oneof![
         4 => Just(None),
         1 => (prop_oneof![Just("/metadata"), Just("/metadata/annotations"), Just("/spec"), Just("/spec/output"), Just("/spec/output/to")],
-            anything()).prop_map(Some),
+            any_json()).prop_map(Some),
     ];
-    (kind, name, namespace, secret, imported, spoilt).prop_map(
-        |(kind, name, namespace, secret, imported, spoilt)| {
+    (kind, name, namespace, secret, imported, invalid).prop_map(
+        |(kind, name, namespace, secret, imported, invalid)| {
             let mut object = build(json!({ "kind": kind, "name": name, "namespace": namespace }));
             if let Some(secret) = secret {
                 object["spec"]["output"]["pushSecret"] = json!({ "name": secret });
@@ -289,7 +288,7 @@ fn builds() -> impl Strategy<Value = Value> {
             if imported {
                 object["metadata"]["annotations"][IMPORTED_ANNOTATION] = json!("true");
             }
-            if let Some((path, value)) = spoilt {
+            if let Some((path, value)) = invalid {
                 *object.pointer_mut(path).unwrap() = value;
             }
             object
@@ -299,21 +298,21 @@ fn builds() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_object_gets_an_answer_and_reviewing_twice_equals_once(object in prop_oneof![builds(), anything()]) {
-        let view = Known::default();
-        let once = created(&view, object.clone());
+    fn review_is_idempotent_for_any_object(object in prop_oneof![builds(), any_json()]) {
+        let view = FakeView::default();
+        let once = review_creation(&view, object.clone());
         if once.outcome != ReviewOutcome::Rewritten && object["metadata"]["annotations"][IMPORTED_ANNOTATION].is_null() {
             prop_assert_eq!(&once.object, &object);
         }
-        let twice = created(&view, once.object.clone());
+        let twice = review_creation(&view, once.object.clone());
         prop_assert_eq!(twice.object, once.object);
         prop_assert_ne!(twice.outcome, ReviewOutcome::Rewritten);
     }
 
     #[test]
-    fn nothing_but_the_output_and_three_annotations_is_ever_touched(object in builds()) {
+    fn changes_only_output_and_three_annotations(object in builds()) {
         let mut before = object.clone();
-        let mut after = created(&Known::default(), object).object;
+        let mut after = review_creation(&FakeView::default(), object).object;
         for object in [&mut before, &mut after] {
             if let Some(output) = object.pointer_mut("/spec/output").and_then(Value::as_object_mut) {
                 output.remove("to");
@@ -333,8 +332,8 @@ proptest! {
     }
 
     #[test]
-    fn no_body_makes_it_panic(body in vec(any::<u8>(), 0..200), json in anything()) {
-        let view = Known::default();
+    fn never_panics_on_any_body(body in vec(any::<u8>(), 0..200), json in any_json()) {
+        let view = FakeView::default();
         let _ = review(&body, &view);
         let _ = review(json.to_string().as_bytes(), &view);
         let _ = review(json!({ "request": json }).to_string().as_bytes(), &view);

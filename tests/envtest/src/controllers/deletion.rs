@@ -1,5 +1,5 @@
-//! What happens to a namespace that is being deleted, as the namespace controller does it
-//! (k8s.io/kubernetes, pkg/controller/namespace/deletion).
+//! Deletion of namespaces, as in the namespace controller (k8s.io/kubernetes,
+//! pkg/controller/namespace/deletion).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use super::text;
 use crate::api::Api;
 use crate::kinds::{self, Collection};
 
-/// The start of Unix time: nothing depends on when a condition changed.
+/// Arbitrary.
 const LONG_AGO: &str = "1970-01-01T00:00:00Z";
 
-/// What is left after everything was told to go: objects that wait for their finalizers.
+/// Objects that remain after the deletion, waiting for finalizers.
 #[derive(Default)]
 pub(crate) struct Remains {
     by_resource: BTreeMap<String, usize>,
@@ -30,11 +30,10 @@ impl Remains {
     }
 }
 
-/// What namespaces hold, each kind by the namespaces it is in: a list of everything is one request, however many there are.
+/// The namespaces of each kind, from one list request per kind.
 pub(crate) struct Content(Vec<(Collection, BTreeSet<String>)>);
 
 impl Content {
-    /// Reads it.
     pub(crate) async fn read(api: &Api) -> Result<Self> {
         let lists = kinds::content().map(|collection| async {
             let objects = api.list(&collection.everywhere()).await?;
@@ -46,7 +45,6 @@ impl Content {
     }
 }
 
-/// Deletes all that `namespace` holds.
 pub(crate) async fn empty(api: &Api, content: &Content, namespace: &str) -> Result<Remains> {
     let mut remains = Remains::default();
     for (collection, _) in content.0.iter().filter(|(_, namespaces)| namespaces.contains(namespace))
@@ -60,8 +58,8 @@ pub(crate) async fn empty(api: &Api, content: &Content, namespace: &str) -> Resu
     Ok(remains)
 }
 
-/// Takes the deletion of `namespace` a step on. The API server removes it once its content is gone, which we say by
-/// taking `kubernetes` off `spec.finalizers`, and `metadata.finalizers` is empty, which is up to whoever is in there.
+/// Advances the deletion of a namespace. Once its content is deleted, `kubernetes` is removed from
+/// `spec.finalizers`; the API server deletes the namespace when `metadata.finalizers` is empty too.
 pub(super) async fn finish(api: &Api, content: &Content, namespace: &Value) -> Result<()> {
     if namespace["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
         return Ok(());
@@ -80,8 +78,7 @@ pub(super) async fn finish(api: &Api, content: &Content, namespace: &Value) -> R
     Ok(())
 }
 
-/// The conditions of a namespace in deletion. They speak of its content only: a finalizer of the namespace itself is
-/// in none of them.
+/// They cover the content only, not finalizers of the namespace itself.
 fn conditions(remains: &Remains) -> Value {
     let counts = |counts: &BTreeMap<String, usize>, verb: &str| {
         let parts: Vec<String> = counts

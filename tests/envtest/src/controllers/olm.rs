@@ -1,4 +1,4 @@
-//! The Operator Lifecycle Manager, as the sandbox plays it, on the real API server.
+//! The sandbox's Operator Lifecycle Manager on the real API server.
 
 use anyhow::Result;
 use sandbox::openshift::olm::{self, Write};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::text;
 use crate::api::Api;
 
-/// Where a kind's objects are: its apiVersion, its name, and the path of them all.
+/// apiVersion, kind and list path.
 type Listing = (&'static str, &'static str, &'static str);
 
-/// Lets OLM take one step. What cannot be written this time is tried again the next.
+/// Runs one step of OLM. Failed writes are retried in the next round.
 pub(super) async fn round(api: &Api) -> Result<()> {
     let mut objects = Vec::new();
     for kind in olm::KINDS {
@@ -26,7 +26,7 @@ pub(super) async fn round(api: &Api) -> Result<()> {
     outcome
 }
 
-/// The objects of a kind. In the lists of built-in kinds they do not say what they are.
+/// Sets `apiVersion` and `kind`, which lists of built-in kinds omit.
 async fn list(api: &Api, (api_version, kind, path): Listing) -> Result<Vec<Value>> {
     let mut objects = api.list(path).await?;
     for object in &mut objects {
@@ -41,7 +41,7 @@ async fn apply(api: &Api, write: Write) -> Result<()> {
         Write::Create(object) => {
             api.create(&collection(&object), &object).await?;
             if object["status"].is_object() {
-                // A create drops the status of a kind that has it as a subresource.
+                // A create ignores the status of a kind with a status subresource.
                 api.merge(
                     &format!("{}/status", path(&object)),
                     &json!({ "status": object["status"] }),
@@ -66,7 +66,7 @@ fn path(object: &Value) -> String {
     format!("{}/{}", collection(object), text(&object["metadata"]["name"]))
 }
 
-/// The path of the objects of this one's kind in its namespace.
+/// The list path of the object's kind in its namespace.
 fn collection(object: &Value) -> String {
     let listing = olm::KINDS
         .iter()

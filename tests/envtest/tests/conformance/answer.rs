@@ -1,10 +1,9 @@
-//! An answer without what differs from one run to the next.
+//! Responses without values that differ between runs.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-/// A request and what was answered.
 pub(crate) struct Recorded {
     pub(crate) request: String,
     status: u16,
@@ -45,12 +44,12 @@ impl Recorded {
     }
 }
 
-/// Gives names to what a server makes up, in the order in which it appears: the same stays the same.
+/// Replaces generated values by names in order of appearance; equal values have equal names.
 #[derive(Default)]
 pub(crate) struct Masks {
     seen: HashMap<String, String>,
     counts: HashMap<&'static str, usize>,
-    /// Text that is another one in each run, such as a port.
+    /// Values that differ between runs, such as ports.
     pub(crate) fixed: Vec<(String, &'static str)>,
 }
 
@@ -72,10 +71,10 @@ impl Masks {
         for (key, value) in fields {
             let field = key.rsplit('/').next().unwrap_or_default();
             let value = match (field, value.as_str()) {
-                // Who wrote which field is nobody's business here.
+                // Field owners are not compared.
                 ("managedFields", _) => continue,
                 _ if value.is_null() => continue,
-                // Others write between a script's requests, so the version of a list tells nothing.
+                // The list's version depends on concurrent writes.
                 ("resourceVersion", Some(_)) if is_list => json!("*"),
                 ("resourceVersion", Some(version)) => json!(self.named("version", version)),
                 ("continue", Some(token)) if !token.is_empty() => json!("*"),
@@ -137,7 +136,7 @@ impl Masks {
     }
 }
 
-/// The text without the number in parentheses that it may begin with.
+/// Removes a leading number in parentheses.
 fn masked_parentheses(text: &str) -> String {
     let number = text.strip_prefix(" (").and_then(|rest| rest.split_once(')'));
     match number.filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -146,7 +145,8 @@ fn masked_parentheses(text: &str) -> String {
     }
 }
 
-/// The parts of a body that a step is about: JSON pointers in which `*` is every item and `key=value` the item with that.
+/// Selects parts of a body by JSON pointers in which `*` matches every item and `key=value` an item
+/// with that value.
 pub(crate) fn only(body: &Value, paths: &[String]) -> Value {
     if paths.is_empty() {
         return body.clone();

@@ -1,19 +1,18 @@
-//! Where the stand-in answers something else than the real server, on purpose.
+//! Intended differences between the sandbox and the real server.
 
 use crate::Found;
 
-/// A difference that is known.
 pub(crate) struct Difference {
     script: &'static str,
-    /// Part of the request's line.
+    /// Substring of the request line.
     request: &'static str,
-    /// The beginning of the JSON pointer into the answer.
+    /// Prefix of the JSON pointer into the response.
     at: &'static str,
     reason: &'static str,
 }
 
 impl Difference {
-    pub(crate) fn is(&self, found: &Found) -> bool {
+    pub(crate) fn matches(&self, found: &Found) -> bool {
         found.script == self.script
             && found.request.contains(self.request)
             && found.at.starts_with(self.at)
@@ -27,7 +26,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// The status and the reason are the real server's; the message quotes what only a server in Go has.
+/// Status and reason are equal; the message quotes Go internals.
 const WORDING: &str = "Go's decoders word it";
 const LABEL: &str = "one message for all invalid names";
 const ONCE: &str = "the real server reports it twice";
@@ -74,8 +73,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { script: "patches", request: "{cut", at: "/body/message", reason: WORDING },
     Difference { script: "patches", request: "secrets/a {}", at: "/body", reason: MEDIA_TYPES },
     Difference { script: "patches", request: "text/plain", at: "/body", reason: MEDIA_TYPES },
-    Difference { script: "refusals", request: "secrets as \"\"", at: "", reason: ANONYMOUS },
-    Difference { script: "refusals", request: "impersonate-group: developers", at: "/body", reason: WORDING },
+    Difference { script: "rejections", request: "secrets as \"\"", at: "", reason: ANONYMOUS },
+    Difference { script: "rejections", request: "impersonate-group: developers", at: "/body", reason: WORDING },
     Difference { script: "reviews", request: "{\"spec\":{}}", at: "/body", reason: "the real server forgets the kind" },
     Difference { script: "reviews", request: "{cut", at: "/body/message", reason: WORDING },
     Difference { script: "service-accounts", request: "strategic", at: "/body/secrets", reason: ORDER },
@@ -83,7 +82,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { script: "service-accounts", request: "strategic", at: "/body/metadata", reason: ORDER },
     Difference { script: "service-accounts", request: "{\"op\":\"add\"}", at: "/body/message", reason: WORDING },
     Difference { script: "service-accounts", request: "\"uid\":\"0000", at: "/body/details/causes", reason: ONCE },
-    Difference { script: "updates", request: "\"uid\":\"0000", at: "/body/message", reason: "the real server tells of its storage" },
+    Difference { script: "updates", request: "\"uid\":\"0000", at: "/body/message", reason: "the real server reports details of its storage" },
     Difference { script: "updates", request: "basic-auth", at: "/body", reason: "the stand-in knows the fields of pull secrets only" },
     Difference { script: "watches", request: "resourceVersion=x", at: "", reason: "the real server answers 500" },
     Difference { script: "watches", request: "sendInitialEvents", at: "", reason: STREAMING },

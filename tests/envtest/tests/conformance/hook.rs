@@ -1,4 +1,4 @@
-//! A webhook that does what its path says.
+//! A webhook whose behavior depends on its path.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Hook {
         let kept = Arc::clone(&reviews);
         let answer = post(move |Path(behavior): Path<String>, Json(review): Json<Value>| {
             let mut request = review["request"].clone();
-            // Which groups the users are in is a matter of how either server was started.
+            // Groups depend on how the server was started.
             let user = request["userInfo"]["username"].take();
             request["userInfo"] = json!({"username": user});
             kept.lock().unwrap().push(request);
@@ -46,7 +46,7 @@ impl Hook {
         STANDARD.encode(self.authority.pem())
     }
 
-    /// What it was asked since the last time.
+    /// The reviews since the last call.
     pub(crate) fn take(&self) -> Value {
         Value::Array(std::mem::take(&mut *self.reviews.lock().unwrap()))
     }

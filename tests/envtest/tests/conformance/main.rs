@@ -1,8 +1,8 @@
-//! The stand-in for the API server and the real one answer the same requests with the same: what the real one answers is
-//! recorded in `recording.json`, and both are held to it.
+//! Conformance of the sandbox with a real API server, whose responses are recorded in
+//! `recording.json`.
 //!
-//! The stand-in is always asked, the real server where `KUBEBUILDER_ASSETS` names it. With `UPDATE_RECORDING=1` the real
-//! server's answers are recorded.
+//! The sandbox is always tested, the real server if `KUBEBUILDER_ASSETS` is set.
+//! `UPDATE_RECORDING=1` records the real server's responses.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
@@ -24,17 +24,16 @@ use differences::DIFFERENCES;
 use servers::Server;
 use step::{Script, play};
 
-/// The answers to each script's requests.
 type Recording = BTreeMap<String, Vec<Recorded>>;
 
 #[test]
 fn stand_in_answers_as_recorded() {
-    // Each script has a stand-in to itself.
+    // Each script has its own sandbox.
     let actual = play_all(|script| Server::stand_in(script.settles));
     let mut unexpected = Vec::new();
     let mut met = vec![false; DIFFERENCES.len()];
     for found in compare(&recording(), &actual) {
-        match DIFFERENCES.iter().position(|known| known.is(&found)) {
+        match DIFFERENCES.iter().position(|known| known.matches(&found)) {
             Some(index) => met[index] = true,
             None => unexpected.push(found.to_string()),
         }
@@ -67,7 +66,7 @@ fn api_server_answers_as_recorded() {
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
-/// Plays all scripts, most at once: on a real server they wait for it most of the time.
+/// Mostly concurrently, as scripts wait for the server.
 fn play_all(server: impl Fn(&Script) -> Server + Sync) -> Recording {
     let (alone, together): (Vec<Script>, Vec<Script>) =
         scripts::all().into_iter().partition(|script| script.is_alone);
@@ -81,11 +80,11 @@ fn play_all(server: impl Fn(&Script) -> Server + Sync) -> Recording {
     recording
 }
 
-/// A place where an answer is not the recorded one.
+/// A difference from the recording.
 struct Found {
     script: String,
     request: String,
-    /// A JSON pointer into the recorded answer.
+    /// JSON pointer into the recorded response.
     at: String,
     recorded: Value,
     actual: Value,
@@ -163,7 +162,7 @@ fn recording() -> Recording {
         .collect()
 }
 
-/// Writes the recording, one line per answer, so that changes of it can be read.
+/// One line per response, for readable diffs.
 fn write(recording: &Recording) {
     let script = |(name, answers): (&String, &Vec<Recorded>)| {
         let lines: Vec<String> =

@@ -1,4 +1,4 @@
-//! What the servers are asked.
+//! Scripts of requests.
 
 mod access;
 mod deletion;
@@ -17,7 +17,7 @@ const INTEGRATIONS: &str = "/apis/quay.redhat.com/v1/quayintegrations";
 
 pub(crate) fn all() -> Vec<Script> {
     let mut scripts = vec![
-        access::refusals(),
+        access::rejections(),
         access::reviews(),
         deletion::objects(),
         deletion::namespaces(),
@@ -33,7 +33,7 @@ pub(crate) fn all() -> Vec<Script> {
         webhooks::configurations(),
         webhooks::calls(),
     ];
-    // These change what all see.
+    // These affect other scripts.
     scripts.extend(
         [watches::expiry(), deletion::definitions()]
             .map(|script| Script { is_alone: true, ..script }),
@@ -45,7 +45,7 @@ fn secret(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": "t"}})
 }
 
-/// A QuayIntegration that its schema takes.
+/// A valid QuayIntegration.
 fn integration(name: &str) -> Value {
     json!({
         "apiVersion": "quay.redhat.com/v1", "kind": "QuayIntegration", "metadata": {"name": name},
@@ -56,7 +56,7 @@ fn integration(name: &str) -> Value {
     })
 }
 
-/// The object with a change merged into it; `null` removes a field.
+/// Merge patch; `null` removes a field.
 fn with(mut object: Value, change: Value) -> Value {
     merge(&mut object, change);
     object

@@ -1,4 +1,4 @@
-//! The two servers that are asked.
+//! The sandbox and the real server.
 
 use std::sync::Arc;
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-/// How long the real server takes to act on what it is told, such as a new webhook.
+/// Propagation delay of the real server, for example of a new webhook.
 const PROPAGATION: Duration = Duration::from_millis(1500);
 
 #[derive(Clone)]
@@ -21,14 +21,14 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    /// A stand-in whose controllers do nothing within a test, unless it `settles`.
+    /// A sandbox without controllers, unless it `settles`.
     pub(crate) fn stand_in(settles: bool) -> Self {
         let settle = if settles { Duration::from_millis(20) } else { Duration::from_secs(3600) };
         let cluster = Cluster { settle, ..Cluster::default() };
         Self::StandIn(Arc::new(Sandbox::start(Options { cluster, ..Options::default() }).unwrap()))
     }
 
-    /// The real server, with the definition of the QuayIntegration, which the stand-in has from the start.
+    /// The real server with the QuayIntegration's definition, which the sandbox always has.
     pub(crate) fn real() -> Option<Self> {
         let server = Self::Real(Arc::new(Envtest::plain_from_env().unwrap()?));
         let definition = definitions::quay_integrations();
@@ -72,7 +72,6 @@ impl Server {
             .unwrap()
     }
 
-    /// Makes `dev` project administrator of a namespace.
     pub(crate) fn grant(&self, namespace: &str) {
         match self {
             Self::StandIn(sandbox) => sandbox.openshift.grant("dev", namespace),
@@ -98,25 +97,25 @@ impl Server {
         }
     }
 
-    /// Waits until what was written is in force everywhere.
+    /// Waits for the propagation delay.
     pub(crate) fn propagate(&self) {
         if let Self::Real(_) = self {
             sleep(PROPAGATION);
         }
     }
 
-    /// Makes every resourceVersion so far too old.
+    /// Expires all earlier resourceVersions.
     pub(crate) fn expire_history(&self) {
         match self {
             Self::StandIn(sandbox) => sandbox.openshift.expire_history(),
             Self::Real(envtest) => {
                 Runtime::new().unwrap().block_on(compact(envtest.etcd_url()));
-                // It has another history in memory.
+                // Its watch cache keeps a separate history.
                 envtest.restart_api_server().unwrap();
             }
         }
     }
-    /// Sends a request that is part of no script, and returns the status.
+    /// A request outside of the script.
     fn admin(&self, method: &str, path: &str, body: &Value) -> u16 {
         let request =
             self.client().request(method.parse().unwrap(), format!("{}{path}", self.url()));
@@ -129,7 +128,7 @@ impl Server {
     }
 }
 
-/// Has etcd forget all but the present. Its revisions are the resource versions.
+/// Compacts etcd, whose revisions are the resourceVersions.
 async fn compact(etcd: &str) {
     let http = Client::builder().no_proxy().build().unwrap();
     let call = async |path: &str, body: Value| {

@@ -1,4 +1,4 @@
-//! Scripts, and how they are played.
+//! Scripts and their execution.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,32 +13,32 @@ use crate::servers::Server;
 
 const JSON: &str = "application/json";
 
-/// How long a request is repeated that waits for its status.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Limit for retries until a status.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Requests in namespaces of their own: `{ns}`, and `{ns}-2`.
+/// Requests in the namespaces `{ns}` and `{ns}-2`.
 pub(crate) struct Script {
     pub(crate) name: &'static str,
     pub(crate) steps: Vec<Step>,
-    /// Whether no other script is played on the same server meanwhile.
+    /// Not concurrent with other scripts.
     pub(crate) is_alone: bool,
-    /// Whether the stand-in's controllers act.
+    /// Whether the sandbox's controllers run.
     pub(crate) settles: bool,
-    /// Whether a webhook is served, at `{hook}`.
+    /// Serves a webhook at `{hook}`.
     pub(crate) has_hook: bool,
 }
 
 pub(crate) enum Step {
     Request(Request),
-    /// Makes every resourceVersion so far too old.
+    /// Expires all earlier resourceVersions.
     ExpireHistory,
-    /// Waits until the real server has acted on what it was told.
+    /// Waits for the real server's propagation delay.
     Propagate,
-    /// What the webhook was asked since the last time.
+    /// The webhook's reviews since the last call.
     Reviews,
 }
 
-/// A request. In its path and body, `{ns}` is the script's namespace and `{a:/b}` what an earlier answer had there.
+/// In path and body, `{ns}` is the script's namespace and `{a:/b}` a value of an earlier response.
 #[derive(Clone)]
 pub(crate) struct Request {
     method: &'static str,
@@ -46,7 +46,7 @@ pub(crate) struct Request {
     user: &'static str,
     headers: Vec<(&'static str, String)>,
     body: String,
-    /// The name under which later requests know the answer.
+    /// Name of the response for later requests.
     saved: Option<&'static str>,
     only: Vec<String>,
     until: Option<u16>,
@@ -71,7 +71,7 @@ impl From<Request> for Step {
 }
 
 fn request(method: &'static str, path: &str, content_type: Option<&str>, body: String) -> Request {
-    // Unless it begins at the root, a path is that of the script's namespace.
+    // A relative path is in the script's namespace.
     let path = if path.starts_with('/') {
         path.to_owned()
     } else {
@@ -111,7 +111,7 @@ pub(crate) fn delete_with(path: &str, options: &Value) -> Request {
     request("DELETE", path, Some(JSON), options.to_string())
 }
 
-/// A patch of the type `json`, `merge` or `strategic`, or an apply.
+/// `json`, `merge`, `strategic` or `apply`.
 pub(crate) fn patch(patch_type: &str, path: &str, body: &Value) -> Request {
     let content_type = match patch_type {
         "json" => "application/json-patch+json",
@@ -123,14 +123,14 @@ pub(crate) fn patch(patch_type: &str, path: &str, body: &Value) -> Request {
     request("PATCH", path, Some(content_type), body.to_string())
 }
 
-/// A watch that ends after a second.
+/// Ends after a second.
 pub(crate) fn watch(path_and_query: &str) -> Request {
     let separator = if path_and_query.contains('?') { '&' } else { '?' };
     get(&format!("{path_and_query}{separator}watch=true&timeoutSeconds=1"))
 }
 
 impl Request {
-    /// Sent by another user than `admin`; without a token when the user has no name.
+    /// Sets another user than `admin`; no token for an empty name.
     pub(crate) fn by(self, user: &'static str) -> Self {
         Self { user, ..self }
     }
@@ -149,17 +149,16 @@ impl Request {
         Self { saved: Some(name), ..self }
     }
 
-    /// Compares only these parts of the answer.
     pub(crate) fn only(self, paths: &[&str]) -> Self {
         Self { only: paths.iter().map(|path| (*path).to_owned()).collect(), ..self }
     }
 
-    /// Repeats the request until it is answered with this status.
+    /// Retries until this status.
     pub(crate) fn until(self, status: u16) -> Self {
         Self { until: Some(status), ..self }
     }
 
-    /// The request as the recording shows it.
+    /// As in the recording.
     fn line(&self) -> String {
         let mut line = format!("{} {}", self.method, self.path);
         if self.user != "admin" {
@@ -180,7 +179,6 @@ impl Request {
     }
 }
 
-/// Plays a script on a server.
 pub(crate) fn play(script: &Script, server: &Server) -> Vec<Recorded> {
     let runtime = Runtime::new().unwrap();
     let mut stage = Stage {
@@ -229,7 +227,9 @@ impl Stage<'_> {
                 let (status, body, warnings) = loop {
                     let answer = self.send(request).await;
                     match request.until {
-                        Some(wanted) if answer.0 != wanted && started.elapsed() < PATIENCE => {
+                        Some(wanted)
+                            if answer.0 != wanted && started.elapsed() < STATUS_TIMEOUT =>
+                        {
                             tokio::time::sleep(Duration::from_millis(20)).await;
                         }
                         _ => break answer,
@@ -280,14 +280,14 @@ impl Stage<'_> {
         (status, body, warnings)
     }
 
-    /// The text with what stands for names and earlier answers replaced.
+    /// Replaces placeholders.
     fn filled(&self, text: &str) -> String {
         let mut filled = text.replace("{ns}", &self.namespace);
         if let Some(hook) = &self.hook {
             filled = filled.replace("{hook}", &hook.url()).replace("{ca}", &hook.ca_bundle());
         }
         for (name, body) in &self.saved {
-            // A whole object stands where its name is a JSON string.
+            // A quoted placeholder can be replaced by an object.
             filled = filled.replace(&format!("\"{{{name}}}\""), &body.to_string());
             while let Some((before, after)) = filled.split_once(&format!("{{{name}:")) {
                 let (pointer, after) = after.split_once('}').unwrap();
@@ -299,7 +299,7 @@ impl Stage<'_> {
     }
 }
 
-/// The events of a watch. How many bookmarks there are is a matter of time.
+/// Without bookmarks, whose number depends on time.
 fn events(text: &str) -> Value {
     let mut events: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Builds and imports, as OpenShift's own API server and its controllers have them.
+//! Builds and imports.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ const STREAMS: &str = "/apis/image.openshift.io/v1/namespaces/fresh/imagestreams
 const IMPORTS: &str = "/apis/image.openshift.io/v1/namespaces/fresh/imagestreamimports";
 const ORGANIZATION: &str = "openshift_fresh";
 
-pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
+pub(crate) fn pushes_and_imports_build(quay: &Quay, caller: &Caller) {
     link(quay, caller);
     let image = format!("{}/{ORGANIZATION}/app:latest", quay.host());
     let config = json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "app"}, "spec": {
@@ -25,7 +25,7 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
     let start = |user: &str| {
         caller.send(user, "POST", &format!("{CONFIGS}/app/instantiate"), JSON, &request)
     };
-    assert_eq!(start("nobody").0, 403);
+    assert_eq!(start("guest").0, 403);
     let (status, build) = start("admin");
     assert_eq!((status, &build["metadata"]["name"]), (201, &json!("app-1")));
     let build = caller.wait_for("the build to be complete", || {
@@ -36,9 +36,9 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
 
     let mut moved = build.clone();
     moved["spec"]["output"]["to"]["name"] = json!("quay.example.com/elsewhere/app:latest");
-    let (status, refused) = caller.send("admin", "PUT", &format!("{BUILDS}/app-1"), JSON, &moved);
+    let (status, rejected) = caller.send("admin", "PUT", &format!("{BUILDS}/app-1"), JSON, &moved);
     assert_eq!(status, 422);
-    assert!(refused["message"].as_str().unwrap().contains("spec is immutable"), "{refused}");
+    assert!(rejected["message"].as_str().unwrap().contains("spec is immutable"), "{rejected}");
 
     let import = json!({"apiVersion": "image.openshift.io/v1", "kind": "ImageStreamImport", "metadata": {"name": "app"}, "spec": {
         "import": true,
@@ -46,7 +46,7 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
             "from": {"kind": "DockerImage", "name": image}, "to": {"name": "latest"}, "importPolicy": {"insecure": true},
         }],
     }});
-    assert_eq!(caller.send("nobody", "POST", IMPORTS, JSON, &import).0, 403);
+    assert_eq!(caller.send("guest", "POST", IMPORTS, JSON, &import).0, 403);
     let (status, imported) = caller.send("admin", "POST", IMPORTS, JSON, &import);
     assert_eq!(
         (status, &imported["status"]["images"][0]["status"]["status"]),
@@ -65,7 +65,7 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
     );
 }
 
-/// Makes the organization, and links the builder of the namespace with it.
+/// Creates the organization and links the namespace's `builder`.
 fn link(quay: &Quay, caller: &Caller) {
     quay.add_organization(ORGANIZATION, "quayadmin");
     let token = quay.add_robot(ORGANIZATION, "builder", "").unwrap();

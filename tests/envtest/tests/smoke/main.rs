@@ -1,4 +1,4 @@
-//! The real API server as the suite meets it: started, furnished, refusing, and brought back to the start.
+//! Smoke test of the real API server: start, default objects, rejections and reset.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
@@ -20,9 +20,9 @@ const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 
-/// Starting takes seconds, so one server goes through everything.
+/// One server for all checks, as it starts in seconds.
 #[test]
-fn a_real_api_server_plays_openshift() {
+fn real_api_server_behaves_like_openshift() {
     let started = Instant::now();
     let Some(envtest) = Envtest::from_env().unwrap() else {
         eprintln!(
@@ -36,25 +36,25 @@ fn a_real_api_server_plays_openshift() {
     let proxy = envtest.proxy(dir.path(), Some(&sandbox.quay)).unwrap();
     let caller = Caller::new(&proxy);
 
-    a_new_namespace_is_furnished(&caller);
-    a_removed_registry_reference_is_put_back(&caller);
-    users_may_do_what_they_were_granted(&envtest, &caller);
-    pull_secrets_are_replaced_by_a_strategic_merge(&caller);
-    a_lost_race_is_told(&caller);
-    the_operators_definition_is_enforced(&caller);
-    a_finalizer_holds_a_namespace_but_not_its_content(&caller);
+    creates_default_objects(&caller);
+    restores_registry_reference(&caller);
+    enforces_grants(&envtest, &caller);
+    strategic_merge_replaces_pull_secrets(&caller);
+    reports_conflict(&caller);
+    validates_by_operator_definition(&caller);
+    finalizer_keeps_namespace_without_content(&caller);
     the_proxy_logs_and_faults(&proxy, &caller);
-    a_watch_streams(&caller);
-    builds::a_build_is_pushed_and_imported(&sandbox.quay, &caller);
-    operators::olm_installs_the_operator(&caller);
-    operators::olm_tells_its_trouble(&caller);
-    operators::the_definition_comes_and_goes(&caller);
-    operators::an_extension_is_installed(&envtest, &caller);
-    reset_brings_back_the_initial_state(&envtest, &caller);
-    dropping_it_ends_the_servers(envtest);
+    streams_watch(&caller);
+    builds::pushes_and_imports_build(&sandbox.quay, &caller);
+    operators::installs_operator_with_olm(&caller);
+    operators::reports_olm_problems(&caller);
+    operators::restores_definition(&caller);
+    operators::installs_cluster_extension(&envtest, &caller);
+    reset_restores_initial_state(&envtest, &caller);
+    drop_stops_servers(envtest);
 }
 
-fn a_new_namespace_is_furnished(caller: &Caller) {
+fn creates_default_objects(caller: &Caller) {
     caller.create_namespace("fresh");
     for account in ["default", "builder", "deployer"] {
         let secret = caller.wait_for(&format!("a registry secret of {account}"), || {
@@ -76,7 +76,7 @@ fn a_new_namespace_is_furnished(caller: &Caller) {
     assert!(namespace["metadata"]["annotations"]["openshift.io/sa.scc.mcs"].is_string());
 }
 
-fn a_removed_registry_reference_is_put_back(caller: &Caller) {
+fn restores_registry_reference(caller: &Caller) {
     let path = "/api/v1/namespaces/fresh/serviceaccounts/builder";
     let before = caller.get(path).unwrap()["imagePullSecrets"].clone();
     let (status, _) =
@@ -88,7 +88,7 @@ fn a_removed_registry_reference_is_put_back(caller: &Caller) {
     assert_eq!(after, before);
 }
 
-fn users_may_do_what_they_were_granted(envtest: &Envtest, caller: &Caller) {
+fn enforces_grants(envtest: &Envtest, caller: &Caller) {
     caller.create_namespace("myproj");
     caller.wait_for("dev's first grant", || {
         let (status, _) =
@@ -111,18 +111,18 @@ fn users_may_do_what_they_were_granted(envtest: &Envtest, caller: &Caller) {
     assert_eq!(caller.projects("dev"), ["fresh", "myproj"]);
     assert!(caller.projects("admin").contains(&"openshift-operators".to_owned()));
 
-    assert!(caller.projects("nobody").is_empty());
+    assert!(caller.projects("guest").is_empty());
     for path in [
         "/api/v1/namespaces/myproj",
         "/api/v1/namespaces",
         "/apis/project.openshift.io/v1/projects/myproj",
     ] {
-        assert_eq!(caller.send("nobody", "GET", path, JSON, &Value::Null).0, 403, "{path}");
+        assert_eq!(caller.send("guest", "GET", path, JSON, &Value::Null).0, 403, "{path}");
     }
     assert_eq!(caller.send("stranger", "GET", "/api/v1/namespaces", JSON, &Value::Null).0, 401);
 }
 
-fn pull_secrets_are_replaced_by_a_strategic_merge(caller: &Caller) {
+fn strategic_merge_replaces_pull_secrets(caller: &Caller) {
     let path = "/api/v1/namespaces/myproj/serviceaccounts";
     let account = json!({ "metadata": { "name": "own" }, "secrets": [{ "name": "a" }], "imagePullSecrets": [{ "name": "a" }] });
     assert_eq!(caller.send("admin", "POST", path, JSON, &account).0, 201);
@@ -138,7 +138,7 @@ fn pull_secrets_are_replaced_by_a_strategic_merge(caller: &Caller) {
     );
 }
 
-fn a_lost_race_is_told(caller: &Caller) {
+fn reports_conflict(caller: &Caller) {
     let path = "/api/v1/namespaces/myproj/configmaps";
     let (_, mut map) = caller.send(
         "admin",
@@ -161,7 +161,7 @@ fn a_lost_race_is_told(caller: &Caller) {
     assert_eq!(caller.get(&path).unwrap()["data"]["a"], "1");
 }
 
-fn the_operators_definition_is_enforced(caller: &Caller) {
+fn validates_by_operator_definition(caller: &Caller) {
     let path = "/apis/quay.redhat.com/v1/quayintegrations";
     let mut integration = json!({
         "apiVersion": "quay.redhat.com/v1",
@@ -183,7 +183,7 @@ fn the_operators_definition_is_enforced(caller: &Caller) {
     );
 }
 
-fn a_finalizer_holds_a_namespace_but_not_its_content(caller: &Caller) {
+fn finalizer_keeps_namespace_without_content(caller: &Caller) {
     let namespace = json!({ "metadata": { "name": "held", "finalizers": ["quay.redhat.com/quayintegrations"] } });
     assert_eq!(caller.send("admin", "POST", "/api/v1/namespaces", JSON, &namespace).0, 201);
     let stream = json!({ "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": { "name": "app" } });
@@ -242,7 +242,7 @@ fn the_proxy_logs_and_faults(proxy: &Proxy, caller: &Caller) {
     assert_eq!(writes[0].status.map(|status| status.as_u16()), Some(201));
 }
 
-fn a_watch_streams(caller: &Caller) {
+fn streams_watch(caller: &Caller) {
     let (_, list) =
         caller.send("admin", "GET", "/api/v1/namespaces/myproj/configmaps", JSON, &Value::Null);
     let version = list["metadata"]["resourceVersion"].as_str().unwrap();
@@ -268,7 +268,7 @@ fn a_watch_streams(caller: &Caller) {
     );
 }
 
-fn reset_brings_back_the_initial_state(envtest: &Envtest, caller: &Caller) {
+fn reset_restores_initial_state(envtest: &Envtest, caller: &Caller) {
     let secret =
         json!({ "metadata": { "name": "quay-integration" }, "stringData": { "token": "x" } });
     for namespace in ["default", "openshift-operators"] {
@@ -339,14 +339,14 @@ fn reset_brings_back_the_initial_state(envtest: &Envtest, caller: &Caller) {
     );
 }
 
-fn dropping_it_ends_the_servers(envtest: Envtest) {
+fn drop_stops_servers(envtest: Envtest) {
     let address = envtest.url().trim_start_matches("https://").to_owned();
     assert!(std::net::TcpStream::connect(&address).is_ok());
     drop(envtest);
     assert!(std::net::TcpStream::connect(&address).is_err());
 }
 
-/// Talks to the proxy as the users of its kubeconfig.
+/// A client of the proxy with the users of its kubeconfig.
 struct Caller {
     runtime: Runtime,
     http: Client,
@@ -440,7 +440,7 @@ impl Caller {
             if let Some(answer) = ask() {
                 return answer;
             }
-            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            assert!(Instant::now() < deadline, "timed out waiting for {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

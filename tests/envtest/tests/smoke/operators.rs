@@ -1,4 +1,4 @@
-//! The operator comes and goes, through either OLM.
+//! Installation and removal of the operator with OLM v0 and v1.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub(crate) const SUBSCRIPTIONS: &str =
 pub(crate) const DEFINITION: &str =
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/quayintegrations.quay.redhat.com";
 
-pub(crate) fn olm_installs_the_operator(caller: &Caller) {
+pub(crate) fn installs_operator_with_olm(caller: &Caller) {
     let started = Instant::now();
     assert_eq!(caller.send("admin", "POST", SUBSCRIPTIONS, JSON, &olm::subscription()).0, 201);
     caller.wait_for("the operator", || {
@@ -33,7 +33,7 @@ pub(crate) fn olm_installs_the_operator(caller: &Caller) {
     let webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
     assert_eq!(caller.names(webhooks).len(), 1);
 
-    // Both go, and what they brought, but for the definition.
+    // Removes both and their objects, except for the definition.
     assert_eq!(
         caller
             .send(
@@ -58,7 +58,7 @@ pub(crate) fn olm_installs_the_operator(caller: &Caller) {
     assert!(caller.get(DEFINITION).is_some());
 }
 
-pub(crate) fn olm_tells_its_trouble(caller: &Caller) {
+pub(crate) fn reports_olm_problems(caller: &Caller) {
     let catalog = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-marketplace/catalogsources/redhat-operators";
     let trouble = Trouble::OperatorFails {
         reason: "InstallCheckFailed".to_owned(),
@@ -88,10 +88,10 @@ pub(crate) fn olm_tells_its_trouble(caller: &Caller) {
     });
 }
 
-pub(crate) fn the_definition_comes_and_goes(caller: &Caller) {
+pub(crate) fn restores_definition(caller: &Caller) {
     let integrations = "/apis/quay.redhat.com/v1/quayintegrations";
     assert_eq!(caller.send("admin", "DELETE", DEFINITION, JSON, &Value::Null).0, 200);
-    // Around both, the server answers 429 for a moment: "storage is (re)initializing".
+    // The server returns 429 for a moment: "storage is (re)initializing".
     let answers = |status: u16| {
         (caller.send("admin", "GET", integrations, JSON, &Value::Null).0 == status).then_some(())
     };
@@ -111,7 +111,7 @@ pub(crate) fn the_definition_comes_and_goes(caller: &Caller) {
     assert!(openshift::definitions::is_established(&caller.get(DEFINITION).unwrap()));
 }
 
-pub(crate) fn an_extension_is_installed(envtest: &Envtest, caller: &Caller) {
+pub(crate) fn installs_cluster_extension(envtest: &Envtest, caller: &Caller) {
     envtest.reset().unwrap();
     let extensions = "/apis/olm.operatorframework.io/v1/clusterextensions";
     for object in olm::extension() {

@@ -1,11 +1,11 @@
-//! Who is asking, and what they may do: one small role table that requests obey and access reviews answer from.
+//! Authentication and authorization: one small role table for requests and access reviews.
 
 use std::collections::{BTreeSet, HashMap};
 
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
 
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING};
 use super::meta;
 use super::store::Store;
@@ -23,7 +23,7 @@ pub(crate) struct Rule {
 /// `cluster-admin`.
 static CLUSTER_ADMIN: [Rule; 1] = [Rule { verbs: ALL, groups: ALL, resources: ALL }];
 
-/// What everybody with a token may do.
+/// The rules of `system:authenticated`.
 static EVERYBODY: [Rule; 3] = [
     Rule {
         verbs: &["create"],
@@ -35,7 +35,7 @@ static EVERYBODY: [Rule; 3] = [
         groups: &["authentication.k8s.io"],
         resources: &["selfsubjectreviews"],
     },
-    // The ClusterRoles `system:build-strategy-*`; there is one for custom builds too, which nobody is bound to.
+    // The ClusterRoles `system:build-strategy-*`; the one for custom builds is not bound to users.
     Rule {
         verbs: &["create"],
         groups: &["build.openshift.io"],
@@ -48,7 +48,7 @@ static EVERYBODY: [Rule; 3] = [
     },
 ];
 
-/// What people with a project may do outside of it, of OpenShift's `basic-user`.
+/// The rules of OpenShift's `basic-user`.
 static PROJECT_USER: [Rule; 1] =
     [Rule { verbs: &["list"], groups: &["project.openshift.io"], resources: &["projects"] }];
 
@@ -90,14 +90,14 @@ static PROJECT_ADMIN: [Rule; 7] = [
     },
 ];
 
-/// Somebody who is asking.
+/// The user of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) groups: Vec<String>,
 }
 
-/// What is asked for, in RBAC's terms. Empty namespace: cluster scope. Empty name: any object.
+/// A request in RBAC's terms. Empty namespace: cluster scope. Empty name: any object.
 pub(crate) struct Access<'a> {
     pub(crate) verb: &'a str,
     pub(crate) group: &'a str,
@@ -107,7 +107,7 @@ pub(crate) struct Access<'a> {
     pub(crate) name: &'a str,
 }
 
-/// A right that a user lacks in spite of all roles; `*` stands for any verb, group or resource. RBAC knows no such thing:
+/// A permission that a user lacks in spite of all roles; `*` stands for any verb, group or resource. RBAC knows no such thing:
 /// it stands for a role that was written with gaps.
 pub(crate) struct Denial {
     pub(crate) user: String,
@@ -127,7 +127,7 @@ impl Denial {
     }
 }
 
-/// A rule of a role that a binding in the store gives to somebody.
+/// A rule of a role that a binding in the store gives to a subject.
 pub(crate) struct Bound {
     subject: Value,
     rule: Value,
@@ -136,7 +136,6 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// All of them.
     pub(crate) fn all(store: &Store) -> Vec<Self> {
         let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let mut bound = Vec::new();
@@ -186,16 +185,16 @@ pub(crate) struct Users {
     /// Namespaces that a user is project admin of.
     projects: HashMap<String, BTreeSet<String>>,
     denials: Vec<Denial>,
-    /// What ClusterRoleBindings give, as of the request that is answered.
+    /// The rules of ClusterRoleBindings at the time of the request.
     bound: Vec<Bound>,
 }
 
 impl Users {
-    /// `admin`, `dev` and `nobody`, each with a fresh token.
+    /// `admin`, `dev` and `guest`, each with a fresh token.
     pub(crate) fn new() -> Self {
         let token = || format!("sha256~{}", meta::suffix(43));
         let names_by_token =
-            ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
+            ["admin", "dev", "guest"].map(|name| (token(), name.to_owned())).into();
         Self { names_by_token, projects: HashMap::new(), denials: Vec::new(), bound: Vec::new() }
     }
 
@@ -210,32 +209,31 @@ impl Users {
         self.names_by_token.clear();
     }
 
-    /// Makes a user project admin of a namespace.
     pub(crate) fn grant(&mut self, user: &str, namespace: &str) {
         self.projects.entry(user.to_owned()).or_default().insert(namespace.to_owned());
     }
 
-    /// Takes a right away.
+    /// Removes a permission.
     pub(crate) fn deny(&mut self, denial: Denial) {
         self.denials.push(denial);
     }
 
-    /// Has ClusterRoleBindings count as they are now.
+    /// Reads the ClusterRoleBindings again.
     pub(crate) fn bind(&mut self, bound: Vec<Bound>) {
         self.bound = bound;
     }
 
-    /// Who is asking, after impersonation.
+    /// The user of a request, after impersonation.
     ///
     /// # Errors
     /// 401 without a valid bearer token, 403 for an impersonation that is not allowed.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<User, Refusal> {
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<User, Rejection> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let token =
             text(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
         let name = token
             .and_then(|token| self.names_by_token.get(token))
-            .ok_or_else(Refusal::unauthorized)?;
+            .ok_or_else(Rejection::unauthorized)?;
         let groups = match name.as_str() {
             "admin" => vec!["system:cluster-admins".to_owned(), "system:authenticated".to_owned()],
             _ => vec!["system:authenticated:oauth".to_owned(), "system:authenticated".to_owned()],
@@ -250,7 +248,7 @@ impl Users {
         let Some(impersonated) = text("impersonate-user") else {
             return match groups.is_empty() && text("impersonate-uid").is_none() {
                 true => Ok(user),
-                false => Err(Refusal::internal(format!(
+                false => Err(Rejection::internal(format!(
                     "requested {groups:?} without impersonating a user"
                 ))),
             };
@@ -267,12 +265,17 @@ impl Users {
         Ok(User { name: impersonated.to_owned(), groups })
     }
 
-    fn check_impersonation(&self, user: &User, resource: &str, name: &str) -> Result<(), Refusal> {
+    fn check_impersonation(
+        &self,
+        user: &User,
+        resource: &str,
+        name: &str,
+    ) -> Result<(), Rejection> {
         self.check(user, &Access { verb: "impersonate", group: "", resource, namespace: "", name })
     }
 
-    /// Whether the user may do it.
-    pub(crate) fn may(&self, user: &User, access: &Access<'_>) -> bool {
+    /// True when a rule allows the access.
+    pub(crate) fn is_allowed(&self, user: &User, access: &Access<'_>) -> bool {
         let has = |list: &[&str], item: &str| list.iter().any(|each| *each == "*" || *each == item);
         let is_denied = self.denials.iter().any(|denial| denial.is_about(user, access));
         let is_bound = || self.bound.iter().any(|bound| bound.allows(user, access));
@@ -286,12 +289,9 @@ impl Users {
         !is_denied && (has_rule() || is_bound())
     }
 
-    /// Lets the user, or not.
-    ///
-    /// # Errors
-    /// 403 in the words of the RBAC authorizer.
-    pub(crate) fn check(&self, user: &User, access: &Access<'_>) -> Result<(), Refusal> {
-        if self.may(user, access) {
+    /// Authorizes the user.  # Errors 403 in the words of the RBAC authorizer.
+    pub(crate) fn check(&self, user: &User, access: &Access<'_>) -> Result<(), Rejection> {
+        if self.is_allowed(user, access) {
             return Ok(());
         }
         let Access { verb, group, resource, namespace, name } = access;
@@ -304,17 +304,15 @@ impl Users {
             "User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}"
         );
         let plural = resource.split('/').next().unwrap_or_default();
-        Err(Refusal::forbidden(plural, group, name, &why))
+        Err(Rejection::forbidden(plural, group, name, &why))
     }
 
-    /// Lets the user read what is about no resource, or not: discovery is for everybody, the rest for admins.
-    ///
-    /// # Errors
-    /// 403 in the words of the RBAC authorizer.
-    pub(crate) fn check_path(&self, user: &User, path: &str) -> Result<(), Refusal> {
+    /// Authorizes a request without a resource: discovery for all users, the rest for admins.  #
+    /// Errors 403 in the words of the RBAC authorizer.
+    pub(crate) fn check_path(&self, user: &User, path: &str) -> Result<(), Rejection> {
         match is_discovery(path) || is_admin(user) {
             true => Ok(()),
-            false => Err(Refusal::forbidden_path(&user.name, path)),
+            false => Err(Rejection::forbidden_path(&user.name, path)),
         }
     }
 

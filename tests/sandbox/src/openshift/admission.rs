@@ -10,15 +10,15 @@ use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 
 use super::access::User;
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::patch::PatchType;
 use super::webhooks::{self, Written};
 use super::{OpenShift, meta};
 
-/// Where the services of webhooks listen, by `name.namespace.svc`.
+/// Addresses of webhook services, by `name.namespace.svc`.
 pub(crate) type Services = HashMap<String, SocketAddr>;
 
-/// A request to write, as a webhook is told of it.
+/// A write request, as a webhook receives it.
 pub(crate) struct Request<'a> {
     pub(crate) written: Written<'a>,
     pub(crate) name: &'a str,
@@ -33,22 +33,20 @@ pub(crate) struct Admitted {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Has every webhook that a request concerns review it.
-///
-/// # Errors
-/// When one denies it; and when one whose `failurePolicy` is `Fail` cannot be called.
+/// Calls every matching webhook.  # Errors When one denies it; and when one whose `failurePolicy`
+/// is `Fail` cannot be called.
 pub(crate) async fn admit(
     openshift: &OpenShift,
     request: Request<'_>,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted, Rejection> {
     let webhooks = webhooks::concerning(&openshift.store(), &request.written);
     let mut admitted = Admitted { object: request.written.object.clone(), warnings: Vec::new() };
     for webhook in webhooks {
         let review = request.review(&admitted.object);
         match call(openshift, &webhook, &review).await {
-            Ok(response) => admitted.take(&webhook, &response)?,
+            Ok(response) => admitted.apply(&webhook, &response)?,
             Err(why) if webhook["failurePolicy"] == "Ignore" => drop(why),
-            Err(why) => return Err(Refusal::webhook_failed(name(&webhook), &why)),
+            Err(why) => return Err(Rejection::webhook_failed(name(&webhook), &why)),
         }
     }
     Ok(admitted)
@@ -95,8 +93,8 @@ impl Request<'_> {
 }
 
 impl Admitted {
-    /// Takes an answer, with the words for a denial of kubernetes `pkg/admission/plugin/webhook/errors`.
-    fn take(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
+    /// Applies a response, with the denial of kubernetes `pkg/admission/plugin/webhook/errors`.
+    fn apply(&mut self, webhook: &Value, response: &Value) -> Result<(), Rejection> {
         let warnings =
             response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
         self.warnings.extend(warnings.map(str::to_owned));
@@ -110,10 +108,10 @@ impl Admitted {
                 .as_u64()
                 .and_then(|code| u16::try_from(code).ok())
                 .unwrap_or_default();
-            return Err(Refusal::denied(name(webhook), code, why));
+            return Err(Rejection::denied(name(webhook), code, why));
         }
         let Some(patch) = response["patch"].as_str() else { return Ok(()) };
-        let failed = |why: &str| Refusal::webhook_failed(name(webhook), why);
+        let failed = |why: &str| Rejection::webhook_failed(name(webhook), why);
         if response["patchType"] != "JSONPatch" {
             return Err(failed(&format!(
                 "unsupported patch type {:?}",
@@ -123,12 +121,12 @@ impl Admitted {
         let patch = STANDARD.decode(patch).map_err(|_| failed("illegal base64 data"))?;
         self.object = PatchType::Json
             .apply(&self.object, &patch)
-            .map_err(|refusal| failed(&refusal.message))?;
+            .map_err(|rejection| failed(&rejection.message))?;
         Ok(())
     }
 }
 
-/// Sends a review and checks that what comes back answers it.
+/// Sends a review and checks that the response belongs to it.
 async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<Value, String> {
     let config = &webhook["clientConfig"];
     let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);

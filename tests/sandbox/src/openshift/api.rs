@@ -1,4 +1,4 @@
-//! From an HTTP request to an answer: who asks, what for, may they, and then the verb.
+//! From an HTTP request to a response: authentication, routing, authorization, and the verb.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, State};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::access::{Access, Bound, User};
 use super::admission::{self, Admitted};
-use super::api_errors::{Cause, Refusal};
+use super::api_errors::{Cause, Rejection};
 use super::builds;
 use super::kinds::{self, BUILD, BUILD_CONFIG, IMAGE_STREAM, Kind, SERVICE_ACCOUNT};
 use super::lists::{ListQuery, Shape};
@@ -27,7 +27,7 @@ const BODY_TYPES: [&str; 3] =
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
-/// The subresource of an ImageStream that tells what its images are made of.
+/// The subresource of an ImageStream with the layers of its images.
 const LAYERS: &str = "layers";
 /// The subresource of a Build that makes another one of it.
 const CLONE: &str = "clone";
@@ -40,14 +40,14 @@ pub(crate) async fn handle(
 ) -> Response<Body> {
     respond(&openshift, &parts, &body)
         .await
-        .unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
+        .unwrap_or_else(|rejection| json_response(rejection.code, &rejection.status()))
 }
 
 async fn respond(
     openshift: &OpenShift,
     parts: &Parts,
     body: &Bytes,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Rejection> {
     let user = openshift.users().authenticate(&parts.headers)?;
     respond_to(openshift, &user, parts, body).await
 }
@@ -57,13 +57,13 @@ async fn respond_to(
     user: &User,
     parts: &Parts,
     body: &Bytes,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Rejection> {
     let Some(path) = ResourcePath::parse(parts.uri.path()) else {
         openshift.users().check_path(user, parts.uri.path())?;
         return Ok(discover(openshift, parts));
     };
     let query = parts.uri.query().unwrap_or_default();
-    let verb = path.verb(&parts.method, query).ok_or_else(Refusal::method_not_allowed)?;
+    let verb = path.verb(&parts.method, query).ok_or_else(Rejection::method_not_allowed)?;
     let bound = Bound::all(&openshift.store());
     openshift.users().bind(bound);
     openshift.users().check(
@@ -78,7 +78,7 @@ async fn respond_to(
     )?;
     let Some(kind) = served(openshift, &path) else {
         return match knows_group(openshift, path.group) {
-            true => Err(Refusal::resource_not_found()),
+            true => Err(Rejection::resource_not_found()),
             false => Ok(page_not_found()),
         };
     };
@@ -89,7 +89,7 @@ async fn respond_to(
         _ => true,
     };
     if !kind.verbs.contains(&verb) || !has_place {
-        return Err(Refusal::method_not_allowed());
+        return Err(Rejection::method_not_allowed());
     }
     let shape = Shape::negotiate(&parts.headers, verb)?;
     let call = Call { openshift, user, kind, path: &path, parts, body, shape };
@@ -105,7 +105,7 @@ async fn respond_to(
     }
 }
 
-/// The API for the cluster's own controllers: there is no network between them, no log, and no question of rights.
+/// The API for the cluster's own controllers: without network, log and authorization.
 pub(crate) struct InProcess<'a>(pub(crate) &'a OpenShift);
 
 impl builds::Client for InProcess<'_> {
@@ -131,7 +131,7 @@ impl builds::Client for InProcess<'_> {
                 let body = to_bytes(response.into_body(), usize::MAX).await?;
                 Ok((status, serde_json::from_slice(&body)?))
             }
-            Err(refusal) => Ok((refusal.code, refusal.status())),
+            Err(rejection) => Ok((rejection.code, rejection.status())),
         }
     }
 }
@@ -168,13 +168,13 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
     (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
 }
 
-/// Whether a server with Go types answers for the group: it has a `Status` for what it does not serve. Groups that come
-/// from CustomResourceDefinitions do not.
+/// True if a server with Go types serves the group: it returns a `Status` for unknown resources.
+/// Groups of CustomResourceDefinitions do not.
 fn knows_group(openshift: &OpenShift, group: &str) -> bool {
     openshift.serves(group) && kinds::TABLE.iter().any(|kind| kind.group == group && !kind.custom)
 }
 
-/// One request that may be performed.
+/// An authorized request.
 struct Call<'a> {
     openshift: &'a OpenShift,
     user: &'a User,
@@ -195,22 +195,22 @@ struct WriteQuery {
 }
 
 impl Call<'_> {
-    fn get(&self) -> Result<Response<Body>, Refusal> {
+    fn get(&self) -> Result<Response<Body>, Rejection> {
         let (store, name) = (self.openshift.store(), self.path.name);
         if self.kind.kind == "Project" {
             return Ok(self.answer(200, &projects::get(&store, self.kind, name)?));
         }
         let object = store.get(self.kind, self.path.namespace, name);
         if self.path.subresource == LAYERS {
-            let stream = object.ok_or_else(|| Refusal::not_found(self.kind, name))?;
+            let stream = object.ok_or_else(|| Rejection::not_found(self.kind, name))?;
             return Ok(self.answer(200, &images::layers(stream)));
         }
         object
             .map(|object| self.answer(200, object))
-            .ok_or_else(|| Refusal::not_found(self.kind, name))
+            .ok_or_else(|| Rejection::not_found(self.kind, name))
     }
 
-    fn list(&self) -> Result<Response<Body>, Refusal> {
+    fn list(&self) -> Result<Response<Body>, Rejection> {
         let query: ListQuery = self.query()?;
         let (store, users) = (self.openshift.store(), self.openshift.users());
         let list = match self.kind.kind {
@@ -220,17 +220,17 @@ impl Call<'_> {
         Ok(json_response(200, &list))
     }
 
-    async fn create(&self) -> Result<Response<Body>, Refusal> {
+    async fn create(&self) -> Result<Response<Body>, Rejection> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let mut object = self.read_body()?;
         let cluster = self.openshift.cluster();
         verbs::check_body(&target, &object)?;
         object["kind"] = json!(self.kind.kind);
         object["apiVersion"] = json!(self.kind.api_version());
-        if definitions::of(&self.openshift.store(), self.kind.group)
+        if definitions::find(&self.openshift.store(), self.kind.group)
             .is_some_and(definitions::is_terminating)
         {
-            return Err(Refusal::definition_terminating(self.kind, meta::name(&object)));
+            return Err(Rejection::definition_terminating(self.kind, meta::name(&object)));
         }
         if self.kind.namespaced {
             object["metadata"]["namespace"] = json!(target.namespace);
@@ -254,14 +254,14 @@ impl Call<'_> {
         Ok(with_warnings(self.answer(201, &object), &warnings))
     }
 
-    /// Makes the next Build of a BuildConfig, anew or like one there was. Its number is used up whether or not the Build is accepted then.
-    async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
+    /// Creates the next Build of a BuildConfig, a new one or a clone. Its number is used up whether or not the Build is accepted then.
+    async fn instantiate(&self) -> Result<Response<Body>, Rejection> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let request = self.read_body()?;
         if request["kind"].as_str().is_some_and(|kind| kind != "BuildRequest")
             || meta::name(&request) != target.name
         {
-            return Err(Refusal::bad_request(
+            return Err(Rejection::bad_request(
                 "the body is no BuildRequest with the name on the URL",
             ));
         }
@@ -269,46 +269,47 @@ impl Call<'_> {
         let build = {
             let mut store = self.openshift.store();
             let source = store.get(self.kind, target.namespace, target.name).cloned();
-            let source = source.ok_or_else(|| Refusal::not_found(self.kind, target.name))?;
+            let source = source.ok_or_else(|| Rejection::not_found(self.kind, target.name))?;
             builds::check_strategy(&self.openshift.users(), self.user, self.kind, &source, None)?;
             let (counted, build) = match self.path.subresource {
                 CLONE => {
                     let name = source["status"]["config"]["name"].as_str().unwrap_or_default();
                     let config = store.get(BUILD_CONFIG, target.namespace, name);
                     builds::repeat(
-                        config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, name))?,
+                        config.ok_or_else(|| Rejection::not_found(BUILD_CONFIG, name))?,
                         &source,
                     )
                 }
-                _ => builds::instantiate(&source, &request).map_err(Refusal::bad_request)?,
+                _ => builds::instantiate(&source, &request).map_err(Rejection::bad_request)?,
             };
             let account = build["spec"]["serviceAccount"].as_str().unwrap_or_default();
             if store.get(SERVICE_ACCOUNT, target.namespace, account).is_none() {
-                return Err(Refusal::no_build_account(target.namespace, account));
+                return Err(Rejection::no_build_account(target.namespace, account));
             }
             let config = Target { kind: BUILD_CONFIG, name: meta::name(&counted), ..target };
             verbs::update(&mut store, &config, counted.clone())?;
             build
         };
         let target = Target { kind: BUILD, name: "", ..target };
-        // What is warned of then is for OpenShift's own client, which makes the Build: the person never sees it.
+        // The warnings are for OpenShift's own client, which creates the Build: the user never sees
+        // them.
         let Admitted { object: build, .. } = self.admit(&target, &build, None).await?;
         let build = verbs::create(&mut self.openshift.store(), cluster, &target, build)?;
         Ok(self.answer(201, &build))
     }
 
-    async fn update(&self) -> Result<Response<Body>, Refusal> {
+    async fn update(&self) -> Result<Response<Body>, Rejection> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let object = self.read_body()?;
         verbs::check_body(&target, &object)?;
         let old = self.openshift.store().get(self.kind, target.namespace, target.name).cloned();
-        let old = old.ok_or_else(|| Refusal::not_found(self.kind, target.name))?;
+        let old = old.ok_or_else(|| Rejection::not_found(self.kind, target.name))?;
         let Admitted { object, warnings } = self.admit(&target, &object, Some(&old)).await?;
         let object = verbs::update(&mut self.openshift.store(), &target, object)?;
         Ok(with_warnings(self.answer(200, &object), &warnings))
     }
 
-    async fn patch(&self) -> Result<Response<Body>, Refusal> {
+    async fn patch(&self) -> Result<Response<Body>, Rejection> {
         let query: WriteQuery = self.query()?;
         let target = self.target(query.dry_run.as_deref())?;
         let patch_type = PatchType::parse(content_type(&self.parts.headers), self.kind)?;
@@ -322,7 +323,7 @@ impl Call<'_> {
             _ => None,
         };
         if let Some(cause) = cause {
-            return Err(Refusal::invalid_options("PatchOptions", cause));
+            return Err(Rejection::invalid_options("PatchOptions", cause));
         }
         loop {
             let mut patched =
@@ -330,7 +331,7 @@ impl Call<'_> {
             let status = if patched.current.is_none() { 201 } else { 200 };
             let admitted = self.admit(&target, &patched.object, patched.current.as_deref()).await?;
             patched.object = admitted.object;
-            // Webhooks take their time: what somebody else has written by then is patched again.
+            // Webhooks take their time: the patch is applied again to a version that was written meanwhile.
             if let Some(object) =
                 patched.store(&mut self.openshift.store(), self.openshift.cluster(), &target)?
             {
@@ -339,13 +340,13 @@ impl Call<'_> {
         }
     }
 
-    /// What webhooks make of an object that is to be created, or to be put in place of an `old` one, if it may be.
+    /// The result of webhooks for an object that is created or replaces `old`.
     async fn admit(
         &self,
         target: &Target<'_>,
         object: &Value,
         old: Option<&Value>,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted, Rejection> {
         let Target { kind, namespace, is_status, dry_run, .. } = *target;
         let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
         let subresource = if is_status { "status" } else { "" };
@@ -357,7 +358,7 @@ impl Call<'_> {
         Ok(admitted)
     }
 
-    fn delete(&self) -> Result<Response<Body>, Refusal> {
+    fn delete(&self) -> Result<Response<Body>, Rejection> {
         let options = match self.body.is_empty() {
             true => Value::Null,
             false => self.read_body()?,
@@ -378,13 +379,13 @@ impl Call<'_> {
         Some(self.path.namespace).filter(|namespace| !namespace.is_empty())
     }
 
-    fn target(&self, dry_run: Option<&str>) -> Result<Target<'_>, Refusal> {
+    fn target(&self, dry_run: Option<&str>) -> Result<Target<'_>, Rejection> {
         let dry_run = match dry_run {
             None | Some("") => false,
             Some("All") => true,
             Some(other) => {
                 let cause = Cause::invalid("dryRun", &json!(other), "supported values: \"All\"");
-                return Err(Refusal::invalid_options("WriteOptions", cause));
+                return Err(Rejection::invalid_options("WriteOptions", cause));
             }
         };
         let Self { kind, path, .. } = self;
@@ -392,11 +393,11 @@ impl Call<'_> {
         Ok(Target { kind, namespace: path.namespace, name: path.name, is_status, dry_run })
     }
 
-    fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
+    fn query<Q: DeserializeOwned>(&self) -> Result<Q, Rejection> {
         parse_query(&self.parts.uri)
     }
 
-    fn read_body(&self) -> Result<Value, Refusal> {
+    fn read_body(&self) -> Result<Value, Rejection> {
         match content_type(&self.parts.headers) {
             "" | "application/json" => {}
             "application/vnd.kubernetes.protobuf"
@@ -404,11 +405,11 @@ impl Call<'_> {
             {
                 return Ok(object);
             }
-            _ => return Err(Refusal::unsupported_media_type(&BODY_TYPES)),
+            _ => return Err(Rejection::unsupported_media_type(&BODY_TYPES)),
         }
         serde_json::from_slice(self.body).map_err(|error| {
             let kind = self.kind.kind;
-            Refusal::bad_request(format!(
+            Rejection::bad_request(format!(
                 "the object provided is unrecognized (must be of type {kind}): {error}"
             ))
         })
@@ -419,10 +420,10 @@ impl Call<'_> {
     }
 }
 
-fn parse_query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Refusal> {
+fn parse_query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Rejection> {
     match Query::try_from_uri(uri) {
         Ok(Query(query)) => Ok(query),
-        Err(error) => Err(Refusal::bad_request(error.body_text())),
+        Err(error) => Err(Rejection::bad_request(error.body_text())),
     }
 }
 
@@ -433,7 +434,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// What a delete answers when the object is gone; only service accounts are returned themselves.
+/// The response of a completed delete; only service accounts are returned themselves.
 fn success(kind: &Kind, object: &Value) -> Value {
     let mut details =
         json!({"name": meta::name(object), "kind": kind.plural, "uid": object["metadata"]["uid"]});
@@ -461,7 +462,7 @@ fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<
     response
 }
 
-/// Where there is no such API at all, the server does not answer with a `Status` but with plain text.
+/// Plain text instead of a `Status`, for an unknown API.
 fn page_not_found() -> Response<Body> {
     let mut response = Response::new(Body::from("404 page not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;

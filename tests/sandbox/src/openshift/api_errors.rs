@@ -1,19 +1,19 @@
-//! Refusals in the API server's own words (k8s.io/apimachinery `pkg/api/errors` and `pkg/util/validation/field`).
+//! Rejections in the API server's own words (k8s.io/apimachinery `pkg/api/errors` and `pkg/util/validation/field`).
 
 use serde_json::{Map, Value, json};
 
 use super::kinds::Kind;
 
-/// Why a request was refused: the API answers with it as a `Status` object.
+/// Why a request was rejected: the API answers with it as a `Status` object.
 #[derive(Debug, Clone)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     pub(crate) code: u16,
     reason: &'static str,
     pub(crate) message: String,
     details: Value,
 }
 
-/// One field that is not as it has to be.
+/// An invalid field.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
     reason: &'static str,
@@ -32,7 +32,7 @@ impl Cause {
         Self { reason: "FieldValueRequired", field: field.to_owned(), message }
     }
 
-    /// The field has a value that it may not have.
+    /// The field has an invalid value.
     pub(crate) fn invalid(field: &str, value: &Value, why: &str) -> Self {
         let message = format!("Invalid value: {value}: {why}");
         Self { reason: "FieldValueInvalid", field: field.to_owned(), message }
@@ -54,7 +54,7 @@ impl Cause {
         Self { reason: "FieldValueNotSupported", field: field.to_owned(), message }
     }
 
-    /// The field may not be set, or not any more.
+    /// The field must not be set, or is immutable.
     pub(crate) fn forbidden(field: &str, why: &str) -> Self {
         Self {
             reason: "FieldValueForbidden",
@@ -64,7 +64,7 @@ impl Cause {
     }
 }
 
-impl Refusal {
+impl Rejection {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
@@ -126,10 +126,10 @@ impl Refusal {
             many => format!("[{}]", many.join(", ")),
         };
         let message = format!("{qualified} \"{name}\" is invalid: {text}");
-        let mut refusal = Self::new(422, "Invalid", message).about(kind, group, name);
-        refusal.details["causes"] =
+        let mut rejection = Self::new(422, "Invalid", message).about(kind, group, name);
+        rejection.details["causes"] =
             causes.iter().map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field})).collect();
-        refusal
+        rejection
     }
 
     /// A JSON patch whose operations do not fit the object, a failed `test` among them.
@@ -159,10 +159,10 @@ impl Refusal {
         let why = format!(
             "unable to create new content in namespace {namespace} because it is being terminated"
         );
-        let mut refusal = Self::forbidden(kind.plural, kind.group, name, &why);
+        let mut rejection = Self::forbidden(kind.plural, kind.group, name, &why);
         let message = format!("namespace {namespace} is being terminated");
-        refusal.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]);
-        refusal
+        rejection.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]);
+        rejection
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -213,12 +213,12 @@ impl Refusal {
     /// A version that has not been reached yet.
     pub(crate) fn version_too_large(asked: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
-        let mut refusal = Self::new(504, "Timeout", message);
-        refusal.details = json!({
+        let mut rejection = Self::new(504, "Timeout", message);
+        rejection.details = json!({
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
             "retryAfterSeconds": 1,
         });
-        refusal
+        rejection
     }
 
     /// An error that the API server has no reason for.
@@ -238,10 +238,10 @@ impl Refusal {
     /// A webhook that has to agree could not be asked.
     pub(crate) fn webhook_failed(webhook: &str, why: &str) -> Self {
         let why = format!("failed calling webhook \"{webhook}\": failed to call webhook: {why}");
-        let mut refusal =
+        let mut rejection =
             Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
-        refusal.details = json!({"causes": [{"message": why}]});
-        refusal
+        rejection.details = json!({"causes": [{"message": why}]});
+        rejection
     }
 
     /// A webhook does not agree.

@@ -1,4 +1,4 @@
-//! What kind of cluster it is.
+//! The kind of a cluster.
 
 use std::time::Duration;
 
@@ -26,14 +26,15 @@ impl Olm {
     }
 }
 
-/// What kind of cluster it is.
+/// The kind of a cluster.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// How long after a change the controllers catch up: a new namespace gets `builder`, `deployer`, the dockercfg
-    /// secrets and its SCC annotations; a reference that was taken away comes back; a deleted namespace is emptied; a
-    /// definition takes effect; OLM takes each step of an installation.
+    /// The delay of controllers after a change: a new namespace gets `builder`, `deployer`, the
+    /// dockercfg secrets and its SCC annotations; a removed reference is restored; a deleted
+    /// namespace is emptied; a definition takes effect; OLM advances an installation by one step.
     pub settle: Duration,
-    /// Whether there is an internal registry: without, no dockercfg secrets and no repository in image streams.
+    /// Without an internal registry there are no dockercfg secrets and no repository in image
+    /// streams.
     pub internal_registry: bool,
     /// API groups that the cluster does not serve. Without `build.openshift.io` there is no service account
     /// `builder`, without `apps.openshift.io` no `deployer`. Without `quay.redhat.com` there is no
@@ -42,11 +43,9 @@ pub struct Cluster {
     /// Which OLM there is. Where there is only the successor, the definition of the QuayIntegration is there only with
     /// the [`Cluster::operator`]: it does not take over a definition that it did not bring.
     pub olm: Olm,
-    /// Whether the operator is installed, through whichever OLM there is, and runs.
+    /// True if the operator is installed, by the available OLM, and runs.
     pub operator: bool,
-    /// Whether the External Secrets Operator's API is there.
     pub external_secrets: bool,
-    /// Whether Shipwright's API is there.
     pub shipwright: bool,
 }
 
@@ -65,7 +64,7 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    /// Whether it serves an API group, that of the QuayIntegration from the start.
+    /// True if it serves an API group; that of the QuayIntegration only from the start.
     pub(crate) fn serves(&self, group: &str) -> bool {
         let has = match group {
             "operators.coreos.com" | "packages.operators.coreos.com" => self.olm.has_v0(),

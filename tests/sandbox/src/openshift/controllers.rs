@@ -7,7 +7,7 @@ use super::olm::{self, Write};
 use super::store::Store;
 use super::{Cluster, OpenShift, default_service_accounts, definitions, meta, verbs};
 
-/// Takes a step `settle` after anything changed, for as long as the server lives.
+/// Takes a step `settle` after every change, for the lifetime of the server.
 pub(crate) async fn run(openshift: OpenShift) {
     let mut changed = openshift.store().subscribe();
     // Once in any case, whatever was created before this runs.
@@ -18,7 +18,6 @@ pub(crate) async fn run(openshift: OpenShift) {
     }
 }
 
-/// Takes steps until nothing is left to do.
 pub(crate) fn settle(store: &mut Store, cluster: &Cluster) {
     let mut version = 0;
     while store.version() != version {
@@ -50,11 +49,11 @@ fn apply(store: &mut Store, write: Write) {
         Write::Status(object) => change(store, &object, "/status"),
         Write::Finalizers(object) => change(store, &object, "/metadata/finalizers"),
         Write::Delete(object) => {
-            if let Some(kind) = Kind::of(&object) {
+            if let Some(kind) = Kind::find(&object) {
                 let (namespace, name) = (meta::namespace(&object), meta::name(&object));
                 let target =
                     verbs::Target { kind, namespace, name, is_status: false, dry_run: false };
-                // What is gone already need not be deleted.
+                // It might already be deleted.
                 let _ = verbs::delete(store, &target, &Value::Null);
             }
         }
@@ -63,7 +62,7 @@ fn apply(store: &mut Store, write: Write) {
 
 /// Brings one part of a stored object to what it is in `object`.
 fn change(store: &mut Store, object: &Value, part: &str) {
-    let stored = Kind::of(object).and_then(|kind| {
+    let stored = Kind::find(object).and_then(|kind| {
         Some((kind, store.get(kind, meta::namespace(object), meta::name(object))?))
     });
     let Some((kind, stored)) = stored else {

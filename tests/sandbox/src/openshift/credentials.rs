@@ -1,4 +1,4 @@
-//! The logins in pull secrets, and which of them is used for an image (openshift's copy of `k8s.io/kubernetes`
+//! The credentials in pull secrets, and their selection for an image (openshift's copy of `k8s.io/kubernetes`
 //! `pkg/credentialprovider/keyring.go`).
 
 use base64::Engine;
@@ -9,27 +9,27 @@ use super::meta;
 
 /// A user name and a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Login {
+pub(crate) struct Credential {
     pub(crate) user: String,
     pub(crate) password: String,
 }
 
-/// The login that an import tries for an image, and no other: of all pull secrets given, linked to a service account or
+/// The credentials that an import tries for an image, and no other: of all pull secrets given, linked to a service account or
 /// not, the one whose key has the longest path, and of several the first by the secret's name.
-pub(crate) fn first_login(secrets: &[&Value], image: &str) -> Option<Login> {
+pub(crate) fn first_credential(secrets: &[&Value], image: &str) -> Option<Credential> {
     let mut secrets = secrets.to_vec();
     secrets.sort_by_key(|secret| meta::name(secret));
-    let mut fitting: Vec<(usize, Login)> = secrets
+    let mut fitting: Vec<(usize, Credential)> = secrets
         .into_iter()
-        .flat_map(logins)
-        .filter_map(|(key, login)| Some((reach(&key, image)?, login)))
+        .flat_map(credentials)
+        .filter_map(|(key, credential)| Some((reach(&key, image)?, credential)))
         .collect();
     fitting.sort_by_key(|(reach, _)| std::cmp::Reverse(*reach));
-    fitting.into_iter().next().map(|(_, login)| login)
+    fitting.into_iter().next().map(|(_, credential)| credential)
 }
 
-/// How many characters of the image's path a key covers, if it is for its registry: `host`, `host/organization` and
-/// `https://host` all are (measured).
+/// The number of characters of the image's path that a key covers, if it is for its registry:
+/// `host`, `host/organization` and `https://host` all are (measured).
 fn reach(key: &str, image: &str) -> Option<usize> {
     let (host, path) = image.split_once('/')?;
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
@@ -39,8 +39,8 @@ fn reach(key: &str, image: &str) -> Option<usize> {
     (of == host && path.starts_with(prefix)).then_some(prefix.len())
 }
 
-/// Every login in a secret by its key; an Opaque one has none.
-fn logins(secret: &Value) -> Vec<(String, Login)> {
+/// Every credential in a secret by its key; an Opaque one has none.
+fn credentials(secret: &Value) -> Vec<(String, Credential)> {
     let data = |key: &str| -> Option<Value> {
         serde_json::from_slice(&STANDARD.decode(secret["data"][key].as_str()?).ok()?).ok()
     };
@@ -55,14 +55,14 @@ fn logins(secret: &Value) -> Vec<(String, Login)> {
     entries.filter_map(|(key, entry)| Some((key.clone(), of_entry(entry)?))).collect()
 }
 
-fn of_entry(entry: &Value) -> Option<Login> {
+fn of_entry(entry: &Value) -> Option<Credential> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     if let Some(auth) = entry["auth"].as_str().filter(|auth| !auth.is_empty()) {
         let decoded = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
         let (user, password) = decoded.split_once(':')?;
-        return Some(Login { user: user.to_owned(), password: password.to_owned() });
+        return Some(Credential { user: user.to_owned(), password: password.to_owned() });
     }
-    Some(Login { user: text(&entry["username"])?, password: text(&entry["password"])? })
+    Some(Credential { user: text(&entry["username"])?, password: text(&entry["password"])? })
 }
 
 #[cfg(test)]
@@ -90,9 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_be_a_host_a_path_or_an_address() {
-        let finds =
-            |key: &str| first_login(&[&secret("a", "dockerconfigjson", &[key])], IMAGE).is_some();
+    fn key_can_be_a_host_a_path_or_an_address() {
+        let finds = |key: &str| {
+            first_credential(&[&secret("a", "dockerconfigjson", &[key])], IMAGE).is_some()
+        };
         for key in [
             "quay.example.com:8443",
             "quay.example.com:8443/acme",
@@ -106,12 +107,15 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_path_goes_first_and_then_the_first_name() {
+    fn longest_path_is_first_and_then_the_first_name() {
         let host = "quay.example.com:8443";
         let (a, b) = (secret("a", "dockerconfigjson", &[host]), secret("b", "dockercfg", &[host]));
         let longer = secret("c", "dockerconfigjson", &["quay.example.com:8443/acme"]);
-        assert_eq!(first_login(&[&b, &a], IMAGE).unwrap().user, "a");
-        assert_eq!(first_login(&[&b, &longer, &a], IMAGE).unwrap().user, "c");
-        assert_eq!(first_login(&[&secret("a", "Opaque", &[host]), &b], IMAGE).unwrap().user, "b");
+        assert_eq!(first_credential(&[&b, &a], IMAGE).unwrap().user, "a");
+        assert_eq!(first_credential(&[&b, &longer, &a], IMAGE).unwrap().user, "c");
+        assert_eq!(
+            first_credential(&[&secret("a", "Opaque", &[host]), &b], IMAGE).unwrap().user,
+            "b"
+        );
     }
 }

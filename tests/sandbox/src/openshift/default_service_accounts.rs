@@ -1,4 +1,4 @@
-//! What a fresh cluster holds.
+//! The objects of a new cluster.
 
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ pub(crate) fn furnish(store: &mut Store, cluster: &Cluster) {
 
 /// Stores an object just as it is, with the metadata that only a server hands out.
 pub(crate) fn put(store: &mut Store, mut object: Value) {
-    let kind: &'static Kind = known(Kind::of(&object), &object["kind"]);
+    let kind: &'static Kind = known(Kind::find(&object), &object["kind"]);
     let metadata = &mut object["metadata"];
     for (field, value) in [("uid", meta::uid()), ("creationTimestamp", meta::now())] {
         if metadata[field].is_null() {

@@ -1,4 +1,4 @@
-//! CustomResourceDefinitions. Whether the cluster knows the kind QuayIntegration hangs on its definition; the other
+//! CustomResourceDefinitions. The cluster serves the kind QuayIntegration while its definition exists; the other
 //! kinds of that sort are simply there.
 
 use serde_json::{Value, json};
@@ -33,19 +33,19 @@ pub fn quay_integrations() -> Value {
                 "name": kind.version,
                 "served": true,
                 "storage": true,
-                "schema": { "openAPIV3Schema": schemas::of(kind.group, kind.kind) },
+                "schema": { "openAPIV3Schema": schemas::openapi_schema(kind.group, kind.kind) },
                 "subresources": { "status": {} },
             }],
         },
     })
 }
 
-/// Whether a definition has taken effect.
+/// True if a definition has taken effect.
 pub fn is_established(definition: &Value) -> bool {
     has_condition(definition, "Established")
 }
 
-/// Whether the objects of a definition are being removed: no new ones are accepted.
+/// True if the objects of a definition are being removed: no new ones are accepted.
 pub(crate) fn is_terminating(definition: &Value) -> bool {
     has_condition(definition, "Terminating")
 }
@@ -55,14 +55,15 @@ fn has_condition(definition: &Value, kind: &str) -> bool {
     conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
-/// The definition of a kind whose being served hangs on it.
-pub(crate) fn of<'a>(store: &'a Store, group: &str) -> Option<&'a Value> {
+/// The definition of a kind that is served only while it exists.
+pub(crate) fn find<'a>(store: &'a Store, group: &str) -> Option<&'a Value> {
     let definition =
         (group == QUAY_INTEGRATION.group).then(|| store.get(DEFINITION, "", QUAY_INTEGRATIONS));
     definition.flatten().map(|definition| &**definition)
 }
 
-/// What a delete does to a definition first (apiextensions-apiserver `pkg/registry/customresourcedefinition/etcd.go`).
+/// The first effect of a delete on a definition (apiextensions-apiserver
+/// `pkg/registry/customresourcedefinition/etcd.go`).
 pub(crate) fn mark_for_deletion(definition: &mut Value) {
     let mut finalizers: Vec<Value> = meta::finalizers(definition).map(|each| json!(each)).collect();
     if !finalizers.contains(&json!(CLEANUP)) {
@@ -78,7 +79,7 @@ pub(crate) fn mark_for_deletion(definition: &mut Value) {
     }
 }
 
-/// Takes the definitions a step on: new ones come into effect, deleted ones go with their objects.
+/// Advances the definitions: new ones take effect, deleted ones are removed with their objects.
 pub(crate) fn reconcile(store: &mut Store) {
     let definitions: Vec<_> = store.list(DEFINITION, None).cloned().collect();
     for definition in &definitions {
@@ -92,7 +93,6 @@ pub(crate) fn reconcile(store: &mut Store) {
     }
 }
 
-/// Makes a definition one that has taken effect.
 pub(crate) fn establish(definition: &mut Value) {
     let spec = &definition["spec"];
     let stored = spec["versions"]

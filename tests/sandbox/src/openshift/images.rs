@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::imports::{self, Surroundings};
 use super::kinds::{self, IMAGE_CONFIG, IMAGE_STREAM, SECRET};
 use super::store::Store;
@@ -22,19 +22,19 @@ pub(crate) fn import(
     quay: Option<&Quay>,
     target: &verbs::Target<'_>,
     mut request: Value,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Rejection> {
     let (namespace, name) = (target.namespace, meta::name(&request).to_owned());
     let Some(configuration) = store.get(IMAGE_CONFIG, "", "cluster").cloned() else {
-        return Err(Refusal::internal("images.config.openshift.io \"cluster\" not found"));
+        return Err(Rejection::internal("images.config.openshift.io \"cluster\" not found"));
     };
     verbs::check_namespace(store, target.kind, namespace, &name)?;
     validate::validate(target.kind, None, &request)?;
     let stream = store.get(IMAGE_STREAM, namespace, &name).cloned();
     let version = meta::resource_version(&request);
     match &stream {
-        None if !version.is_empty() => return Err(Refusal::not_found(IMAGE_STREAM, &name)),
+        None if !version.is_empty() => return Err(Rejection::not_found(IMAGE_STREAM, &name)),
         Some(stream) if !version.is_empty() && version != meta::resource_version(stream) => {
-            return Err(Refusal::modified(IMAGE_STREAM, &name));
+            return Err(Rejection::modified(IMAGE_STREAM, &name));
         }
         _ => {}
     }
@@ -77,8 +77,8 @@ fn new_stream(cluster: &Cluster, namespace: &str, name: &str) -> Value {
     stream
 }
 
-/// What the images of a stream are made of (`ImageStreamLayers`): here each of one layer of its own. As on a real OpenShift
-/// 4.21, the size of manifests and configurations is null.
+/// The layers of the images of a stream (`ImageStreamLayers`): here one layer for each. As on a
+/// real OpenShift 4.21, the size of manifests and configurations is null.
 pub(crate) fn layers(stream: &Value) -> Value {
     const LAYER_BYTES: u64 = 10 << 20;
     let mut layers = json!({"kind": "ImageStreamLayers", "apiVersion": "image.openshift.io/v1", "metadata": stream["metadata"]});

@@ -1,13 +1,13 @@
-//! What an ImageStreamImport finds, and what it leaves behind: the rules of openshift-apiserver
-//! (`pkg/image/apiserver/registry/imagestreamimport/rest.go`) with the texts measured on OpenShift 4.21. Pure but for
-//! the registry, so that whoever keeps the objects can use them.
+//! The result and the effect of an ImageStreamImport: the rules of openshift-apiserver
+//! (`pkg/image/apiserver/registry/imagestreamimport/rest.go`) with the texts measured on OpenShift
+//! 4.21. Pure except for the registry, so that any store of objects can use them.
 
 use serde_json::{Value, json};
 
 use super::{credentials, meta};
 use crate::quay::{NotPulled, Pulled, Quay};
 
-/// What a namespace and its cluster bring to an import.
+/// The configuration of a namespace and its cluster for an import.
 pub struct Surroundings<'a> {
     /// The secrets of the namespace, whatever their types.
     pub secrets: Vec<&'a Value>,
@@ -41,9 +41,11 @@ fn result(quay: Option<&Quay>, surroundings: &Surroundings<'_>, image: &Value) -
         return failure(500, "InternalError", &message, tag);
     }
     let (path, reference) = split_reference(path);
-    let login = credentials::first_login(&surroundings.secrets, name);
-    let login = login.as_ref().map(|login| (login.user.as_str(), login.password.as_str()));
-    match quay.pull(path, reference, login) {
+    let credential = credentials::first_credential(&surroundings.secrets, name);
+    let credential = credential
+        .as_ref()
+        .map(|credential| (credential.user.as_str(), credential.password.as_str()));
+    match quay.pull(path, reference, credential) {
         Ok(pulled) => success(&host, path, &pulled, tag),
         Err(NotPulled::Unknown) => failure(404, "NotFound", &missing(name), tag),
         Err(NotPulled::Unauthorized) => {
@@ -84,7 +86,8 @@ fn split_reference(path: &str) -> (&str, &str) {
     path.split_once('@').or_else(|| path.rsplit_once(':')).unwrap_or((path, "latest"))
 }
 
-/// Whether there is an authority for a registry; a port follows two dots, as a colon cannot be in a key.
+/// True if there is an authority for a registry; a port follows two dots, as keys cannot contain a
+/// colon.
 fn is_trusted(authorities: &Value, host: &str) -> bool {
     authorities[host.replace(':', "..")].is_string()
 }
@@ -106,7 +109,7 @@ pub fn record(stream: &mut Value, request: &Value, results: &[Value]) {
 }
 
 /// Where the image is another one, or the tag was changed since, the tag follows what was imported and has it as its
-/// newest item. The reference policy of a tag that has one stays; its import policy never does.
+/// newest item. An existing reference policy of a tag is kept; its import policy never is.
 fn succeeded(stream: &mut Value, image: &Value, result: &Value, generation: u64) {
     let tag = tag_of(image);
     let item = json!({
@@ -142,16 +145,16 @@ fn succeeded(stream: &mut Value, image: &Value, result: &Value, generation: u64)
     set(&mut stream["status"]["tags"], "tag", tag, status);
 }
 
-/// A tag that is there stays as it is but for the condition; one that is not follows the image from now on.
+/// An existing tag changes only its condition; a new one follows the image from now on.
 fn failed(stream: &mut Value, image: &Value, failure: &Value, generation: u64) {
     let tag = tag_of(image);
     let status = find(&stream["status"]["tags"], "tag", tag).cloned();
-    let is_told = |condition: &Value| {
+    let is_reported = |condition: &Value| {
         condition["status"] == "False"
             && ["reason", "message"].iter().all(|field| condition[field] == failure[field])
     };
     let conditions = status.as_ref().and_then(|status| status["conditions"].as_array());
-    if !conditions.into_iter().flatten().any(is_told) {
+    if !conditions.into_iter().flatten().any(is_reported) {
         let condition = json!({
             "type": "ImportSuccess", "status": "False", "reason": failure["reason"], "message": failure["message"],
             "lastTransitionTime": meta::now(), "generation": generation,

@@ -19,7 +19,7 @@ pub(crate) struct Kind {
     /// The name in URLs; within a group it identifies the row.
     pub(crate) plural: &'static str,
     pub(crate) namespaced: bool,
-    /// Defined by a CustomResourceDefinition on a real cluster: refuses strategic merge patches and updates without
+    /// Defined by a CustomResourceDefinition on a real cluster: rejects strategic merge patches and updates without
     /// resourceVersion, and its lists carry `kind` in every item.
     pub(crate) custom: bool,
     /// `status` is written through the `/status` subresource and ignored elsewhere.
@@ -62,7 +62,7 @@ impl Kind {
         Self { verbs, ..self }
     }
 
-    /// What tells the row from all others.
+    /// The row's key.
     pub(crate) fn id(&self) -> Id {
         (self.plural, self.group)
     }
@@ -91,13 +91,13 @@ impl Kind {
         }
     }
 
-    /// Whether its objects are questions about the asker, stored nowhere.
+    /// True for reviews of the caller, which are not stored.
     pub(crate) fn is_review(&self) -> bool {
         matches!(self.group, "authorization.k8s.io" | "authentication.k8s.io")
     }
 
     /// The row for an object's own `apiVersion` and `kind`.
-    pub(crate) fn of(object: &Value) -> Option<&'static Self> {
+    pub(crate) fn find(object: &Value) -> Option<&'static Self> {
         let (kind, api_version) = (object["kind"].as_str()?, object["apiVersion"].as_str()?);
         TABLE.iter().find(|row| row.kind == kind && row.api_version() == api_version)
     }

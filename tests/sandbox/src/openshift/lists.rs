@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::kinds::Kind;
 use super::meta;
 use super::selectors::Selectors;
@@ -31,7 +31,7 @@ impl ListQuery {
     ///
     /// # Errors
     /// 400 for what is no version.
-    pub(crate) fn version(&self) -> Result<Option<u64>, Refusal> {
+    pub(crate) fn version(&self) -> Result<Option<u64>, Rejection> {
         let text = self.resource_version.as_str();
         match text.parse() {
             _ if text.is_empty() => Ok(None),
@@ -41,24 +41,23 @@ impl ListQuery {
                 let why = format!(
                     "Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
                 );
-                Err(Refusal::bad_request(format!(
+                Err(Rejection::bad_request(format!(
                     "invalid resource version: resourceVersion: {why}"
                 )))
             }
         }
     }
 
-    fn check_version(&self, store: &Store) -> Result<(), Refusal> {
+    fn check_version(&self, store: &Store) -> Result<(), Rejection> {
         match self.version()? {
             Some(version) if version > store.version() => {
-                Err(Refusal::version_too_large(version, store.version()))
+                Err(Rejection::version_too_large(version, store.version()))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Whole objects, or only their metadata.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Full,
@@ -70,7 +69,7 @@ impl Shape {
     ///
     /// # Errors
     /// 406 when we have none of them.
-    pub(crate) fn negotiate(headers: &HeaderMap, verb: &str) -> Result<Self, Refusal> {
+    pub(crate) fn negotiate(headers: &HeaderMap, verb: &str) -> Result<Self, Rejection> {
         let accept =
             headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         let metadata =
@@ -84,7 +83,7 @@ impl Shape {
                 _ => None,
             }
         };
-        accept.split(',').find_map(parse).ok_or_else(Refusal::not_acceptable)
+        accept.split(',').find_map(parse).ok_or_else(Rejection::not_acceptable)
     }
 
     /// The object as the client asked for it.
@@ -133,7 +132,7 @@ pub(crate) fn list(
     namespace: Option<&str>,
     query: &ListQuery,
     shape: Shape,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Rejection> {
     let selectors = Selectors::parse(kind, &query.label_selector, &query.field_selector)?;
     let page = Page::parse(store, query)?;
     // Served from the watch cache, a list ignores its limit (kubernetes `storage/cacher/cacher.go`, computeListLimit).
@@ -164,7 +163,8 @@ fn key(object: &Value) -> (String, String) {
     (meta::namespace(object).to_owned(), meta::name(object).to_owned())
 }
 
-/// Where a list stands. Every page reports the version of the first, so that a watch from there misses nothing.
+/// The position in a list. Every page has the version of the first, so that a watch from there
+/// misses nothing.
 struct Page {
     version: u64,
     /// Namespace and name of the last object on the page before.
@@ -172,24 +172,24 @@ struct Page {
 }
 
 impl Page {
-    fn parse(store: &Store, query: &ListQuery) -> Result<Self, Refusal> {
+    fn parse(store: &Store, query: &ListQuery) -> Result<Self, Rejection> {
         if query.continued.is_empty() {
             query.check_version(store)?;
             return Ok(Self { version: store.version(), after: None });
         }
         if !matches!(query.resource_version.as_str(), "" | "0") {
-            return Err(Refusal::bad_request(
+            return Err(Rejection::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
         let token = URL_SAFE_NO_PAD.decode(&query.continued).ok();
         let page = token.and_then(|token| serde_json::from_slice(&token).ok());
         let (version, namespace, name) = page.ok_or_else(|| {
-            Refusal::bad_request("invalid continue token: continue key is not valid")
+            Rejection::bad_request("invalid continue token: continue key is not valid")
         })?;
         if !store.remembers(version) {
             let message = "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.";
-            return Err(Refusal::expired(message));
+            return Err(Rejection::expired(message));
         }
         Ok(Self { version, after: Some((namespace, name)) })
     }

@@ -25,12 +25,12 @@ pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
     object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Whether deletion was asked for.
+/// True if deletion was asked for.
 pub(crate) fn is_deleting(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
-/// Whether nothing keeps the object: a namespace is kept by `spec.finalizers` too, until its content is gone.
+/// True without finalizers: a namespace also has `spec.finalizers`, until its content is deleted.
 pub(crate) fn is_finalized(object: &Value) -> bool {
     let of_namespace = object["kind"] == "Namespace"
         && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
@@ -59,7 +59,7 @@ fn timestamp(since_epoch: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// A number nobody can guess.
+/// An unpredictable number.
 pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -82,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn timestamps_know_leap_days_and_turns_of_the_year() {
+    fn formats_leap_days_and_turns_of_the_year() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

@@ -1,10 +1,10 @@
-//! An OpenShift API server with its controllers, as far as the bridge to Quay touches them.
+//! An OpenShift API server with its controllers, as far as oc-quay uses them.
 //!
 //! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
-//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`api_errors`]), and
+//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and rejects ([`validate`], [`api_errors`]), and
 //! what webhooks make of it before ([`admission`]).
 //! [`namespaces`] and [`controllers`] play the controllers, [`builds`] that of builds, [`olm`] the Operator Lifecycle
-//! Manager. [`images`] answers imports: [`imports`] has their rules, [`credentials`] the logins they use.
+//! Manager. [`images`] answers imports: [`imports`] has their rules, [`credentials`] their credentials.
 
 mod access;
 mod admission;
@@ -48,20 +48,20 @@ use crate::quay::Quay;
 use crate::traffic::Traffic;
 use access::{Denial, Users};
 use admission::Services;
-use api_errors::Refusal;
+use api_errors::Rejection;
 pub use cluster::{Cluster, Olm};
 pub use default_service_accounts::infrastructure;
 use kinds::{Kind, QUAY_INTEGRATION};
 pub use path::classify;
 use store::Store;
 
-/// Where image streams and dockercfg secrets say the internal registry is.
+/// The internal registry in image streams and dockercfg secrets.
 const INTERNAL_REGISTRY: &str = "image-registry.openshift-image-registry.svc:5000";
 
 /// The cluster. Clones share it.
 ///
-/// Besides the API there is direct access for tests that arrange or look at state: it is not logged, and nobody's
-/// rights are asked. Kinds are named as in manifests, e.g. `Secret`; the namespace of cluster-scoped objects is `""`.
+/// Besides the API there is direct access for tests that arrange or look at state: it is not logged, and no user's
+/// permissions are checked. Kinds are named as in manifests, e.g. `Secret`; the namespace of cluster-scoped objects is `""`.
 #[derive(Clone)]
 pub struct OpenShift {
     shared: Arc<Shared>,
@@ -79,7 +79,7 @@ struct Shared {
 
 impl OpenShift {
     /// A cluster with its own namespaces, `ClusterVersion` and image configuration, and the users `admin` (cluster
-    /// admin), `dev` (project admin of `myproj`) and `nobody`. Call [`OpenShift::run_controllers`] to have it live.
+    /// admin), `dev` (project admin of `myproj`) and `guest`. Call [`OpenShift::run_controllers`] to have it live.
     pub fn new(cluster: Cluster) -> Self {
         let mut store = Store::new();
         default_service_accounts::furnish(&mut store, &cluster);
@@ -112,7 +112,7 @@ impl OpenShift {
         );
     }
 
-    /// Tells the cluster where it is served.
+    /// Sets the address of the API server.
     pub(crate) fn set_url(&self, url: &str) {
         let _ = self.shared.url.set(url.to_owned());
     }
@@ -122,12 +122,12 @@ impl OpenShift {
         let _ = self.shared.quay.set(quay.clone());
     }
 
-    /// Where the API is served, e.g. `https://127.0.0.1:43210`.
+    /// The address of the API, e.g. `https://127.0.0.1:43210`.
     pub fn url(&self) -> String {
         self.shared.url.get().cloned().unwrap_or_default()
     }
 
-    /// Tells where a service listens that webhooks are called through, whichever port they name. Of any other the API says
+    /// Sets the address of a service that webhooks are called through, for every port. Of any other the API says
     /// that it is not there.
     pub fn serve_service(&self, namespace: &str, name: &str, address: SocketAddr) {
         self.services().insert(format!("{name}.{namespace}.svc"), address);
@@ -151,7 +151,7 @@ impl OpenShift {
         self.token("admin")
     }
 
-    /// The bearer token of `admin`, `dev` or `nobody`; empty for anybody else, and for all when it has expired.
+    /// The bearer token of `admin`, `dev` or `guest`; empty for other users, and when it has expired.
     pub fn token(&self, user: &str) -> String {
         self.users().token(user)
     }
@@ -161,12 +161,11 @@ impl OpenShift {
         self.users().expire_tokens();
     }
 
-    /// Makes a user project admin of a namespace.
     pub fn grant(&self, user: &str, namespace: &str) {
         self.users().grant(user, namespace);
     }
 
-    /// Takes a right away from a user who has it otherwise, everywhere: requests are refused and access reviews say so.
+    /// Removes a permission from a user in all namespaces: requests are rejected and access reviews say so.
     /// The resource is plural, with its subresource if it is about one; `*` stands for any verb, group or resource.
     pub fn deny(&self, user: &str, verb: &str, group: &str, resource: &str) {
         let [user, verb, group, resource] = [user, verb, group, resource].map(str::to_owned);
@@ -192,10 +191,10 @@ impl OpenShift {
     /// Creates an object as the cluster admin would, and returns what was stored.
     ///
     /// # Panics
-    /// With the API's message, when the API would refuse it.
+    /// With the API's message, when the API would reject it.
     #[track_caller]
     pub fn create(&self, object: Value) -> Value {
-        let kind = known(Kind::of(&object), &object["kind"]);
+        let kind = known(Kind::find(&object), &object["kind"]);
         let namespace = meta::namespace(&object).to_owned();
         let target = verbs::Target {
             kind,
@@ -253,10 +252,11 @@ impl OpenShift {
         &self.shared.cluster
     }
 
-    /// Whether an API group is served just now.
     fn serves(&self, group: &str) -> bool {
         match group == QUAY_INTEGRATION.group {
-            true => definitions::of(&self.store(), group).is_some_and(definitions::is_established),
+            true => {
+                definitions::find(&self.store(), group).is_some_and(definitions::is_established)
+            }
             false => self.cluster().serves(group),
         }
     }
@@ -282,7 +282,8 @@ fn known(kind: Option<&'static Kind>, name: &Value) -> &'static Kind {
 }
 
 #[track_caller]
-#[expect(clippy::panic, reason = "a test whose arrangement is refused has to stop there")]
-fn accepted<T>(result: Result<T, Refusal>) -> T {
-    result.unwrap_or_else(|refusal| panic!("the sandbox's cluster refuses: {}", refusal.message))
+#[expect(clippy::panic, reason = "a test whose arrangement is rejected has to stop there")]
+fn accepted<T>(result: Result<T, Rejection>) -> T {
+    result
+        .unwrap_or_else(|rejection| panic!("the sandbox's cluster rejects: {}", rejection.message))
 }

@@ -82,7 +82,7 @@ pub(crate) fn reconcile(store: &mut Store, cluster: &Cluster, name: &str) {
     }
 }
 
-/// Makes a service account where there is none of that name.
+/// Creates a service account, unless it exists.
 pub(crate) fn add_service_account(store: &mut Store, namespace: &str, name: &str) {
     if store.get(SERVICE_ACCOUNT, namespace, name).is_none() {
         store.write(SERVICE_ACCOUNT, new_object(SERVICE_ACCOUNT, namespace, name));
@@ -120,7 +120,7 @@ fn annotate(store: &mut Store, namespace: &Value) {
     }
 }
 
-/// Makes the secret for the internal registry, and puts it (back) into both lists of the service account.
+/// Creates the secret for the internal registry, and adds it to both lists of the service account.
 fn add_dockercfg(store: &mut Store, account: &Value) {
     let namespace = meta::namespace(account);
     let mut linked = account.clone();
@@ -197,7 +197,7 @@ fn is_orphan(store: &Store, namespace: &str, object: &Value) -> bool {
     owners.iter().all(is_gone)
 }
 
-/// The namespace controller: deletes the content, tells in the conditions what remains, and lets go of the namespace
+/// The namespace controller: deletes the content, names in the conditions what remains, and finalizes the namespace
 /// when nothing does. A finalizer of the namespace itself is in no condition; it is just not removed yet.
 fn empty(store: &mut Store, namespace: &Value, name: &str) {
     let mut remaining: BTreeMap<String, usize> = BTreeMap::new();

@@ -4,7 +4,7 @@ use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Map, Value};
 
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::kinds::Kind;
 
 const JSON: &str = "application/json-patch+json";
@@ -12,7 +12,6 @@ const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
-/// How a request means to change an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PatchType {
     Json,
@@ -26,14 +25,14 @@ impl PatchType {
     ///
     /// # Errors
     /// 415 for types the kind does not take; custom resources take no strategic merge patch.
-    pub(crate) fn parse(content_type: &str, kind: &Kind) -> Result<Self, Refusal> {
+    pub(crate) fn parse(content_type: &str, kind: &Kind) -> Result<Self, Rejection> {
         match content_type.split(';').next().unwrap_or_default().trim() {
             JSON => Ok(Self::Json),
             MERGE => Ok(Self::Merge),
             STRATEGIC if !kind.custom => Ok(Self::Strategic),
             APPLY => Ok(Self::Apply),
-            _ if kind.custom => Err(Refusal::unsupported_media_type(&[JSON, MERGE, APPLY])),
-            _ => Err(Refusal::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY])),
+            _ if kind.custom => Err(Rejection::unsupported_media_type(&[JSON, MERGE, APPLY])),
+            _ => Err(Rejection::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY])),
         }
     }
 
@@ -41,7 +40,7 @@ impl PatchType {
     ///
     /// # Errors
     /// 400 for a malformed patch, 422 for a JSON patch that does not fit the object.
-    pub(crate) fn apply(self, current: &Value, body: &[u8]) -> Result<Value, Refusal> {
+    pub(crate) fn apply(self, current: &Value, body: &[u8]) -> Result<Value, Rejection> {
         let mut object = current.clone();
         match self {
             Self::Json => json_patch(&mut object, body)?,
@@ -53,31 +52,33 @@ impl PatchType {
     }
 }
 
-fn parse(body: &[u8]) -> Result<Value, Refusal> {
+fn parse(body: &[u8]) -> Result<Value, Rejection> {
     let patch: Value = serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+        .map_err(|error| Rejection::bad_request(format!("error decoding patch: {error}")))?;
     match patch.is_object() {
         true => Ok(patch),
-        false => Err(Refusal::bad_request("error decoding patch: cannot unmarshal into an object")),
-    }
-}
-
-/// An applied configuration says what it is, even where the URL says so too.
-fn parse_applied(body: &[u8]) -> Result<Value, Refusal> {
-    let object = parse(body)?;
-    match ["kind", "apiVersion"].into_iter().find(|field| !object[field].is_string()) {
-        None => Ok(object),
-        Some(field) => {
-            Err(Refusal::bad_request(format!("error decoding YAML: Object '{field}' is missing")))
+        false => {
+            Err(Rejection::bad_request("error decoding patch: cannot unmarshal into an object"))
         }
     }
 }
 
-fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Refusal> {
+/// An applied configuration says what it is, even where the URL says so too.
+fn parse_applied(body: &[u8]) -> Result<Value, Rejection> {
+    let object = parse(body)?;
+    match ["kind", "apiVersion"].into_iter().find(|field| !object[field].is_string()) {
+        None => Ok(object),
+        Some(field) => {
+            Err(Rejection::bad_request(format!("error decoding YAML: Object '{field}' is missing")))
+        }
+    }
+}
+
+fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Rejection> {
     let operations: Vec<Value> = serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+        .map_err(|error| Rejection::bad_request(format!("error decoding patch: {error}")))?;
     let patch: Patch = serde_json::from_value(Value::Array(operations))
-        .map_err(|_| Refusal::patch_does_not_apply())?;
+        .map_err(|_| Rejection::patch_does_not_apply())?;
     for operation in &patch.0 {
         let operation = match operation {
             PatchOperation::Test(test) if test.value.is_null() && is_absent(object, &test.path) => {
@@ -92,20 +93,21 @@ fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Refusal> {
             operation => operation,
         };
         json_patch::patch(object, std::slice::from_ref(operation))
-            .map_err(|_| Refusal::patch_does_not_apply())?;
+            .map_err(|_| Rejection::patch_does_not_apply())?;
     }
     Ok(())
 }
 
-/// Whether an object has no member of that name. There, the API server's library (gopkg.in/evanphx/json-patch.v4) is
-/// laxer than RFC 6902: a `test` for null holds, and a `replace` adds. Measured on kube-apiserver 1.34.
+/// True if an object has no member of that name. There, the API server's library
+/// (gopkg.in/evanphx/json-patch.v4) is laxer than RFC 6902: a `test` for null holds, and a
+/// `replace` adds. Measured on kube-apiserver 1.34.
 fn is_absent(object: &Value, path: &Pointer) -> bool {
     let parent = path.parent().and_then(|parent| object.pointer(parent.as_str()));
     parent.is_some_and(Value::is_object) && object.pointer(path.as_str()).is_none()
 }
 
 /// Merges maps; replaces lists, except those that Kubernetes' types give a merge key or make a set. (What is new in
-/// them comes last here, first on a real server; nothing hangs on their order.)
+/// them comes last here, first on a real server; their order does not matter.)
 ///
 /// `ServiceAccount.imagePullSecrets` has neither (measured on a real one) and is replaced. Apply merges in the same way here;
 /// what it does beyond that rests on field ownership, which the stand-in does not keep.

@@ -1,4 +1,4 @@
-//! What a URL of the API means (k8s.io/apiserver `pkg/endpoints/request/requestinfo.go`).
+//! Parses URLs of the API (k8s.io/apiserver `pkg/endpoints/request/requestinfo.go`).
 
 use axum::http::{Method, Uri};
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_named_by_verb_and_resource() {
+    fn names_requests_by_verb_and_resource() {
         for (method, uri, kind) in [
             ("GET", "/version", "discovery"),
             ("GET", "/apis/apps/v1", "discovery"),

@@ -1,9 +1,9 @@
-//! Projects: namespaces, as those see them who may not list namespaces.
+//! Projects: namespaces for users who are not allowed to list namespaces.
 
 use serde_json::{Value, json};
 
 use super::access::{Access, User, Users};
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::kinds::{self, Kind, NAMESPACE};
 use super::lists::{ListQuery, Shape};
 use super::meta;
@@ -14,11 +14,11 @@ use super::store::Store;
 ///
 /// # Errors
 /// 404 where there is no such namespace.
-pub(crate) fn get(store: &Store, kind: &Kind, name: &str) -> Result<Value, Refusal> {
+pub(crate) fn get(store: &Store, kind: &Kind, name: &str) -> Result<Value, Rejection> {
     store
         .get(NAMESPACE, "", name)
         .map(|namespace| project(namespace))
-        .ok_or_else(|| Refusal::not_found(kind, name))
+        .ok_or_else(|| Rejection::not_found(kind, name))
 }
 
 /// The projects that the user may see, all on one page: openshift-apiserver lists them from a cache of its own.
@@ -32,13 +32,13 @@ pub(crate) fn list(
     kind: &'static Kind,
     query: &ListQuery,
     shape: Shape,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Rejection> {
     let selectors = Selectors::parse(kind, &query.label_selector, &query.field_selector)?;
     let is_visible = |namespace: &Value| {
         let name = meta::name(namespace);
         let access =
             Access { verb: "get", group: kind.group, resource: kind.plural, namespace: name, name };
-        users.may(user, &access)
+        users.is_allowed(user, &access)
     };
     let projects: Vec<Value> = store
         .list(kinds::NAMESPACE, None)

@@ -1,9 +1,9 @@
-//! Questions about the asker: what may I do, who am I. They are sent with POST and stored nowhere.
+//! Reviews of the caller: its permissions and its identity. They are sent with POST and stored nowhere.
 
 use serde_json::{Value, json};
 
 use super::access::{Access, User, Users};
-use super::api_errors::{Cause, Refusal};
+use super::api_errors::{Cause, Rejection};
 use super::{kinds, meta};
 
 /// Answers a review of the given kind.
@@ -15,7 +15,7 @@ pub(crate) fn review(
     user: &User,
     kind: &str,
     mut review: Value,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Rejection> {
     review["status"] = match kind {
         "SelfSubjectAccessReview" => access(users, user, &review["spec"])?,
         "SelfSubjectRulesReview" => rules(users, user, &review["spec"])?,
@@ -25,7 +25,7 @@ pub(crate) fn review(
     Ok(review)
 }
 
-fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
+fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Rejection> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let asked = &spec["resourceAttributes"];
     let is_allowed = if asked.is_object() {
@@ -33,7 +33,7 @@ fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
             "" => text(&asked["resource"]),
             subresource => format!("{}/{subresource}", text(&asked["resource"])),
         };
-        users.may(
+        users.is_allowed(
             user,
             &Access {
                 verb: &text(&asked["verb"]),
@@ -50,8 +50,8 @@ fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
         let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
         let cause = Cause::invalid("spec.resourceAttributes", &Value::Null, why);
         return Err(match kinds::named("SelfSubjectAccessReview") {
-            Some(kind) => Refusal::invalid(kind, "", &[cause]),
-            None => Refusal::bad_request(why),
+            Some(kind) => Rejection::invalid(kind, "", &[cause]),
+            None => Rejection::bad_request(why),
         });
     };
     Ok(match is_allowed {
@@ -60,10 +60,10 @@ fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
     })
 }
 
-fn rules(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
+fn rules(users: &Users, user: &User, spec: &Value) -> Result<Value, Rejection> {
     let namespace = spec["namespace"].as_str().unwrap_or_default();
     if namespace.is_empty() {
-        return Err(Refusal::bad_request("no namespace on request"));
+        return Err(Rejection::bad_request("no namespace on request"));
     }
     let rules: Vec<Value> = users
         .rules(user, namespace)

@@ -1,5 +1,5 @@
 //! The schemas of the kinds that CustomResourceDefinitions bring, as far as anybody writes objects of those kinds, and
-//! what an API server does with a schema: it refuses what does not fit and drops what is not named.
+//! what an API server does with a schema: it rejects what does not fit and drops what is not named.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const RULES: &str = "x-kubernetes-validations";
 const IMMUTABLE: &str = "self == oldSelf";
 
 /// The OpenAPI schema of a kind of a group; one that takes everything where we have none.
-pub fn of(group: &str, kind: &str) -> Value {
+pub fn openapi_schema(group: &str, kind: &str) -> Value {
     match kind {
         "Build" if group == "build.openshift.io" => resource(build(), &[]),
         "QuayIntegration" => resource(quay_integration(), &[]),
@@ -117,8 +117,9 @@ fn cluster_extension() -> Value {
     )
 }
 
-/// What matters of openshift/api `build/v1/types.go`, for servers that know Builds by a definition. Where the output goes
-/// cannot be changed any more; the push secret can (`ValidateBuildUpdate` of openshift-apiserver).
+/// The relevant part of openshift/api `build/v1/types.go`, for servers that serve Builds by a
+/// definition. The output is immutable except for the push secret (`ValidateBuildUpdate` of
+/// openshift-apiserver).
 fn build() -> Value {
     let to = json!({ "type": "object", PRESERVE: true, RULES: [{ "rule": IMMUTABLE, "message": "spec is immutable" }] });
     let output = json!({ "type": "object", PRESERVE: true, "properties": { "to": to } });
@@ -152,7 +153,7 @@ fn flag() -> Value {
     json!({ "type": "boolean" })
 }
 
-/// Drops the fields that a schema does not name, as the API server does without a word.
+/// Drops the fields that a schema does not name, silently, as the API server does.
 pub(crate) fn prune(schema: &Value, value: &mut Value) {
     if let Some(items) = value.as_array_mut() {
         items.iter_mut().for_each(|item| prune(&schema["items"], item));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::api_errors::Refusal;
+use super::api_errors::Rejection;
 use super::kinds::Kind;
 use super::validate::{is_label_value, is_qualified_name};
 
@@ -37,7 +37,7 @@ impl Selectors {
     ///
     /// # Errors
     /// 400 for what cannot be parsed and for fields that the kind does not index.
-    pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Rejection> {
         let labels = split(labels).into_iter().map(parse_label).collect::<Result<_, _>>()?;
         let fields = split(fields)
             .into_iter()
@@ -47,7 +47,7 @@ impl Selectors {
     }
 
     /// Reads a `LabelSelector`, as objects carry one; `null` selects every object.
-    pub(crate) fn of(selector: &Value) -> Self {
+    pub(crate) fn from_label_selector(selector: &Value) -> Self {
         let equal = selector["matchLabels"].as_object().into_iter().flatten();
         let equal = equal.map(|(key, value)| Label {
             key: key.clone(),
@@ -67,7 +67,7 @@ impl Selectors {
         Self { labels: equal.chain(expressions).collect(), fields: Vec::new() }
     }
 
-    /// Whether every object is selected.
+    /// True if every object is selected.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
@@ -118,7 +118,7 @@ fn split(selector: &str) -> Vec<&str> {
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-fn parse_label(text: &str) -> Result<Label, Refusal> {
+fn parse_label(text: &str) -> Result<Label, Rejection> {
     let label = |key: &str, test| {
         let key = key.trim();
         let values: &[String] = match &test {
@@ -127,7 +127,7 @@ fn parse_label(text: &str) -> Result<Label, Refusal> {
         };
         match is_qualified_name(key) && values.iter().all(|value| is_label_value(value)) {
             true => Ok(Label { key: key.to_owned(), test }),
-            false => Err(Refusal::bad_request(format!(
+            false => Err(Rejection::bad_request(format!(
                 "unable to parse requirement: invalid label in '{text}'"
             ))),
         }
@@ -143,7 +143,7 @@ fn parse_label(text: &str) -> Result<Label, Refusal> {
         match key.trim().rsplit_once(char::is_whitespace) {
             Some((key, "in")) => label(key, Test::In(values)),
             Some((key, "notin")) => label(key, Test::NotIn(values)),
-            _ => Err(Refusal::bad_request(format!(
+            _ => Err(Rejection::bad_request(format!(
                 "unable to parse requirement: found '{text}', expected: in, notin"
             ))),
         }
@@ -154,12 +154,12 @@ fn parse_label(text: &str) -> Result<Label, Refusal> {
     }
 }
 
-fn parse_field(kind: &Kind, text: &str) -> Result<Field, Refusal> {
+fn parse_field(kind: &Kind, text: &str) -> Result<Field, Rejection> {
     let (path, equal, value) = match (text.split_once("!="), text.split_once('=')) {
         (Some((path, value)), _) => (path, false, value),
         (None, Some((path, value))) => (path, true, value.strip_prefix('=').unwrap_or(value)),
         (None, None) => {
-            return Err(Refusal::bad_request(format!(
+            return Err(Rejection::bad_request(format!(
                 "invalid selector: '{text}'; can't understand '{text}'"
             )));
         }
@@ -174,6 +174,6 @@ fn parse_field(kind: &Kind, text: &str) -> Result<Field, Refusal> {
     let everywhere = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
     match everywhere || indexed {
         true => Ok(Field { path: path.to_owned(), equal, value: value.to_owned() }),
-        false => Err(Refusal::bad_request(format!("field label not supported: {path}"))),
+        false => Err(Rejection::bad_request(format!("field label not supported: {path}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! All objects of the cluster, one counter for their versions, and the recent past for watches.
+//! The objects of the cluster, a counter for their versions, and the recent changes for watches.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use super::kinds::{Id, Kind};
 use super::meta;
 
-/// How many changes are remembered; a watch from further back is told that its version expired.
+/// Number of stored changes; a watch from an older version expires.
 const HISTORY: usize = 10_000;
 
 /// The kind, namespace (empty for cluster-scoped), name: the order of lists.
 type Key = (Id, String, String);
 
-/// What happened to an object at one version.
+/// A change of an object at one resource version.
 pub(crate) struct Change {
     /// The counter's value; the object carries it as its resourceVersion.
     pub(crate) version: u64,
@@ -56,7 +56,7 @@ impl Store {
         self.version
     }
 
-    /// Tells of every change from now on.
+    /// Subscribes to every change from now on.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -111,7 +111,7 @@ impl Store {
         (version >= self.forgotten).then(|| self.history.range(known..))
     }
 
-    /// Whether the changes after `version` are all remembered.
+    /// True if the changes after `version` are all remembered.
     pub(crate) fn remembers(&self, version: u64) -> bool {
         version >= self.forgotten
     }

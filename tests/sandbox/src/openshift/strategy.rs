@@ -1,4 +1,4 @@
-//! What the API server fills in, keeps and drops when an object is created or updated, kind by kind.
+//! Defaults, kept and dropped fields of created and updated objects, by kind.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -61,7 +61,7 @@ pub(crate) fn prepare_create(cluster: &Cluster, kind: &Kind, object: &mut Value)
     normalize(kind, object);
 }
 
-/// Completes an update: what the server owns stays as it was, and through `/status` nothing but the status changes.
+/// Completes an update: keeps the server's fields, and through `/status` changes only the status.
 pub(crate) fn prepare_update(kind: &Kind, old: &Value, object: &mut Value, is_status: bool) {
     if is_status {
         let status = object["status"].take();
@@ -99,7 +99,7 @@ pub(crate) fn prepare_update(kind: &Kind, old: &Value, object: &mut Value, is_st
     }
 }
 
-/// `metadata.generation` counts the changes of the spec, where a status tells how far they have been seen.
+/// `metadata.generation` counts the changes of the spec, where a status reports the observed one.
 fn counts_generations(kind: &Kind) -> bool {
     kind.status && kind.kind != "Namespace"
 }
@@ -150,12 +150,12 @@ fn normalize_secret(secret: &mut Value) {
     }
 }
 
-/// Drops the fields that the server's types and schemas do not have. A real one does so without a word, too; kinds that
+/// Drops the fields that the server's types and schemas do not have. A real one does so silently, too; kinds that
 /// are not named here keep everything.
 fn drop_unknown(kind: &Kind, object: &mut Value) {
     retain(object.get_mut("metadata"), &METADATA);
     if kind.custom {
-        let mut schema = schemas::of(kind.group, kind.kind);
+        let mut schema = schemas::openapi_schema(kind.group, kind.kind);
         for field in ["apiVersion", "kind", "metadata"] {
             schema["properties"][field] = json!({});
         }

@@ -1,10 +1,10 @@
-//! What the API server checks before it stores an object.
+//! Validation before an object is stored.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::api_errors::{Cause, Refusal};
+use super::api_errors::{Cause, Rejection};
 use super::builds::validate as builds;
 use super::kinds::{BUILD, Kind};
 use super::meta;
@@ -39,7 +39,7 @@ pub(crate) fn validate(
     kind: &'static Kind,
     old: Option<&Value>,
     object: &Value,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     let mut causes = Vec::new();
     check_metadata(kind, old, object, &mut causes);
     match kind.kind {
@@ -52,14 +52,18 @@ pub(crate) fn validate(
             Some(old) => builds::check_update(old, object, &mut causes),
             None => builds::check_spec(&object["spec"], &mut causes),
         },
-        _ if kind.custom => {
-            schemas::check(&schemas::of(kind.group, kind.kind), "", old, object, &mut causes)
-        }
+        _ if kind.custom => schemas::check(
+            &schemas::openapi_schema(kind.group, kind.kind),
+            "",
+            old,
+            object,
+            &mut causes,
+        ),
         _ => {}
     }
     match causes.is_empty() {
         true => Ok(()),
-        false => Err(Refusal::invalid(kind, meta::name(object), &causes)),
+        false => Err(Rejection::invalid(kind, meta::name(object), &causes)),
     }
 }
 
@@ -67,12 +71,12 @@ pub(crate) fn validate(
 ///
 /// # Errors
 /// 400, as where the API server cannot decode a body into its Go type.
-pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Refusal> {
-    let refuse = |why: &str| {
+pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Rejection> {
+    let reject = |why: &str| {
         let (name, version) = (kind.kind, kind.version);
         let message =
             format!("{name} in version \"{version}\" cannot be handled as a {name}: {why}");
-        Err(Refusal::bad_request(message))
+        Err(Rejection::bad_request(message))
     };
     let is_map = |value: &Value| value.is_null() || value.is_object();
     let is_map_of_text =
@@ -101,15 +105,15 @@ pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Refusal> {
             _ => true,
         };
     if !fits {
-        return refuse("json: cannot unmarshal");
+        return reject("json: cannot unmarshal");
     }
     if kind.kind == "Secret" && entries(&object["data"]).any(|(_, value)| decode(value).is_none()) {
-        return refuse("illegal base64 data at input byte 0");
+        return reject("illegal base64 data at input byte 0");
     }
     Ok(())
 }
 
-/// Whether this is a name with an optional DNS prefix, as label and annotation keys have to be.
+/// True if this is a name with an optional DNS prefix, as label and annotation keys have to be.
 pub(crate) fn is_qualified_name(key: &str) -> bool {
     let (prefix, name) =
         key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
@@ -297,7 +301,7 @@ fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_part)
 }
 
-/// Whether a label may have this value.
+/// True if a label may have this value.
 pub(crate) fn is_label_value(value: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_alphanumeric();
     value.is_empty()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::api_errors::{Cause, Refusal};
+use super::api_errors::{Cause, Rejection};
 use super::kinds::{DEFINITION, IMAGE_STREAM, Kind, NAMESPACE};
 use super::patch::PatchType;
 use super::store::Store;
@@ -30,14 +30,14 @@ pub(crate) struct Target<'a> {
 /// Stores a new object.
 ///
 /// # Errors
-/// As the API server refuses it: 400 for a body of another kind, 403 and 404 about the namespace, 409 for a name that
+/// As the API server rejects it: 400 for a body of another kind, 403 and 404 about the namespace, 409 for a name that
 /// is taken, 422 for an invalid object.
 pub(crate) fn create(
     store: &mut Store,
     cluster: &Cluster,
     target: &Target<'_>,
     mut object: Value,
-) -> Result<Arc<Value>, Refusal> {
+) -> Result<Arc<Value>, Rejection> {
     let kind = target.kind;
     check_body(target, &object)?;
     if meta::name(&object).is_empty()
@@ -53,14 +53,14 @@ pub(crate) fn create(
         object["metadata"]["namespace"] = json!(target.namespace);
     }
     if !meta::resource_version(&object).is_empty() {
-        return Err(Refusal::internal(
+        return Err(Rejection::internal(
             "resourceVersion should not be set on objects to be created",
         ));
     }
     prepare_create(cluster, kind, &mut object);
     validate(kind, None, &object)?;
     if let Some(existing) = store.get(kind, target.namespace, &name) {
-        return Err(Refusal::already_exists(kind, &name, meta::is_deleting(existing)));
+        return Err(Rejection::already_exists(kind, &name, meta::is_deleting(existing)));
     }
     if target.dry_run {
         return Ok(Arc::new(object));
@@ -80,11 +80,12 @@ pub(crate) fn update(
     store: &mut Store,
     target: &Target<'_>,
     object: Value,
-) -> Result<Arc<Value>, Refusal> {
+) -> Result<Arc<Value>, Rejection> {
     let Target { kind, namespace, name, .. } = *target;
     check_body(target, &object)?;
-    let old =
-        Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
+    let old = Arc::clone(
+        store.get(kind, namespace, name).ok_or_else(|| Rejection::not_found(kind, name))?,
+    );
     check_uid(kind, &object, &old)?;
     replace(store, target, &old, object)
 }
@@ -94,7 +95,7 @@ fn replace(
     target: &Target<'_>,
     old: &Arc<Value>,
     mut object: Value,
-) -> Result<Arc<Value>, Refusal> {
+) -> Result<Arc<Value>, Rejection> {
     let Target { kind, namespace, name, .. } = *target;
 
     let version = meta::resource_version(&object);
@@ -105,10 +106,10 @@ fn replace(
             &json!(0),
             "must be specified for an update",
         );
-        return Err(Refusal::invalid(kind, name, &[cause]));
+        return Err(Rejection::invalid(kind, name, &[cause]));
     }
     if !version.is_empty() && version != meta::resource_version(old) {
-        return Err(Refusal::modified(kind, name));
+        return Err(Rejection::modified(kind, name));
     }
     prepare_update(kind, old, &mut object, target.is_status);
     object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
@@ -145,11 +146,11 @@ pub(crate) fn patched(
     target: &Target<'_>,
     patch_type: PatchType,
     body: &[u8],
-) -> Result<Patched, Refusal> {
+) -> Result<Patched, Rejection> {
     let Target { kind, namespace, name, .. } = *target;
     let Some(current) = store.get(kind, namespace, name).cloned() else {
         if patch_type != PatchType::Apply {
-            return Err(Refusal::not_found(kind, name));
+            return Err(Rejection::not_found(kind, name));
         }
         let mut object = patch_type.apply(&json!({}), body)?;
         check_types(kind, &object)?;
@@ -157,9 +158,9 @@ pub(crate) fn patched(
         return Ok(Patched { current: None, object, is_guarded: false });
     };
     let mut object = patch_type.apply(&current, body)?;
-    if let Err(refusal) = check_types(kind, &object) {
-        let cause = Cause::invalid("patch", &json!(object.to_string()), &refusal.message);
-        return Err(Refusal::invalid(kind, "", &[cause]));
+    if let Err(rejection) = check_types(kind, &object) {
+        let cause = Cause::invalid("patch", &json!(object.to_string()), &rejection.message);
+        return Err(Rejection::invalid(kind, "", &[cause]));
     }
     check_body(target, &object)?;
     let unnamed = meta::resource_version(&object).is_empty();
@@ -181,12 +182,12 @@ impl Patched {
         store: &mut Store,
         cluster: &Cluster,
         target: &Target<'_>,
-    ) -> Result<Option<Arc<Value>>, Refusal> {
+    ) -> Result<Option<Arc<Value>>, Rejection> {
         let Some(current) = self.current else {
             return create(store, cluster, target, self.object).map(Some);
         };
         let latest = store.get(target.kind, target.namespace, target.name).cloned();
-        let latest = latest.ok_or_else(|| Refusal::not_found(target.kind, target.name))?;
+        let latest = latest.ok_or_else(|| Rejection::not_found(target.kind, target.name))?;
         match latest == current || self.is_guarded {
             true => replace(store, target, &latest, self.object).map(Some),
             false => Ok(None),
@@ -194,7 +195,7 @@ impl Patched {
     }
 }
 
-/// What a delete removed, or only marked because of its finalizers.
+/// An object that was deleted, or marked for deletion because of its finalizers.
 pub(crate) enum Deleted {
     Removed(Arc<Value>),
     Marked(Arc<Value>),
@@ -208,10 +209,11 @@ pub(crate) fn delete(
     store: &mut Store,
     target: &Target<'_>,
     preconditions: &Value,
-) -> Result<Deleted, Refusal> {
+) -> Result<Deleted, Rejection> {
     let Target { kind, namespace, name, dry_run, .. } = *target;
-    let object =
-        Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
+    let object = Arc::clone(
+        store.get(kind, namespace, name).ok_or_else(|| Rejection::not_found(kind, name))?,
+    );
     check_preconditions(kind, &object, preconditions)?;
     if *kind == *DEFINITION && !meta::is_deleting(&object) {
         let mut marked = Value::clone(&object);
@@ -232,7 +234,7 @@ pub(crate) fn delete(
         return Ok(Deleted::Marked(object));
     }
     if *kind == *NAMESPACE && IMMORTAL.contains(&name) {
-        return Err(Refusal::forbidden(
+        return Err(Rejection::forbidden(
             kind.plural,
             kind.group,
             name,
@@ -255,7 +257,7 @@ pub(crate) fn delete(
 ///
 /// # Errors
 /// 400 when it is not.
-pub(crate) fn check_body(target: &Target<'_>, object: &Value) -> Result<(), Refusal> {
+pub(crate) fn check_body(target: &Target<'_>, object: &Value) -> Result<(), Rejection> {
     let kind = target.kind;
     check_types(kind, object)?;
     for (field, expected) in [("kind", kind.kind), ("apiVersion", &kind.api_version())] {
@@ -263,14 +265,14 @@ pub(crate) fn check_body(target: &Target<'_>, object: &Value) -> Result<(), Refu
             Some(found) if found == expected => {}
             // The types that are compiled into the server have a default.
             None if !kind.custom => {}
-            None => return Err(Refusal::bad_request(format!("Object '{field}' is missing"))),
+            None => return Err(Rejection::bad_request(format!("Object '{field}' is missing"))),
             Some(found) if kind.custom => {
                 let cause = Cause::invalid(field, &json!(found), &format!("must be {expected}"));
-                return Err(Refusal::invalid(kind, meta::name(object), &[cause]));
+                return Err(Rejection::invalid(kind, meta::name(object), &[cause]));
             }
             Some(found) => {
                 let why = format!("{field} is {found} and not {expected}");
-                return Err(Refusal::bad_request(format!(
+                return Err(Rejection::bad_request(format!(
                     "the body cannot be handled as a {}: {why}",
                     kind.kind
                 )));
@@ -283,17 +285,17 @@ pub(crate) fn check_body(target: &Target<'_>, object: &Value) -> Result<(), Refu
             "the name of the object ({name}) does not match the name on the URL ({})",
             target.name
         );
-        return Err(Refusal::bad_request(message));
+        return Err(Rejection::bad_request(message));
     }
     if kind.namespaced && !namespace.is_empty() && namespace != target.namespace {
         let message =
             "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(Refusal::bad_request(message));
+        return Err(Rejection::bad_request(message));
     }
     Ok(())
 }
 
-/// What is created in a namespace needs one, and one that is not on its way out.
+/// A namespaced object needs a namespace that is not being deleted.
 ///
 /// # Errors
 /// 404 or 403.
@@ -302,17 +304,17 @@ pub(crate) fn check_namespace(
     kind: &Kind,
     namespace: &str,
     name: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     match store.get(NAMESPACE, "", namespace) {
-        None => Err(Refusal::not_found(NAMESPACE, namespace)),
+        None => Err(Rejection::not_found(NAMESPACE, namespace)),
         Some(found) if meta::is_deleting(found) => {
-            Err(Refusal::namespace_terminating(kind, name, namespace))
+            Err(Rejection::namespace_terminating(kind, name, namespace))
         }
         Some(_) => Ok(()),
     }
 }
 
-fn check_uid(kind: &Kind, object: &Value, old: &Value) -> Result<(), Refusal> {
+fn check_uid(kind: &Kind, object: &Value, old: &Value) -> Result<(), Rejection> {
     let (given, real) = (&object["metadata"]["uid"], &old["metadata"]["uid"]);
     match given.as_str() {
         Some(uid) if given != real => {
@@ -320,13 +322,17 @@ fn check_uid(kind: &Kind, object: &Value, old: &Value) -> Result<(), Refusal> {
             let why = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {real}"
             );
-            Err(Refusal::conflict(kind, meta::name(old), &why))
+            Err(Rejection::conflict(kind, meta::name(old), &why))
         }
         _ => Ok(()),
     }
 }
 
-fn check_preconditions(kind: &Kind, object: &Value, preconditions: &Value) -> Result<(), Refusal> {
+fn check_preconditions(
+    kind: &Kind,
+    object: &Value,
+    preconditions: &Value,
+) -> Result<(), Rejection> {
     let reasons = [
         ("uid", "UID", "The object might have been deleted and then recreated"),
         ("resourceVersion", "ResourceVersion", "The object might have been modified"),
@@ -340,7 +346,7 @@ fn check_preconditions(kind: &Kind, object: &Value, preconditions: &Value) -> Re
                 text(wanted),
                 text(real)
             );
-            return Err(Refusal::conflict(kind, meta::name(object), &why));
+            return Err(Rejection::conflict(kind, meta::name(object), &why));
         }
     }
     Ok(())

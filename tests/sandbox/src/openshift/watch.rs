@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::OpenShift;
-use super::api_errors::{Cause, Refusal};
+use super::api_errors::{Cause, Rejection};
 use super::kinds::Kind;
 use super::lists::{ListQuery, Shape};
 use super::meta;
@@ -48,11 +48,11 @@ pub(crate) fn watch(
     namespace: Option<&str>,
     query: &ListQuery,
     shape: Shape,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Rejection> {
     if query.send_initial_events {
         let why =
             "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-        return Err(Refusal::invalid_options(
+        return Err(Rejection::invalid_options(
             "ListOptions",
             Cause::forbidden("sendInitialEvents", why),
         ));
@@ -120,7 +120,7 @@ impl Watch {
                     self.ended = true;
                     let message =
                         format!("too old resource version: {position} ({})", store.version());
-                    event_line("ERROR", &Refusal::expired(message).status())
+                    event_line("ERROR", &Rejection::expired(message).status())
                 }
             },
         };

@@ -1,4 +1,4 @@
-//! MutatingWebhookConfigurations: what the API server fills in and refuses, and which of them a request concerns.
+//! MutatingWebhookConfigurations: what the API server fills in and rejects, and which of them a request concerns.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::{kinds, meta};
 /// The group whose own objects no webhook is asked about, so that a bad one can be taken away again.
 const GROUP: &str = "admissionregistration.k8s.io";
 
-/// What is to be written, as far as the rules of a webhook look at it.
+/// The fields of a write that the rules of webhooks match.
 pub(crate) struct Written<'a> {
     pub(crate) kind: &'static Kind,
     /// `CREATE` or `UPDATE`.
@@ -112,8 +112,9 @@ pub(crate) fn concerning(store: &Store, written: &Written<'_>) -> Vec<Value> {
         _ => store.get(kinds::NAMESPACE, "", written.namespace).map(|namespace| &**namespace),
     };
     let in_namespace = |webhook: &Value| {
-        namespace
-            .is_none_or(|namespace| Selectors::of(&webhook["namespaceSelector"]).select(namespace))
+        namespace.is_none_or(|namespace| {
+            Selectors::from_label_selector(&webhook["namespaceSelector"]).select(namespace)
+        })
     };
     let mut configurations: Vec<_> = store.list(configurations, None).collect();
     configurations.sort_by_key(|configuration| meta::name(configuration).to_owned());
@@ -126,7 +127,7 @@ pub(crate) fn concerning(store: &Store, written: &Written<'_>) -> Vec<Value> {
         })
         .filter(|webhook| {
             in_namespace(webhook)
-                && Selectors::of(&webhook["objectSelector"]).select(written.object)
+                && Selectors::from_label_selector(&webhook["objectSelector"]).select(written.object)
         })
         .cloned()
         .collect()

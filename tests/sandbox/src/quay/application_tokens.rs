@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::applications::{require_administer, require_inspect};
 use super::auth::Caller;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::responses;
 use super::schema::{Kind, Schema};
 use super::scopes;
@@ -26,7 +26,7 @@ const NEW: Schema = Schema {
     ],
 };
 
-/// `GET /api/v1/organization/<org>/applications/<client id>/tokens` (084): the newest first, however they were made.
+/// `GET /api/v1/organization/<org>/applications/<client id>/tokens` (wire/084): the newest first, however they were made.
 pub(crate) fn list(state: &State, call: &Call, organization: &str, client_id: &str) -> Answer {
     require_inspect(state, call, organization)?;
     state.application(organization, client_id)?;
@@ -36,7 +36,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str, client_id: &s
     Ok(responses::ok(json!({"tokens": views})))
 }
 
-/// `POST /api/v1/organization/<org>/applications/<client id>/tokens` (080-083, 085, 665).
+/// `POST /api/v1/organization/<org>/applications/<client id>/tokens` (wire/080-083, wire/085, wire/665).
 pub(crate) fn create(
     state: &mut State,
     call: &Call,
@@ -49,23 +49,23 @@ pub(crate) fn create(
     let text = |name: &str| body[name].as_str().unwrap_or_default();
     let name = text("name").trim();
     if name.is_empty() {
-        return Err(Refusal::Model("'name' cannot be empty".to_owned()));
+        return Err(Rejection::Model("'name' cannot be empty".to_owned()));
     }
     let scope = text("scope").replace(',', " ").split_whitespace().collect::<Vec<_>>().join(" ");
     if scopes::parse(&scope).is_empty() {
-        return Err(Refusal::Model(format!("Invalid scope: {}", text("scope"))));
+        return Err(Rejection::Model(format!("Invalid scope: {}", text("scope"))));
     }
     if !may_mint(state, &call.caller, &scope) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     if let Some(most) = state.flags.max_application_tokens
         && state.tokens_of(client_id).filter(|token| token.is_valid()).count() >= most
     {
-        return Err(Refusal::Model(format!(
+        return Err(Rejection::Model(format!(
             "Token limit reached: maximum {most} non-expired tokens per application"
         )));
     }
-    let mut token = NewToken::of(call.caller.name().unwrap_or_default(), &scope);
+    let mut token = NewToken::new(call.caller.name().unwrap_or_default(), &scope);
     (token.application, token.name) = (Some(client_id), Some(name));
     if let Some(seconds) = body["expiration"].as_f64() {
         token.lifetime = token
@@ -78,7 +78,7 @@ pub(crate) fn create(
     Ok(responses::ok(view))
 }
 
-/// `DELETE /api/v1/organization/<org>/applications/<client id>/tokens/<uuid>` (086, 087).
+/// `DELETE /api/v1/organization/<org>/applications/<client id>/tokens/<uuid>` (wire/086, wire/087).
 pub(crate) fn revoke(
     state: &mut State,
     call: &Call,
@@ -92,10 +92,10 @@ pub(crate) fn revoke(
     state
         .tokens
         .retain(|_, token| token.application.as_deref() != Some(client_id) || token.uuid != uuid);
-    if state.tokens.len() < before { Ok(responses::no_content()) } else { Err(Refusal::NotFound) }
+    if state.tokens.len() < before { Ok(responses::no_content()) } else { Err(Rejection::NotFound) }
 }
 
-/// Unlike the authorization form (602), which grants anything, this grants nobody more than they have: a token no scope
+/// Unlike the authorization form (wire/602), which grants anything, this grants users no more than they have: a token no scope
 /// it lacks itself, and `super:user` only to a superuser (`_can_mint_scope`).
 fn may_mint(state: &State, caller: &Caller, scope: &str) -> bool {
     let wanted = scopes::parse(scope);

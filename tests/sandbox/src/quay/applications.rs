@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::random;
 use super::responses;
 use super::schema::{Kind, Schema};
@@ -22,7 +22,7 @@ const NEW: Schema = Schema {
     ],
 };
 
-/// `GET /api/v1/organization/<org>/applications` (020).
+/// `GET /api/v1/organization/<org>/applications` (wire/020).
 pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     require_inspect(state, call, organization)?;
     let views: Vec<Value> = state
@@ -39,7 +39,7 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str) -> Answ
     require_administer(state, call, organization)?;
     let text = |name: &str| body[name].as_str().unwrap_or_default();
     let client_id = state.add_application(organization, text("name"), text("redirect_uri"));
-    let application = state.applications.get_mut(&client_id).ok_or(Refusal::NotFound)?;
+    let application = state.applications.get_mut(&client_id).ok_or(Rejection::NotFound)?;
     application.description = text("description").to_owned();
     application.application_uri = text("application_uri").to_owned();
     application.avatar_email = body["avatar_email"].as_str().map(str::to_owned);
@@ -52,7 +52,7 @@ pub(crate) fn get(state: &State, call: &Call, organization: &str, client_id: &st
     Ok(responses::ok(view(client_id, state.application(organization, client_id)?)))
 }
 
-/// `DELETE /api/v1/organization/<org>/applications/<client id>` (603, 604): its tokens go with it.
+/// `DELETE /api/v1/organization/<org>/applications/<client id>` (wire/603, wire/604): its tokens go with it.
 pub(crate) fn delete(
     state: &mut State,
     call: &Call,
@@ -78,12 +78,12 @@ fn view(client_id: &str, application: &Application) -> Value {
 }
 
 /// Reading takes an administrator, or a superuser who may read everything. Only then is the organization looked for:
-/// a user is administrator of their own namespace, which is none (000h).
+/// a user is administrator of their own namespace, which is none (wire/000h).
 pub(crate) fn require_inspect(
     state: &State,
     call: &Call,
     organization: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     require(state, state.may_inspect(&call.caller, organization), organization)
 }
 
@@ -92,15 +92,15 @@ pub(crate) fn require_administer(
     state: &State,
     call: &Call,
     organization: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     require(state, state.may_administer(&call.caller, organization), organization)
 }
 
-fn require(state: &State, allowed: bool, organization: &str) -> Result<(), Refusal> {
+fn require(state: &State, allowed: bool, organization: &str) -> Result<(), Rejection> {
     match state.organizations.contains_key(organization) {
-        _ if !allowed => Err(Refusal::Unauthorized),
+        _ if !allowed => Err(Rejection::Unauthorized),
         true => Ok(()),
-        false => Err(Refusal::NotFound),
+        false => Err(Rejection::NotFound),
     }
 }
 
@@ -132,11 +132,11 @@ impl State {
         &self,
         organization: &str,
         client_id: &str,
-    ) -> Result<&Application, Refusal> {
+    ) -> Result<&Application, Rejection> {
         self.applications
             .get(client_id)
             .filter(|found| found.organization == organization)
-            .ok_or(Refusal::NotFound)
+            .ok_or(Rejection::NotFound)
     }
 
     /// The applications of an organization by client id, in the order they were created.

@@ -15,7 +15,7 @@ use super::scopes;
 use super::state::State;
 use super::tables::Token;
 
-/// Who asks: nobody, or a user or robot as far as the credential reaches.
+/// The caller of a request: anonymous, or a user or robot with the permissions of its credential.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(Option<Identity>);
 
@@ -47,7 +47,7 @@ impl Caller {
         self.0.as_ref().map(|identity| identity.name.as_str())
     }
 
-    /// The scopes of the token that speaks for the caller; `None` for a password, a session and nobody.
+    /// The scopes of the token that speaks for the caller; `None` for a password, a session and an anonymous caller.
     pub(crate) fn scopes(&self) -> Option<&BTreeSet<String>> {
         match &self.0.as_ref()?.reach {
             Reach::Scopes(scopes) => Some(scopes),
@@ -61,9 +61,9 @@ impl Caller {
 }
 
 impl State {
-    /// Who sends an API request: the one its `Authorization` header names, whatever else comes along (605), else the
-    /// one who has signed in. An expired or unknown token is nobody, silently (104); so is a JWT (107) and HTTP
-    /// Basic (058).
+    /// Who sends an API request: the one its `Authorization` header names, whatever else comes along (wire/605), else the
+    /// one who has signed in. An expired or unknown token is silently anonymous (wire/104); so is a JWT (wire/107) and HTTP
+    /// Basic (wire/058).
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
         if !headers.contains_key(AUTHORIZATION) {
             let user = self.session(headers).and_then(|session| session.user.as_deref());
@@ -107,7 +107,7 @@ impl State {
         min(identity.reach.repository(), own.max(granted).max(by_team))
     }
 
-    /// What the caller may do with their own account.
+    /// The caller's permissions on their own account.
     pub(crate) fn account_role(&self, caller: &Caller) -> Option<UserRole> {
         caller.0.as_ref()?.reach.user()
     }
@@ -122,7 +122,7 @@ impl State {
         })
     }
 
-    /// One of `GLOBAL_READONLY_SUPER_USERS`, whatever the scopes (666-668).
+    /// One of `GLOBAL_READONLY_SUPER_USERS`, whatever the scopes (wire/666-668).
     pub(crate) fn is_readonly_superuser(&self, caller: &Caller) -> bool {
         caller.name().is_some_and(|name| self.flags.readonly_superusers.contains(name))
     }
@@ -152,19 +152,19 @@ impl State {
         self.may_administer(caller, organization) || self.is_readonly_superuser(caller)
     }
 
-    /// May create repositories in the namespace (309-312, 477).
+    /// May create repositories in the namespace (wire/309-312, wire/477).
     pub(crate) fn may_create(&self, caller: &Caller, namespace: &str) -> bool {
         self.organization_role(caller, namespace) >= Some(TeamRole::Creator)
     }
 
     /// May do with the repository what `role` allows (`require_repo_permission` of `endpoints/api/__init__.py`).
-    pub(crate) fn may(&self, caller: &Caller, role: RepoRole, path: &RepoPath) -> bool {
+    pub(crate) fn is_allowed(&self, caller: &Caller, role: RepoRole, path: &RepoPath) -> bool {
         self.repository_role(caller, path) >= Some(role) || self.has_full_access(caller)
     }
 
     /// May read the repository: also when it is public, and as a read-only superuser.
     pub(crate) fn may_read(&self, caller: &Caller, path: &RepoPath) -> bool {
-        self.may(caller, RepoRole::Read, path)
+        self.is_allowed(caller, RepoRole::Read, path)
             || self.repositories.get(path).is_some_and(|repository| repository.public)
             || self.is_readonly_superuser(caller)
     }

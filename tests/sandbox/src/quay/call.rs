@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use serde_json::Value;
 
 use super::auth::Caller;
-use super::errors::Refusal;
+use super::errors::Rejection;
 use super::schema::Schema;
 
 /// Who asks for what, with which words.
@@ -65,40 +65,40 @@ impl Call {
         self.param(name)?.parse().ok()
     }
 
-    /// The body, which must be JSON as `schema` wants it (158-160).
-    pub(crate) fn json(&self, schema: &Schema) -> Result<Value, Refusal> {
+    /// The body, which must be JSON as `schema` wants it (wire/158-160).
+    pub(crate) fn json(&self, schema: &Schema) -> Result<Value, Rejection> {
         if !self.claims_json() {
-            return Err(Refusal::Message(
+            return Err(Rejection::Message(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
             ));
         }
         let body: Value = serde_json::from_slice(&self.body).map_err(|_| {
-            Refusal::Message(
+            Rejection::Message(
                 StatusCode::BAD_REQUEST,
                 "The browser (or proxy) sent a request that this server could not understand.",
             )
         })?;
         if body.is_null() {
-            return Err(Refusal::Invalid("Missing JSON body".to_owned()));
+            return Err(Rejection::Invalid("Missing JSON body".to_owned()));
         }
-        schema.check(&body).map_err(Refusal::Invalid)?;
+        schema.check(&body).map_err(Rejection::Invalid)?;
         Ok(body)
     }
 
-    /// The body of a page that takes JSON: no schema, and what cannot be read gets Flask's own page (000e).
-    pub(crate) fn web_json(&self) -> Result<Value, Refusal> {
-        serde_json::from_slice(&self.body).map_err(|_| Refusal::Page(StatusCode::BAD_REQUEST))
+    /// The body of a page that takes JSON: no schema, and what cannot be read gets Flask's own page (wire/000e).
+    pub(crate) fn web_json(&self) -> Result<Value, Rejection> {
+        serde_json::from_slice(&self.body).map_err(|_| Rejection::Page(StatusCode::BAD_REQUEST))
     }
 
-    /// The body of an endpoint that does without: what is not JSON counts as absent (202, 224).
-    pub(crate) fn optional_json(&self, schema: &Schema) -> Result<Value, Refusal> {
+    /// The body of an endpoint that does without: what is not JSON counts as absent (wire/202, wire/224).
+    pub(crate) fn optional_json(&self, schema: &Schema) -> Result<Value, Rejection> {
         let body = match serde_json::from_slice::<Value>(&self.body) {
             Ok(body) if self.claims_json() => body,
             _ => Value::Null,
         };
         if !body.is_null() {
-            schema.check(&body).map_err(Refusal::Invalid)?;
+            schema.check(&body).map_err(Rejection::Invalid)?;
         }
         Ok(body)
     }

@@ -72,7 +72,7 @@ pub fn classify(method: &Method, uri: &Uri) -> String {
 
 impl Endpoint {
     /// The endpoint at `path`, still percent-encoded. A trailing slash where none belongs, or a missing one,
-    /// means none (161, 681, 682).
+    /// means none (wire/161, wire/681, wire/682).
     pub(crate) fn parse(path: &str) -> Option<Endpoint> {
         // Quay's web server decodes before it splits, so an encoded slash is a slash.
         let path = decode(path.strip_prefix('/')?);
@@ -90,7 +90,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether a Quay of this release and with these settings has the endpoint at all.
+    /// True if a Quay of this release and with these settings has the endpoint at all.
     pub(crate) fn exists(&self, flags: &Flags) -> bool {
         match self {
             Endpoint::SignIn => flags.direct_login,
@@ -153,7 +153,7 @@ impl Endpoint {
         }
     }
 
-    /// What a `POST` here makes.
+    /// The kind that a `POST` creates.
     fn created(&self) -> &'static str {
         match self {
             Endpoint::Organizations => "organization",
@@ -269,7 +269,7 @@ fn owned(segment: &str) -> Option<String> {
     (!segment.is_empty()).then(|| segment.to_owned())
 }
 
-/// Undoes percent-encoding. A `+` in a path is a plus (370).
+/// Undoes percent-encoding. A `+` in a path is a plus (wire/370).
 fn decode(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

@@ -1,4 +1,4 @@
-//! Refusals. Quay has three shapes for them: a problem object, `{"message"}` and HTML; the registry has a fourth.
+//! Rejections. Quay has three shapes for them: a problem object, `{"message"}` and HTML; the registry has a fourth.
 
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
@@ -10,107 +10,107 @@ use super::auth::Caller;
 use super::names::RepoPath;
 use super::responses::{self, HTML};
 
-/// What a handler gives back.
-pub(crate) type Answer = Result<Response, Refusal>;
+/// The result of a handler.
+pub(crate) type Answer = Result<Response, Rejection>;
 
 const READ_ONLY: &str = "System is currently read-only. Pulls will succeed but all write operations are currently suspended.";
 
-/// Why a request is refused, named after what Quay raises.
+/// Why a request is rejected, named after what Quay raises.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     /// `InvalidRequest`: 400, a problem object.
     Invalid(String),
     /// `NotFound`: 404, a problem object.
     NotFound,
-    /// `Unauthorized`: 401 for nobody, 403 for everyone else.
+    /// `Unauthorized`: 401 for an anonymous caller, 403 for all others.
     Unauthorized,
-    /// `InvalidToken` of `GET /api/v1/user/`: 401 with `session_required` (005, 101-103).
+    /// `InvalidToken` of `GET /api/v1/user/`: 401 with `session_required` (wire/005, wire/101-103).
     NoUser,
     /// A `DataModelException` no endpoint catches: 400 `{"message"}`.
     Model(String),
     /// Flask-RESTful's own words: `{"message"}`.
     Message(StatusCode, &'static str),
-    /// `abort` of `util/http.py`: `{"error"}`, which calls itself HTML (105, 640).
+    /// `abort` of `util/http.py`: `{"error"}`, which calls itself HTML (wire/105, wire/640).
     Abort(StatusCode, &'static str),
-    /// No or not the right CSRF token for the session (011, 016, 105).
+    /// No or not the right CSRF token for the session (wire/011, wire/016, wire/105).
     Csrf,
-    /// `TooManyLoginAttemptsException`: 429 and how long to wait (097-099).
+    /// `TooManyLoginAttemptsException`: 429 and how long to wait (wire/097-099).
     Throttled(SignedDuration),
-    /// `abort` of Flask: an HTML page (032, 601, 651).
+    /// `abort` of Flask: an HTML page (wire/032, wire/601, wire/651).
     Page(StatusCode),
-    /// An exception nobody catches: 500 as HTML (376, 527).
+    /// An unhandled exception: 500 as HTML (wire/376, wire/527).
     Crash,
-    /// A write while the registry is read-only: 503 (647).
+    /// A write while the registry is read-only: 503 (wire/647).
     ReadOnly,
-    /// A refusal of `/v2/`.
-    Registry(RegistryRefusal),
+    /// A rejection of `/v2/`.
+    Registry(RegistryRejection),
 }
 
-/// `V2RegistryException` and what becomes of it.
+/// `V2RegistryException` and its effect.
 #[derive(Debug)]
-pub(crate) struct RegistryRefusal {
+pub(crate) struct RegistryRejection {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// The repository and the actions a token is needed for; only said with a 401 (486, 487).
+    /// The repository and the actions a token is needed for; only said with a 401 (wire/486, wire/487).
     pub(crate) wanted: Option<(RepoPath, &'static str)>,
 }
 
-impl Refusal {
+impl Rejection {
     /// The response to `caller` by the Quay at `url`.
     pub(crate) fn into_response(self, url: &str, caller: &Caller) -> Response {
         match self {
-            Refusal::Invalid(message) => {
+            Rejection::Invalid(message) => {
                 problem(url, StatusCode::BAD_REQUEST, "invalid_request", &message)
             }
-            Refusal::NotFound => problem(url, StatusCode::NOT_FOUND, "not_found", "Not Found"),
-            Refusal::Unauthorized if caller.is_anonymous() => {
+            Rejection::NotFound => problem(url, StatusCode::NOT_FOUND, "not_found", "Not Found"),
+            Rejection::Unauthorized if caller.is_anonymous() => {
                 problem(url, StatusCode::UNAUTHORIZED, "invalid_token", "Requires authentication")
             }
-            Refusal::Unauthorized => {
+            Rejection::Unauthorized => {
                 problem(url, StatusCode::FORBIDDEN, "insufficient_scope", "Unauthorized")
             }
-            Refusal::NoUser => no_user(url),
-            Refusal::Model(message) => {
+            Rejection::NoUser => no_user(url),
+            Rejection::Model(message) => {
                 responses::json(StatusCode::BAD_REQUEST, &json!({"message": message}))
             }
-            Refusal::Message(status, message) => {
+            Rejection::Message(status, message) => {
                 responses::json(status, &json!({"message": message}))
             }
-            Refusal::Abort(status, message) => abort(status, message),
-            Refusal::Csrf => csrf(caller),
-            Refusal::Throttled(wait) => throttled(wait),
-            Refusal::Page(status) => page(status),
-            Refusal::Crash => crash(),
-            Refusal::ReadOnly => responses::json(
+            Rejection::Abort(status, message) => abort(status, message),
+            Rejection::Csrf => csrf(caller),
+            Rejection::Throttled(wait) => throttled(wait),
+            Rejection::Page(status) => page(status),
+            Rejection::Crash => crash(),
+            Rejection::ReadOnly => responses::json(
                 StatusCode::SERVICE_UNAVAILABLE,
                 &json!({"message": READ_ONLY, "is_readonly": true}),
             ),
-            Refusal::Registry(refusal) => refusal.into_response(url),
+            Rejection::Registry(rejection) => rejection.into_response(url),
         }
     }
 }
 
-impl From<RegistryRefusal> for Refusal {
-    fn from(refusal: RegistryRefusal) -> Refusal {
-        Refusal::Registry(refusal)
+impl From<RegistryRejection> for Rejection {
+    fn from(rejection: RegistryRejection) -> Rejection {
+        Rejection::Registry(rejection)
     }
 }
 
-impl RegistryRefusal {
+impl RegistryRejection {
     pub(crate) fn new(
         status: StatusCode,
         code: &'static str,
         message: impl Into<String>,
-    ) -> RegistryRefusal {
-        RegistryRefusal { status, code, message: message.into(), wanted: None }
+    ) -> RegistryRejection {
+        RegistryRejection { status, code, message: message.into(), wanted: None }
     }
 
     /// The token does not allow `actions` on the repository.
-    pub(crate) fn unauthorized(path: &RepoPath, actions: &'static str) -> RegistryRefusal {
-        RegistryRefusal {
+    pub(crate) fn unauthorized(path: &RepoPath, actions: &'static str) -> RegistryRejection {
+        RegistryRejection {
             wanted: Some((path.clone(), actions)),
-            ..RegistryRefusal::new(
+            ..RegistryRejection::new(
                 StatusCode::UNAUTHORIZED,
                 "UNAUTHORIZED",
                 "access to the requested resource is not authorized",
@@ -119,8 +119,8 @@ impl RegistryRefusal {
     }
 
     /// A write while the registry is read-only (`ReadOnlyMode` of `endpoints/v2/errors.py`).
-    pub(crate) fn read_only() -> RegistryRefusal {
-        RegistryRefusal::new(StatusCode::METHOD_NOT_ALLOWED, "DENIED", READ_ONLY)
+    pub(crate) fn read_only() -> RegistryRejection {
+        RegistryRejection::new(StatusCode::METHOD_NOT_ALLOWED, "DENIED", READ_ONLY)
     }
 
     fn into_response(self, url: &str) -> Response {
@@ -158,14 +158,14 @@ pub(crate) fn abort(status: StatusCode, message: &str) -> Response {
     responses::text(status, HTML, format!(r#"{{"error": {}}}"#, json!(message)))
 }
 
-/// Says who the session belongs to, unlike other refusals of this shape (016, 040, 056).
+/// Says who the session belongs to, unlike other rejections of this shape (wire/016, wire/040, wire/056).
 fn csrf(caller: &Caller) -> Response {
     let message = "CSRF token was invalid or missing.";
     let authorized = caller.name().map(|name| format!(" (authorized: user {name})"));
     abort(StatusCode::FORBIDDEN, &format!("{message}{}", authorized.unwrap_or_default()))
 }
 
-/// Whole seconds, so at first 0 (097).
+/// Whole seconds, so at first 0 (wire/097).
 fn throttled(wait: SignedDuration) -> Response {
     let text = "Too many login attempts. \nPlease reset your Quay password and try again.";
     let response = responses::text(StatusCode::TOO_MANY_REQUESTS, HTML, text.to_owned());
@@ -194,7 +194,7 @@ fn problem_body(url: &str, status: StatusCode, kind: &str, detail: &str) -> Valu
     })
 }
 
-/// The page of an exception nobody catches.
+/// The page of an unhandled exception.
 pub(crate) fn crash() -> Response {
     let page = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n    \
                 <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n";
@@ -211,7 +211,7 @@ pub(crate) fn request_line_too_large(length: usize, limit: usize) -> Response {
 }
 
 /// The redirect to the same address with a slash, which Quay answers before it knows whether there is
-/// anything (113, 161, 607).
+/// anything (wire/113, wire/161, wire/607).
 pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {
     let target = format!("{url}{path}/");
     let page = format!(
@@ -222,19 +222,19 @@ pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {
     responses::with_header(response, axum::http::header::LOCATION, &target)
 }
 
-/// The web page that stands for "not found" under `/api` (608, 680-682).
+/// The web page that stands for "not found" under `/api` (wire/608, wire/680-682).
 pub(crate) fn page_not_found() -> Response {
     let page = "<!DOCTYPE html>\n<html ng-app=\"quay\" class=\"onprem\">\n  <head>\n    <base href=\"/\">\n  \
                 <title ng-bind=\"title + ' · Quay'\">Quay</title>\n  </head>\n  <body></body>\n</html>\n";
     responses::text(StatusCode::NOT_FOUND, HTML, page.to_owned())
 }
 
-/// A method no route takes, on a path only the web pages know (651).
+/// A method no route takes, on a path only the web pages know (wire/651).
 pub(crate) fn page_takes_no_writes() -> Response {
     page(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Flask's page for a status (000e, 032, 601, 651); the one for "not found" is Quay's own (034).
+/// Flask's page for a status (wire/000e, wire/032, wire/601, wire/651); the one for "not found" is Quay's own (wire/034).
 fn page(status: StatusCode) -> Response {
     let text = match status {
         StatusCode::BAD_REQUEST => {
@@ -260,9 +260,9 @@ fn page(status: StatusCode) -> Response {
     responses::text(status, HTML, page)
 }
 
-/// A method an API endpoint does not have (114).
-pub(crate) fn method_not_allowed() -> Refusal {
-    Refusal::Message(
+/// A method an API endpoint does not have (wire/114).
+pub(crate) fn method_not_allowed() -> Rejection {
+    Rejection::Message(
         StatusCode::METHOD_NOT_ALLOWED,
         "The method is not allowed for the requested URL.",
     )

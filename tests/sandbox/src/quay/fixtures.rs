@@ -30,7 +30,7 @@ const PLAIN_USER: &str = "alice";
 pub struct RobotView {
     /// The name within its organization.
     pub short: String,
-    /// What its description says.
+    /// Its description.
     pub description: String,
     /// The token that logs it in now.
     pub token: String,
@@ -39,11 +39,11 @@ pub struct RobotView {
 /// A default permission as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrototypeView {
-    /// What the API calls it.
+    /// Its name in the API.
     pub id: String,
     /// A robot's or user's full name, or a team's name.
     pub delegate: String,
-    /// What the delegate gets on new repositories.
+    /// The delegate's role on new repositories.
     pub role: RepoRole,
 }
 
@@ -60,7 +60,7 @@ impl Quay {
         let mut state = State::new();
         state.add_user(ADMIN, true);
         state.add_user(PLAIN_USER, false);
-        let (_, admin_token) = state.add_token(NewToken::of(ADMIN, scopes::ALL));
+        let (_, admin_token) = state.add_token(NewToken::new(ADMIN, scopes::ALL));
         Quay { state: Arc::new(Mutex::new(state)), admin_token: admin_token.into() }
     }
 
@@ -220,7 +220,7 @@ impl Quay {
         let path = RepoPath::new(organization, repository);
         let state = self.state();
         let permissions = state.permissions.iter();
-        permissions.filter_map(|(name, rights)| Some((name.clone(), *rights.get(&path)?))).collect()
+        permissions.filter_map(|(name, roles)| Some((name.clone(), *roles.get(&path)?))).collect()
     }
 
     /// The teams of an organization with their roles, in the order they were created.
@@ -232,7 +232,7 @@ impl Quay {
     }
 }
 
-/// An OCI image whose layer is the size of the recorded one (482).
+/// An OCI image whose layer is the size of the recorded one (wire/482).
 fn small_image() -> Tag {
     const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
     const LAYER_BYTES: u64 = 105;

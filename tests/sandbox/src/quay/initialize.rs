@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::names;
 use super::random;
 use super::responses;
@@ -15,25 +15,25 @@ use super::sessions::signed_in;
 use super::state::State;
 use super::tables::{Application, NewToken};
 
-/// How long the token lives that may come with the first user: 2.5 hours (000f).
+/// The lifetime of the first user's token: 2.5 hours (wire/000f).
 const TOKEN_LIFETIME: Duration = Duration::from_secs(9000);
 
-/// Makes the first user, who is a superuser here as if named in `SUPER_USERS`, and signs them in. It takes neither a
-/// session nor a CSRF token (000b-000g, 006, 650).
+/// Creates the first user, who is a superuser here as if named in `SUPER_USERS`, and signs them in.
+/// Needs neither a session nor a CSRF token (wire/000b-000g, wire/006, wire/650).
 pub(crate) fn initialize(state: &mut State, call: &Call) -> Answer {
     if !state.flags.user_initialize {
-        return Err(Refusal::Abort(StatusCode::NOT_FOUND, "Not Found"));
+        return Err(Rejection::Abort(StatusCode::NOT_FOUND, "Not Found"));
     }
     if !state.users.is_empty() {
-        return Err(Refusal::Model("Cannot initialize user in a non-empty database".to_owned()));
+        return Err(Rejection::Model("Cannot initialize user in a non-empty database".to_owned()));
     }
     let body = call.web_json()?;
     let (Some(name), Some(password)) = (body["username"].as_str(), body["password"].as_str())
     else {
-        return Err(Refusal::Crash);
+        return Err(Rejection::Crash);
     };
     check_new(name, password)
-        .map_err(|reason| Refusal::Model(format!("Failed to initialize user: {reason}")))?;
+        .map_err(|reason| Rejection::Model(format!("Failed to initialize user: {reason}")))?;
 
     state.add_user(name, true);
     let (email, encrypted) = (body["email"].as_str(), state.secret(random::base64(72)));
@@ -60,7 +60,7 @@ fn check_new(name: &str, password: &str) -> Result<(), String> {
     names::check_namespace(name).map_err(|reason| format!("Invalid namespace {name}: {reason}"))
 }
 
-/// The token belongs to an application in the user's own namespace, where nobody can list it (000h).
+/// The token belongs to an application in the user's own namespace, where it cannot be listed (wire/000h).
 fn add_automation_token(state: &mut State, user: &str) -> String {
     let client_secret = state.secret(random::token(40));
     let application = Application {
@@ -77,12 +77,12 @@ fn add_automation_token(state: &mut State, user: &str) -> String {
     let token = NewToken {
         lifetime: TOKEN_LIFETIME,
         application: Some(user),
-        ..NewToken::of(user, scopes::ALL)
+        ..NewToken::new(user, scopes::ALL)
     };
     state.add_token(token).1
 }
 
-/// What Python takes for true.
+/// Truth in Python.
 fn truthy(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false)) && *value != json!(0) && *value != json!("")
 }

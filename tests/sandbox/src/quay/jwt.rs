@@ -11,12 +11,12 @@ use super::names::RepoPath;
 use super::random;
 use super::roles::RepoRole;
 
-/// The subject of a token nobody logged in for (470).
+/// The subject of an anonymous token (wire/470).
 pub(crate) const ANONYMOUS: &str = "(anonymous)";
 const ISSUER: &str = "quay";
 const LIFETIME_S: i64 = 3600;
 
-/// What a token says (461-475).
+/// Claims of a token (wire/461-475).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Claims {
     iss: String,
@@ -30,7 +30,7 @@ pub(crate) struct Claims {
     context: Value,
 }
 
-/// What is granted on one repository.
+/// The granted actions on a repository.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Access {
     #[serde(rename = "type")]
@@ -78,8 +78,8 @@ impl Claims {
         }
     }
 
-    /// The right the token gives on a repository. It holds for the token's whole life, whatever becomes of its
-    /// owner (499).
+    /// The right the token gives on a repository. It holds for the token's whole life, even after changes of its
+    /// owner (wire/499).
     pub(crate) fn role(&self, path: &RepoPath) -> Option<RepoRole> {
         let name = path.to_string();
         let granted = self.access.iter().filter(|access| access.name == name);
@@ -95,7 +95,7 @@ pub(crate) fn sign(claims: &Claims) -> Option<String> {
     jsonwebtoken::encode(&header, claims, &key.private).ok()
 }
 
-/// Checks a token for the registry `service`; the error is what Quay says about it (493).
+/// Checks a token for the registry `service`; the error is what Quay says about it (wire/493).
 pub(crate) fn verify(token: &str, service: &str) -> Result<Claims, &'static str> {
     // `TOKEN_REGEX` of `util/security/jwtutil.py`: an OAuth token has no dots.
     if !token.contains('.') {

@@ -4,10 +4,10 @@
 //! became of it. Numbers in the comments are those of the recorded samples in `wire/`, which `tests/wire.rs` sends
 //! to it; files named there are Quay's own, of the release the samples were recorded from. A request goes
 //! through `serve` (what every request must pass), `endpoint` (what its path means) and a handler named after the
-//! thing it is about; `auth` decides who may, `state` keeps the books, `errors` words the refusals. People get in
+//! thing it is about; `auth` decides who may, `state` keeps the books, `errors` words the rejections. People get in
 //! through `sessions`, and let programs in through `applications`, `application_tokens` and `oauth`.
 //!
-//! What it does not play: the web interface, codes that are exchanged for tokens, mirrors, quotas.
+//! Not simulated: the web interface, codes that are exchanged for tokens, mirrors, quotas.
 
 mod application_tokens;
 mod applications;
@@ -73,12 +73,12 @@ pub struct Quay {
 }
 
 impl Quay {
-    /// Where it is reached, scheme and all, no trailing slash. Only used in what it says about itself.
+    /// The address with its scheme, without a trailing slash. Only used in responses about itself.
     pub fn url(&self) -> String {
         self.state().url.clone()
     }
 
-    /// Tells it where it is reached.
+    /// Sets the address at which it is reached.
     pub fn set_url(&self, url: &str) {
         self.state().url = url.trim_end_matches('/').to_owned();
     }

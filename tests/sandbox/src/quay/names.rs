@@ -1,11 +1,11 @@
-//! What Quay accepts as a name (its `util/validation.py` and `util/names.py`).
+//! Quay's rules for names (its `util/validation.py` and `util/names.py`).
 //!
 //! Python's `$` also matches before a last newline, so a name with one trailing newline passes every rule
-//! below and is stored with it (165u, 315x).
+//! below and is stored with it (wire/165u, wire/315x).
 
 use std::fmt;
 
-/// The expression Quay quotes in its refusals.
+/// The expression Quay quotes in its rejections.
 const NAMESPACE_EXPRESSION: &str = "^([a-z0-9]+(?:[._-][a-z0-9]+)*)$";
 const LONGEST: usize = 255;
 
@@ -37,7 +37,7 @@ pub(crate) fn check_namespace(name: &str) -> Result<(), String> {
     check_length(name, "Namespace")
 }
 
-/// The same rule for teams, with another word when the length is wrong (402).
+/// The rule for teams, with another message for a wrong length (wire/402).
 pub(crate) fn check_team(name: &str) -> Result<(), String> {
     if !matches_namespace(name) {
         return Err(format!("Namespace must match expression {NAMESPACE_EXPRESSION}"));

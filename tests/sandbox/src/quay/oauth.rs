@@ -12,7 +12,7 @@ use super::auth::{Caller, basic};
 use super::avatar::avatar;
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::errors::{self, Answer, Refusal};
+use super::errors::{self, Answer, Rejection};
 use super::flags::Release;
 use super::responses::{self, HTML};
 use super::roles::{Reach, TeamRole};
@@ -21,7 +21,7 @@ use super::sessions::CSRF_FIELD;
 use super::state::State;
 use super::tables::{Application, NewToken};
 
-/// What is asked for, in the query of the page or in its form.
+/// The authorization request, in the query of the page or in its form.
 struct Wish<'a> {
     response_type: &'a str,
     client_id: &'a str,
@@ -41,7 +41,7 @@ pub(crate) fn answer(
         call.caller = visitor;
         dispatch(state, method, endpoint, &call)
     });
-    answer.unwrap_or_else(|refusal| refusal.into_response(&state.url, &call.caller))
+    answer.unwrap_or_else(|rejection| rejection.into_response(&state.url, &call.caller))
 }
 
 fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call) -> Answer {
@@ -49,11 +49,11 @@ fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call
         (Endpoint::Authorize, "GET") => ask(state, call),
         (Endpoint::AuthorizeApp, "POST") => approve(state, call),
         (Endpoint::DenyApp, "POST") => deny(state, call),
-        _ => Err(Refusal::Page(StatusCode::METHOD_NOT_ALLOWED)),
+        _ => Err(Rejection::Page(StatusCode::METHOD_NOT_ALLOWED)),
     }
 }
 
-/// `GET /oauth/authorize` (030-036, 051, 601): asks the person, or hands over another token straight away if the
+/// `GET /oauth/authorize` (wire/030-036, wire/051, wire/601): asks the person, or hands over another token straight away if the
 /// application already has one that reaches as far.
 fn ask(state: &mut State, call: &Call) -> Answer {
     for name in ["client_id", "redirect_uri", "scope"] {
@@ -61,7 +61,7 @@ fn ask(state: &mut State, call: &Call) -> Answer {
             return Ok(errors::abort(StatusCode::BAD_REQUEST, &format!("Required param: {name}")));
         }
     }
-    let user = call.caller.name().ok_or(Refusal::Page(StatusCode::UNAUTHORIZED))?;
+    let user = call.caller.name().ok_or(Rejection::Page(StatusCode::UNAUTHORIZED))?;
     let param = |name: &str| call.param(name).unwrap_or_default();
     let wish = Wish {
         response_type: call.param("response_type").unwrap_or("code"),
@@ -71,9 +71,9 @@ fn ask(state: &mut State, call: &Call) -> Answer {
         state: call.param("state"),
     };
     let application =
-        state.applications.get(wish.client_id).ok_or(Refusal::Page(StatusCode::NOT_FOUND))?;
+        state.applications.get(wish.client_id).ok_or(Rejection::Page(StatusCode::NOT_FOUND))?;
     if !state.owns(user, application) {
-        return Err(Refusal::Page(StatusCode::FORBIDDEN));
+        return Err(Rejection::Page(StatusCode::FORBIDDEN));
     }
     if state.has_consented(user, &wish) {
         return Ok(grant(state, user, &wish));
@@ -85,7 +85,7 @@ fn ask(state: &mut State, call: &Call) -> Answer {
         )));
     }
     if scopes::parse(wish.scope).is_empty() {
-        return Err(Refusal::Page(StatusCode::NOT_FOUND));
+        return Err(Rejection::Page(StatusCode::NOT_FOUND));
     }
     let csrf_token =
         state.session(&call.headers).map(|session| session.csrf_token.as_str()).unwrap_or_default();
@@ -95,9 +95,9 @@ fn ask(state: &mut State, call: &Call) -> Answer {
     })
 }
 
-/// `POST /oauth/authorizeapp` (040-050, 055-057, 070-075, 600, 652, 659).
+/// `POST /oauth/authorizeapp` (wire/040-050, wire/055-057, wire/070-075, wire/600, wire/652, wire/659).
 fn approve(state: &mut State, call: &Call) -> Answer {
-    let user = call.caller.name().ok_or(Refusal::Page(StatusCode::UNAUTHORIZED))?;
+    let user = call.caller.name().ok_or(Rejection::Page(StatusCode::UNAUTHORIZED))?;
     let wish = form(call);
     let is_direct = state.flags.direct_oauth_clients.contains(wish.client_id)
         && call.headers.contains_key(AUTHORIZATION);
@@ -107,15 +107,15 @@ fn approve(state: &mut State, call: &Call) -> Answer {
     Ok(grant(state, user, &wish))
 }
 
-/// `POST /oauth/denyapp` (055).
+/// `POST /oauth/denyapp` (wire/055).
 fn deny(state: &State, call: &Call) -> Answer {
     state.check_csrf(call)?;
     if call.caller.is_anonymous() {
-        return Err(Refusal::Page(StatusCode::UNAUTHORIZED));
+        return Err(Rejection::Page(StatusCode::UNAUTHORIZED));
     }
     let wish = form(call);
     Ok(if state.may_redirect(&wish) {
-        refuse(&wish, "authorization_denied")
+        reject(&wish, "authorization_denied")
     } else {
         invalid_request()
     })
@@ -135,21 +135,21 @@ fn form(call: &Call) -> Wish<'_> {
 /// `get_token_response` of `data/model/oauth.py`.
 fn grant(state: &mut State, user: &str, wish: &Wish) -> Response {
     if wish.response_type != "token" {
-        return refuse(wish, "unsupported_response_type");
+        return reject(wish, "unsupported_response_type");
     }
     let Some(application) = state.applications.get(wish.client_id) else {
-        return refuse(wish, "unauthorized_client");
+        return reject(wish, "unauthorized_client");
     };
     if !state.may_redirect(wish) {
         return invalid_request();
     }
     if !state.owns(user, application) {
-        return refuse(wish, "unauthorized_client");
+        return reject(wish, "unauthorized_client");
     }
     if scopes::parse(wish.scope).is_empty() {
-        return refuse(wish, "invalid_scope");
+        return reject(wish, "invalid_scope");
     }
-    let token = NewToken { application: Some(wish.client_id), ..NewToken::of(user, wish.scope) };
+    let token = NewToken { application: Some(wish.client_id), ..NewToken::new(user, wish.scope) };
     let lifetime_s = token.lifetime.as_secs();
     let (_, token) = state.add_token(token);
     let echoed: Vec<(&str, &str)> = [("scope", wish.scope)]
@@ -160,8 +160,8 @@ fn grant(state: &mut State, user: &str, wish: &Wish) -> Response {
     redirect(&format!("{target}#access_token={token}&token_type=Bearer&expires_in={lifetime_s}"))
 }
 
-/// Says why there is no token, with the status of success (045-047).
-fn refuse(wish: &Wish, error: &str) -> Response {
+/// Says why there is no token, with the status of success (wire/045-047).
+fn reject(wish: &Wish, error: &str) -> Response {
     redirect(&with_query(wish.redirect_uri, &[("error", error)]))
 }
 
@@ -173,13 +173,13 @@ fn redirect(target: &str) -> Response {
     )
 }
 
-/// The address to go back to is not one that Quay trusts (042-044, 073-075).
+/// The address to go back to is not one that Quay trusts (wire/042-044, wire/073-075).
 fn invalid_request() -> Response {
     let body = json!({"error": "invalid_request"}).to_string();
     responses::text(StatusCode::BAD_REQUEST, "application/json;charset=UTF-8", body)
 }
 
-/// What `/oauth/authorize` asks, as JSON (030).
+/// The question of `/oauth/authorize`, as JSON (wire/030).
 fn question(state: &State, application: &Application, wish: &Wish, csrf_token: &str) -> Value {
     let email = state
         .organizations
@@ -211,7 +211,7 @@ fn question(state: &State, application: &Application, wish: &Wish, csrf_token: &
     })
 }
 
-/// What `/oauth/authorize` asks, for a browser (031).
+/// The question of `/oauth/authorize`, for a browser (wire/031).
 fn page(application: &Application, wish: &Wish, csrf_token: &str) -> String {
     let fields = [
         ("client_id", wish.client_id),
@@ -246,7 +246,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The address with more parameters in its query (050, 071).
+/// The address with more parameters in its query (wire/050, wire/071).
 fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     let pairs: Vec<String> =
         parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
@@ -266,9 +266,9 @@ fn encoded(text: &str) -> String {
 }
 
 impl State {
-    /// Who looks at the page: by HTTP Basic (056, 057, also where signing in is off, 652), else by session. A bearer
-    /// token is nobody here.
-    fn visitor(&mut self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    /// The visitor of the page: by HTTP Basic (wire/056, wire/057, wire/652), else by session. A
+    /// bearer token is anonymous here.
+    fn visitor(&mut self, headers: &HeaderMap) -> Result<Caller, Rejection> {
         let user = match basic(headers) {
             Ok(Some((name, password))) => self.check_password(&name, &password)?,
             _ => self.session(headers).and_then(|session| session.user.clone()),
@@ -276,8 +276,8 @@ impl State {
         Ok(user.map_or_else(Caller::anonymous, |user| Caller::known(&user, Reach::Full)))
     }
 
-    /// Whether the user may let the application have tokens: an administrator of its organization in person, whatever
-    /// a superuser may do otherwise (533, 600, 601).
+    /// True if the user may let the application have tokens: an administrator of its organization in person, whatever
+    /// a superuser may do otherwise (wire/533, wire/600, wire/601).
     fn owns(&self, user: &str, application: &Application) -> bool {
         let organization = self.organizations.get(&application.organization);
         let is_admin = organization
@@ -285,7 +285,7 @@ impl State {
         is_admin || application.organization == user
     }
 
-    /// Whether live tokens of the user's already give the application all of that (`validate_has_scopes`).
+    /// True if live tokens of the user's already give the application all of that (`validate_has_scopes`).
     fn has_consented(&self, user: &str, wish: &Wish) -> bool {
         let live =
             self.tokens_of(wish.client_id).filter(|token| token.user == user && token.is_valid());
@@ -293,8 +293,8 @@ impl State {
         scopes::include(&granted, &scopes::parse(wish.scope))
     }
 
-    /// Whether the redirect goes to Quay itself, under the host name it calls itself, or to an address that begins as
-    /// the application's does (042-044, 070-075). Only 3.12 lets `..` pass below it.
+    /// True if the redirect goes to Quay itself, under the host name it calls itself, or to an address that begins as
+    /// the application's does (wire/042-044, wire/070-075). Only 3.12 lets `..` pass below it.
     fn may_redirect(&self, wish: &Wish) -> bool {
         let registered = self
             .applications

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::avatar::avatar;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::flags::Release;
 use super::names;
 use super::random;
@@ -38,37 +38,37 @@ const UPDATE: Schema = Schema {
     ],
 };
 
-/// `TAG_EXPIRATION_OPTIONS`: 0 s, a day, one, two and four weeks (187, 188).
+/// `TAG_EXPIRATION_OPTIONS`: 0 s, a day, one, two and four weeks (wire/187, wire/188).
 const TAG_EXPIRATIONS_S: [u64; 5] = [0, 86_400, 604_800, 1_209_600, 2_419_200];
 
-/// `POST /api/v1/organization/` (150-165).
+/// `POST /api/v1/organization/` (wire/150-165).
 pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let is_superuser = state.is_superuser(&call.caller);
     // 3.12 asks no more than whether the whitelist names the user (its `data/users/__init__.py`); later releases let superusers
-    // through (590, 591).
+    // through (wire/590, wire/591).
     let is_exempt = is_superuser && state.flags.release > Release::V3_12;
     if state.flags.restricted_users && !is_exempt {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     if state.account_role(&call.caller) != Some(UserRole::Admin) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     let body = call.json(&NEW)?;
     if state.flags.org_creation_only && !is_superuser {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     let name = body["name"].as_str().unwrap_or_default();
     let email = ["contact_email", "email"]
         .into_iter()
         .filter_map(|key| body[key].as_str())
         .find(|email| !email.is_empty());
-    check_new(state, name, email).map_err(Refusal::Invalid)?;
+    check_new(state, name, email).map_err(Rejection::Invalid)?;
     let owner = call.caller.name().unwrap_or_default();
     state.add_organization(name, email, owner);
     Ok(responses::created(json!("Created")))
 }
 
-/// Whether an organization of this name and address may be created; the error is Quay's message.
+/// True if an organization of this name and address may be created; the error is Quay's message.
 fn check_new(state: &State, name: &str, email: Option<&str>) -> Result<(), String> {
     if state.organizations.contains_key(name) || state.is_user(name) {
         return Err("A user or organization with this name already exists".to_owned());
@@ -97,9 +97,9 @@ fn check_new(state: &State, name: &str, email: Option<&str>) -> Result<(), Strin
     Ok(())
 }
 
-/// `GET /api/v1/organization/<name>` (180-185): anybody learns that it exists, members see more.
+/// `GET /api/v1/organization/<name>` (wire/180-185): anybody learns that it exists, members see more.
 pub(crate) fn get(state: &State, call: &Call, name: &str) -> Answer {
-    let organization = state.organizations.get(name).ok_or(Refusal::NotFound)?;
+    let organization = state.organizations.get(name).ok_or(Rejection::NotFound)?;
     Ok(responses::ok(view(state, call, name, organization)))
 }
 
@@ -158,13 +158,13 @@ fn team_view(team: &Team, can_view: bool) -> Value {
     })
 }
 
-/// `PUT /api/v1/organization/<name>` (186-190).
+/// `PUT /api/v1/organization/<name>` (wire/186-190).
 pub(crate) fn update(state: &mut State, call: &Call, name: &str) -> Answer {
     let body = call.json(&UPDATE)?;
     if !state.may_administer(&call.caller, name) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
-    let organization = state.organizations.get_mut(name).ok_or(Refusal::NotFound)?;
+    let organization = state.organizations.get_mut(name).ok_or(Rejection::NotFound)?;
     if let Some(wanted) = body["invoice_email"].as_bool() {
         organization.invoice_email = wanted;
     }
@@ -175,7 +175,7 @@ pub(crate) fn update(state: &mut State, call: &Call, name: &str) -> Answer {
     if let Some(email) = body.get("contact_email").or_else(|| body.get("email")) {
         match email.as_str().filter(|email| !email.is_empty()) {
             Some(email) if !names::is_email(email) => {
-                return Err(Refusal::Invalid("Invalid email address".to_owned()));
+                return Err(Rejection::Invalid("Invalid email address".to_owned()));
             }
             Some(email) => organization.email = email.to_owned(),
             None => organization.email = random::uuid(),
@@ -183,31 +183,31 @@ pub(crate) fn update(state: &mut State, call: &Call, name: &str) -> Answer {
     }
     if let Some(seconds) = body["tag_expiration_s"].as_u64() {
         if !TAG_EXPIRATIONS_S.contains(&seconds) {
-            return Err(Refusal::Model("Invalid tag expiration option".to_owned()));
+            return Err(Rejection::Model("Invalid tag expiration option".to_owned()));
         }
         organization.tag_expiration_s = seconds;
     }
     get(state, call, name)
 }
 
-/// `DELETE /api/v1/organization/<name>` (191-195): gone at once for everybody, its data a little later.
+/// `DELETE /api/v1/organization/<name>` (wire/191-195): gone at once for everybody, its data a little later.
 pub(crate) fn delete(state: &mut State, call: &Call, name: &str) -> Answer {
     if !state.may_administer(&call.caller, name) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     if !state.organizations.contains_key(name) {
-        return Err(Refusal::NotFound);
+        return Err(Rejection::NotFound);
     }
     state.delete_organization(name);
     Ok(responses::no_content())
 }
 
-/// `GET /api/v1/organization/<name>/members` (197, 198): the people in its teams, not the robots.
+/// `GET /api/v1/organization/<name>/members` (wire/197, wire/198): the people in its teams, not the robots.
 pub(crate) fn members(state: &State, call: &Call, name: &str) -> Answer {
     if !state.may_inspect(&call.caller, name) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
-    let organization = state.organizations.get(name).ok_or(Refusal::NotFound)?;
+    let organization = state.organizations.get(name).ok_or(Rejection::NotFound)?;
     let mut people: Vec<&String> =
         organization.teams.iter().flat_map(|team| &team.members).collect();
     people.retain(|member| state.users.contains_key(*member));
@@ -220,7 +220,7 @@ pub(crate) fn members(state: &State, call: &Call, name: &str) -> Answer {
                 .teams_of(member)
                 .map(|team| json!({"name": team.name, "avatar": avatar(&team.name, &team.name, "team")}))
                 .collect();
-            let own = state.rights_of(member).filter(|(path, _)| path.namespace == name);
+            let own = state.permissions_of(member).filter(|(path, _)| path.namespace == name);
             let repositories: Vec<&str> = own.map(|(path, _)| path.name.as_str()).collect();
             json!({
                 "name": member,

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
-/// One page of `items`, which are sorted by the number they come with, and the token of the next page. A token
-/// Quay cannot decrypt means the first page again (362).
+/// A page of `items`, which are sorted by their number, and the token of the next page. An invalid
+/// token means the first page again (wire/362).
 pub(crate) fn page<T>(
     items: Vec<(u64, T)>,
     token: Option<&str>,
@@ -16,7 +16,7 @@ pub(crate) fn page<T>(
     (found, rest.next().map(|(id, _)| seal(id)))
 }
 
-/// An opaque token; Quay encrypts it, so nobody can read or build one.
+/// An opaque token, which Quay encrypts.
 fn seal(start: u64) -> String {
     URL_SAFE.encode(format!("gAAAAA start {start}"))
 }

@@ -1,10 +1,10 @@
-//! Rights on one repository (`endpoints/api/permission.py`).
+//! Permissions on one repository (`endpoints/api/permission.py`).
 
 use serde_json::{Map, Value, json};
 
 use super::avatar::avatar;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::names::RepoPath;
 use super::repositories::require;
 use super::responses;
@@ -21,33 +21,33 @@ const CHANGE: Schema = Schema {
 const OWNER: &str = "Namespace owner must always be admin.";
 const NONE: &str = "User does not have permission for repo.";
 
-/// `GET …/permissions/user/` (302, 369, 378, 459): a map by name; empty for a repository that is not there.
+/// `GET …/permissions/user/` (wire/302, wire/369, wire/378, wire/459): a map by name; empty for a repository that is not there.
 pub(crate) fn list(state: &State, call: &Call, path: &RepoPath) -> Answer {
     require_view(state, call, path)?;
     let permissions: Map<String, Value> = state
         .permissions
         .iter()
-        .filter_map(|(name, rights)| Some((name, *rights.get(path)?)))
+        .filter_map(|(name, roles)| Some((name, *roles.get(path)?)))
         .map(|(name, role)| (name.clone(), view(state, path, name, role)))
         .collect();
     Ok(responses::ok(json!({"permissions": permissions})))
 }
 
-/// `GET …/permissions/user/<name>` (370, 372, 384, 385).
+/// `GET …/permissions/user/<name>` (wire/370, wire/372, wire/384, wire/385).
 pub(crate) fn get(state: &State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require_view(state, call, path)?;
-    let role = state.permission(path, name).ok_or_else(|| Refusal::Model(NONE.to_owned()))?;
+    let role = state.permission(path, name).ok_or_else(|| Rejection::Model(NONE.to_owned()))?;
     Ok(responses::ok(view(state, path, name, role)))
 }
 
-/// `PUT …/permissions/user/<name>` (371, 373-377, 381): sets or changes the role.
+/// `PUT …/permissions/user/<name>` (wire/371, wire/373-377, wire/381): sets or changes the role.
 pub(crate) fn set(state: &mut State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     let body = call.json(&CHANGE)?;
-    check_grantee(state, path, name).map_err(Refusal::Invalid)?;
-    let role = body["role"].as_str().and_then(RepoRole::from_name).ok_or(Refusal::Crash)?;
+    check_grantee(state, path, name).map_err(Rejection::Invalid)?;
+    let role = body["role"].as_str().and_then(RepoRole::from_name).ok_or(Rejection::Crash)?;
     if !state.repositories.contains_key(path) {
-        return Err(Refusal::Crash);
+        return Err(Rejection::Crash);
     }
     state.set_permission(path, name, Some(role));
     Ok(responses::ok(view(state, path, name, role)))
@@ -68,20 +68,20 @@ fn check_grantee(state: &State, path: &RepoPath, name: &str) -> Result<(), Strin
     }
 }
 
-/// `DELETE …/permissions/user/<name>` (379, 380).
+/// `DELETE …/permissions/user/<name>` (wire/379, wire/380).
 pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     if name == path.namespace {
-        return Err(Refusal::Invalid(OWNER.to_owned()));
+        return Err(Rejection::Invalid(OWNER.to_owned()));
     }
     if state.permission(path, name).is_none() {
-        return Err(Refusal::Invalid(NONE.to_owned()));
+        return Err(Rejection::Invalid(NONE.to_owned()));
     }
     state.set_permission(path, name, None);
     Ok(responses::no_content())
 }
 
-/// `GET …/permissions/team/` (383).
+/// `GET …/permissions/team/` (wire/383).
 pub(crate) fn list_teams(state: &State, call: &Call, path: &RepoPath) -> Answer {
     require_view(state, call, path)?;
     let teams = state.organizations.get(&path.namespace).into_iter();
@@ -98,7 +98,7 @@ pub(crate) fn list_teams(state: &State, call: &Call, path: &RepoPath) -> Answer 
 }
 
 /// Administrators see permissions, and read-only superusers.
-fn require_view(state: &State, call: &Call, path: &RepoPath) -> Result<(), Refusal> {
+fn require_view(state: &State, call: &Call, path: &RepoPath) -> Result<(), Rejection> {
     if state.is_readonly_superuser(&call.caller) {
         Ok(())
     } else {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::avatar::avatar;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::random;
 use super::responses;
 use super::roles::RepoRole;
@@ -42,17 +42,17 @@ const UPDATE: Schema = Schema {
     properties: &[("role", Kind::OneOf(ROLES))],
 };
 
-/// `GET …/prototypes` (250, 263, 266, 268, 524).
+/// `GET …/prototypes` (wire/250, wire/263, wire/266, wire/268, wire/524).
 pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     if !state.may_inspect(&call.caller, organization) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
-    let found = state.organizations.get(organization).ok_or(Refusal::NotFound)?;
+    let found = state.organizations.get(organization).ok_or(Rejection::NotFound)?;
     let views: Vec<Value> = found.prototypes.iter().map(|p| view(state, organization, p)).collect();
     Ok(responses::ok(json!({"prototypes": views})))
 }
 
-/// `POST …/prototypes` (251-262, 267, 623): never looks whether there is one already.
+/// `POST …/prototypes` (wire/251-262, wire/267, wire/623): never looks whether there is one already.
 pub(crate) fn create(state: &mut State, call: &Call, organization: &str) -> Answer {
     let body = call.json(&NEW)?;
     require_admin(state, call, organization)?;
@@ -67,30 +67,30 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str) -> Answ
     Ok(answer)
 }
 
-fn role(body: &Value) -> Result<RepoRole, Refusal> {
+fn role(body: &Value) -> Result<RepoRole, Rejection> {
     let name = body["role"].as_str().unwrap_or_default();
-    RepoRole::from_name(name).ok_or(Refusal::Crash)
+    RepoRole::from_name(name).ok_or(Rejection::Crash)
 }
 
-fn activating_user(state: &State, body: &Value) -> Result<Option<String>, Refusal> {
+fn activating_user(state: &State, body: &Value) -> Result<Option<String>, Rejection> {
     match body["activating_user"]["name"].as_str().filter(|name| !name.is_empty()) {
         Some(name) if !state.is_user(name) => {
-            Err(Refusal::Invalid("Unknown activating user".to_owned()))
+            Err(Rejection::Invalid("Unknown activating user".to_owned()))
         }
         name => Ok(name.map(str::to_owned)),
     }
 }
 
-/// Any user or robot will do, also a robot of another organization (259).
-fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Delegate, Refusal> {
+/// Any user or robot will do, also a robot of another organization (wire/259).
+fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Delegate, Rejection> {
     let name = delegate["name"].as_str().unwrap_or_default().to_owned();
-    let missing = || Refusal::Invalid("Missing delegate user or team".to_owned());
+    let missing = || Rejection::Invalid("Missing delegate user or team".to_owned());
     if delegate["kind"] == "team" && !name.is_empty() {
         let found = state.organizations.get(organization).and_then(|o| o.team(&name));
         return match found {
             Some(_) => Ok(Delegate::Team(name)),
-            // Quay raises this message unformatted (256).
-            None => Err(Refusal::Model(format!(
+            // Quay raises this message unformatted (wire/256).
+            None => Err(Rejection::Model(format!(
                 "('Team does not exist: %s/%s', '{organization}', '{name}')"
             ))),
         };
@@ -98,37 +98,37 @@ fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Deleg
     if state.is_user(&name) { Ok(Delegate::User(name)) } else { Err(missing()) }
 }
 
-/// `PUT …/prototypes/<id>` (264, 265): changes the role.
+/// `PUT …/prototypes/<id>` (wire/264, wire/265): changes the role.
 pub(crate) fn update(state: &mut State, call: &Call, organization: &str, id: &str) -> Answer {
     let body = call.json(&UPDATE)?;
     require_admin(state, call, organization)?;
     let role = role(&body)?;
-    let found = state.organizations.get_mut(organization).ok_or(Refusal::NotFound)?;
+    let found = state.organizations.get_mut(organization).ok_or(Rejection::NotFound)?;
     let prototype = found.prototypes.iter_mut().find(|prototype| prototype.id == id);
-    prototype.ok_or(Refusal::NotFound)?.role = role;
-    let found = state.organizations.get(organization).ok_or(Refusal::NotFound)?;
+    prototype.ok_or(Rejection::NotFound)?.role = role;
+    let found = state.organizations.get(organization).ok_or(Rejection::NotFound)?;
     let prototype = found.prototypes.iter().find(|prototype| prototype.id == id);
-    Ok(responses::ok(view(state, organization, prototype.ok_or(Refusal::NotFound)?)))
+    Ok(responses::ok(view(state, organization, prototype.ok_or(Rejection::NotFound)?)))
 }
 
-/// `DELETE …/prototypes/<id>` (269, 270).
+/// `DELETE …/prototypes/<id>` (wire/269, wire/270).
 pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, id: &str) -> Answer {
     require_admin(state, call, organization)?;
-    let found = state.organizations.get_mut(organization).ok_or(Refusal::NotFound)?;
+    let found = state.organizations.get_mut(organization).ok_or(Rejection::NotFound)?;
     let before = found.prototypes.len();
     found.prototypes.retain(|prototype| prototype.id != id);
     if found.prototypes.len() == before {
-        return Err(Refusal::NotFound);
+        return Err(Rejection::NotFound);
     }
     Ok(responses::no_content())
 }
 
-/// 403 comes before 404: a missing organization looks like a foreign one (268).
-fn require_admin(state: &State, call: &Call, organization: &str) -> Result<(), Refusal> {
+/// 403 comes before 404: a missing organization looks like a foreign one (wire/268).
+fn require_admin(state: &State, call: &Call, organization: &str) -> Result<(), Rejection> {
     if !state.may_administer(&call.caller, organization) {
-        Err(Refusal::Unauthorized)
+        Err(Rejection::Unauthorized)
     } else if !state.organizations.contains_key(organization) {
-        Err(Refusal::NotFound)
+        Err(Rejection::NotFound)
     } else {
         Ok(())
     }

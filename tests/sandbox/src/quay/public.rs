@@ -1,10 +1,10 @@
-//! What Quay tells everybody: health, configuration, discovery, the meaning of its errors.
+//! Public endpoints: health, configuration, discovery, the meaning of errors.
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::flags::Release;
 use super::responses::{self, HTML};
 use super::state::State;
@@ -16,7 +16,7 @@ const DISCOVERY: &str = include_str!("../../wire/002-discovery.json");
 const SERVICES: [&str; 6] =
     ["auth", "database", "disk_space", "registry_gunicorn", "service_key", "web_gunicorn"];
 
-/// `GET /health/instance` (001): 503 if a service is down.
+/// `GET /health/instance` (wire/001): 503 if a service is unavailable.
 pub(crate) fn health(state: &State) -> Response {
     let services: Map<String, Value> = SERVICES
         .iter()
@@ -30,7 +30,7 @@ pub(crate) fn health(state: &State) -> Response {
     )
 }
 
-/// `GET /config` (003, 648).
+/// `GET /config` (wire/003, wire/648).
 pub(crate) fn config(state: &State) -> Response {
     let flags = &state.flags;
     let mut config = recorded_body(CONFIG);
@@ -57,7 +57,7 @@ pub(crate) fn config(state: &State) -> Response {
     responses::ok(config)
 }
 
-/// `GET /api/v1/discovery` (002), without the description of each path.
+/// `GET /api/v1/discovery` (wire/002), without the description of each path.
 pub(crate) fn discovery(state: &State) -> Response {
     let mut discovery = recorded_body(DISCOVERY);
     if let Some(fields) = discovery.as_object_mut() {
@@ -74,7 +74,7 @@ fn recorded_body(sample: &str) -> Value {
     sample["response"]["body"].take()
 }
 
-/// `GET /api/v1/error/<kind>` (115): the page behind an error's `type` (`ERROR_DESCRIPTION` of `endpoints/exception.py`).
+/// `GET /api/v1/error/<kind>` (wire/115): the page behind an error's `type` (`ERROR_DESCRIPTION` of `endpoints/exception.py`).
 pub(crate) fn error_type(state: &State, kind: &str) -> Answer {
     let description = match kind {
         "invalid_request" => {
@@ -85,7 +85,7 @@ pub(crate) fn error_type(state: &State, kind: &str) -> Answer {
             "The access token did not have sufficient scope to access the requested resource."
         }
         "not_found" => "The resource was not found.",
-        _ => return Err(Refusal::NotFound),
+        _ => return Err(Rejection::NotFound),
     };
     Ok(responses::ok(json!({
         "type": format!("{}/api/v1/error/{kind}", state.url),

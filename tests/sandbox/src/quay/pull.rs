@@ -26,25 +26,25 @@ pub struct Pulled {
 /// Why a manifest was not pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotPulled {
-    /// The login is wrong (462, 463), or may not read the repository, which need not exist then (466, 468).
+    /// The credentials are wrong (wire/462, wire/463), or have no permission to read the repository, which need not exist then (wire/466, wire/468).
     Unauthorized,
-    /// There is no such repository, tag or digest (489).
+    /// There is no such repository, tag or digest (wire/489).
     Unknown,
 }
 
 impl Quay {
-    /// Pulls `organization/repository` at a tag or digest with a user name and password, or as nobody.
+    /// Pulls `organization/repository` at a tag or digest with a user name and password, or anonymously.
     ///
     /// # Errors
-    /// As the registry would refuse.
+    /// Whether the registry rejects it.
     pub fn pull(
         &self,
         path: &str,
         reference: &str,
-        login: Option<(&str, &str)>,
+        credentials: Option<(&str, &str)>,
     ) -> Result<Pulled, NotPulled> {
         let mut state = self.state();
-        let caller = match login
+        let caller = match credentials
             .map(|(user, password)| STANDARD.encode(format!("{user}:{password}")))
         {
             Some(credentials) => {

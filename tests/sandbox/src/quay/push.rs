@@ -1,5 +1,5 @@
 //! Pushing (`endpoints/v2/blob.py`, `endpoints/v2/manifest.py`): blobs first, then the manifest that names them. What is
-//! not played: blobs of other repositories, manifest lists, and manifests without a tag.
+//! not simulated: blobs of other repositories, manifest lists, and manifests without a tag.
 
 use axum::http::header::{LOCATION, RANGE};
 use axum::http::{HeaderName, Method, StatusCode};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::errors::{Answer, Refusal, RegistryRefusal, page_not_found};
+use super::errors::{Answer, RegistryRejection, Rejection, page_not_found};
 use super::jwt::Claims;
 use super::names::{self, RepoPath};
 use super::random;
@@ -35,10 +35,10 @@ pub(crate) fn answer(
         return Ok(page_not_found());
     };
     if claims.and_then(|claims| claims.role(path)) < Some(RepoRole::Write) {
-        return Err(RegistryRefusal::unauthorized(path, "pull,push").into());
+        return Err(RegistryRejection::unauthorized(path, "pull,push").into());
     }
     if state.flags.readonly {
-        return Err(RegistryRefusal::read_only().into());
+        return Err(RegistryRejection::read_only().into());
     }
     let url = state.url.clone();
     let repository = state
@@ -52,11 +52,11 @@ pub(crate) fn answer(
         (Endpoint::Manifest(_, reference), "PUT") => {
             put_manifest(repository, path, reference, call)
         }
-        _ => Err(Refusal::Page(StatusCode::METHOD_NOT_ALLOWED)),
+        _ => Err(Rejection::Page(StatusCode::METHOD_NOT_ALLOWED)),
     }
 }
 
-/// `POST /v2/<path>/blobs/uploads/` (480).
+/// `POST /v2/<path>/blobs/uploads/` (wire/480).
 fn start(repository: &mut Repository, path: &RepoPath, url: &str) -> Response {
     let id = random::uuid();
     repository.uploads.insert(id.clone(), Vec::new());
@@ -98,7 +98,7 @@ fn finish(
     blob.extend_from_slice(call.body());
     let digest = digest(&blob);
     if call.param("digest") != Some(digest.as_str()) {
-        return Err(RegistryRefusal::new(
+        return Err(RegistryRejection::new(
             StatusCode::BAD_REQUEST,
             "BLOB_UPLOAD_INVALID",
             "blob upload invalid",
@@ -117,7 +117,7 @@ fn put_manifest(
     call: &Call,
 ) -> Answer {
     let invalid =
-        || RegistryRefusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", "manifest invalid");
+        || RegistryRejection::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", "manifest invalid");
     let manifest: Value = serde_json::from_slice(call.body()).map_err(|_| invalid())?;
     let layers = manifest["layers"].as_array().ok_or_else(invalid)?;
     let is_here = |part: &Value| {
@@ -144,12 +144,12 @@ fn created(location: &str, digest: &str, body: &str) -> Response {
     responses::with_header(responses::with_header(response, LOCATION, location), DIGEST, digest)
 }
 
-fn unknown_upload() -> RegistryRefusal {
+fn unknown_upload() -> RegistryRejection {
     not_found("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
 }
 
-fn not_found(code: &'static str, message: &str) -> RegistryRefusal {
-    RegistryRefusal::new(StatusCode::NOT_FOUND, code, message)
+fn not_found(code: &'static str, message: &str) -> RegistryRejection {
+    RegistryRejection::new(StatusCode::NOT_FOUND, code, message)
 }
 
 /// The digest by which registries know a blob or a manifest.

@@ -1,4 +1,4 @@
-//! Secrets and identifiers nobody can guess, in the alphabets Quay uses, and digests.
+//! Random secrets and identifiers in the alphabets of Quay, and digests.
 
 use aws_lc_rs::{digest, rand};
 use base64::Engine;
@@ -11,7 +11,7 @@ pub(crate) fn token(length: usize) -> String {
     bytes(length).into_iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
-/// So many random bytes in Base64 (`generate_csrf_token` of `endpoints/csrf.py`).
+/// Random bytes in Base64 (`generate_csrf_token` of `endpoints/csrf.py`).
 pub(crate) fn base64(length: usize) -> String {
     STANDARD.encode(bytes(length))
 }

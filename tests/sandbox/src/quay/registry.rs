@@ -9,7 +9,7 @@ use serde_json::json;
 use super::auth::credentials;
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::errors::{Answer, Refusal, RegistryRefusal, abort, challenge, page_not_found};
+use super::errors::{Answer, RegistryRejection, Rejection, abort, challenge, page_not_found};
 use super::jwt::{self, Claims};
 use super::names::{self, RepoPath};
 use super::registry_auth;
@@ -40,10 +40,10 @@ pub(crate) fn answer(
         },
         _ => Ok(page_not_found()),
     };
-    answer.unwrap_or_else(|refusal| refusal.into_response(&state.url, &call.caller))
+    answer.unwrap_or_else(|rejection| rejection.into_response(&state.url, &call.caller))
 }
 
-/// The token of the request, if there is one. HTTP Basic is no token (493).
+/// The token of the request, if there is one. HTTP Basic is no token (wire/493).
 fn claims(state: &State, call: &Call) -> Result<Option<Claims>, &'static str> {
     if !call.headers.contains_key(AUTHORIZATION) {
         return Ok(None);
@@ -56,7 +56,7 @@ fn read(state: &State, endpoint: &Endpoint, call: &Call, claims: Option<&Claims>
     match endpoint {
         Endpoint::RegistryPing => Ok(ping(state, claims)),
         _ if claims.is_none() && !state.flags.anonymous_access => {
-            Err(Refusal::Abort(StatusCode::UNAUTHORIZED, "Anonymous access is not allowed"))
+            Err(Rejection::Abort(StatusCode::UNAUTHORIZED, "Anonymous access is not allowed"))
         }
         Endpoint::Catalog => Ok(catalog(state, call, claims)),
         Endpoint::TagNames(path) => tag_names(state, claims, path),
@@ -66,13 +66,13 @@ fn read(state: &State, endpoint: &Endpoint, call: &Call, claims: Option<&Claims>
     }
 }
 
-/// `GET /v2/` (460).
+/// `GET /v2/` (wire/460).
 fn ping(state: &State, claims: Option<&Claims>) -> Response {
     let status = if claims.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
     challenge(responses::text(status, HTML, "true".to_owned()), &state.url, None)
 }
 
-/// `GET /v2/_catalog` (490-492): what the token's owner may see by now, whatever the token grants.
+/// `GET /v2/_catalog` (wire/490-492): what the token's owner may see by now, whatever the token grants.
 fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
     let who = claims.map(|claims| claims.sub.as_str());
     let visible = state.repositories.iter().filter(|(path, _)| {
@@ -98,18 +98,18 @@ fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
     }
 }
 
-/// `GET /v2/<path>/tags/list` (488, 499).
+/// `GET /v2/<path>/tags/list` (wire/488, wire/499).
 fn tag_names(state: &State, claims: Option<&Claims>, path: &RepoPath) -> Answer {
     let repository = pullable(state, claims, path)?;
     let names: Vec<&String> = repository.tags.keys().collect();
     Ok(responses::ok(json!({"name": path.to_string(), "tags": names})))
 }
 
-/// `GET /v2/<path>/manifests/<reference>` (485, 487, 489), by tag or by digest.
+/// `GET /v2/<path>/manifests/<reference>` (wire/485, wire/487, wire/489), by tag or by digest.
 fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: &str) -> Answer {
     let repository = pullable(state, claims, path)?;
     let tag = find(repository, reference).ok_or_else(|| {
-        RegistryRefusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "manifest unknown")
+        RegistryRejection::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "manifest unknown")
     })?;
     let response = responses::text(StatusCode::OK, &tag.media_type, tag.manifest.clone());
     let digest = HeaderName::from_static("docker-content-digest");
@@ -118,8 +118,9 @@ fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: 
 
 /// `GET /v2/<path>/blobs/<digest>`.
 fn blob(state: &State, claims: Option<&Claims>, path: &RepoPath, digest: &str) -> Answer {
-    let unknown =
-        || RegistryRefusal::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry");
+    let unknown = || {
+        RegistryRejection::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry")
+    };
     let blob = pullable(state, claims, path)?.blobs.get(digest).ok_or_else(unknown)?;
     let mut response = Response::new(Body::from(blob.clone()));
     response
@@ -128,7 +129,7 @@ fn blob(state: &State, claims: Option<&Claims>, path: &RepoPath, digest: &str) -
     Ok(responses::with_header(response, HeaderName::from_static("docker-content-digest"), digest))
 }
 
-/// What a tag or a digest stands for.
+/// The manifest of a tag or digest.
 pub(crate) fn find<'a>(repository: &'a Repository, reference: &str) -> Option<&'a Tag> {
     if names::is_tag(reference) {
         repository.tags.get(reference)
@@ -142,13 +143,13 @@ fn pullable<'a>(
     state: &'a State,
     claims: Option<&Claims>,
     path: &RepoPath,
-) -> Result<&'a Repository, RegistryRefusal> {
+) -> Result<&'a Repository, RegistryRejection> {
     let repository = state.repositories.get(path);
     let granted = claims.and_then(|claims| claims.role(path)) >= Some(RepoRole::Read);
     if !granted && !repository.is_some_and(|found| found.public && state.flags.anonymous_access) {
-        return Err(RegistryRefusal::unauthorized(path, "pull"));
+        return Err(RegistryRejection::unauthorized(path, "pull"));
     }
     repository.ok_or_else(|| {
-        RegistryRefusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository not found")
+        RegistryRejection::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository not found")
     })
 }

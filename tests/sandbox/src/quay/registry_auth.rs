@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::auth::{Caller, basic};
 use super::call::Call;
-use super::errors::{Answer, Refusal, RegistryRefusal};
+use super::errors::{Answer, RegistryRejection, Rejection};
 use super::jwt::{self, Access, Claims};
 use super::names::{self, RepoPath};
 use super::responses;
@@ -15,19 +15,21 @@ use super::state::State;
 /// Repositories without a namespace belong to this one.
 const LIBRARY: &str = "library";
 
-/// `GET /v2/auth` (461-477, 498): a token for whatever of the asked-for rights the caller has, be it none.
+/// `GET /v2/auth` (wire/461-477, wire/498): a token for those of the requested permissions that the caller has, possibly none.
 pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
     let caller = log_in(state, &call.headers).map_err(|message| {
-        RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
+        RegistryRejection::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     })?;
     if caller.is_anonymous() && !state.flags.anonymous_access {
         let message = "Anonymous access is not allowed";
-        return Err(Refusal::Abort(StatusCode::UNAUTHORIZED, message));
+        return Err(Rejection::Abort(StatusCode::UNAUTHORIZED, message));
     }
     let wanted: Vec<&str> = call.params("scope").collect();
     if caller.is_anonymous() && wanted.iter().all(|scope| scope.is_empty()) {
         let message = "access to the requested resource is not authorized";
-        return Err(RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into());
+        return Err(
+            RegistryRejection::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).into()
+        );
     }
     let mut access = Vec::new();
     for scope in wanted.into_iter().filter(|scope| !scope.is_empty()) {
@@ -37,11 +39,11 @@ pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
     }
     let service = call.param("service").unwrap_or_default();
     let claims = Claims::new(service, caller.name(), access);
-    let token = jwt::sign(&claims).ok_or(Refusal::Crash)?;
+    let token = jwt::sign(&claims).ok_or(Rejection::Crash)?;
     Ok(responses::ok(json!({"token": token})))
 }
 
-/// Who logs in with HTTP Basic; the error is Quay's message. Without the header: nobody.
+/// The caller of HTTP Basic; the error is Quay's message. Without the header: anonymous.
 pub(crate) fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, String> {
     let Some((name, secret)) = basic(headers)? else {
         return Ok(Caller::anonymous());
@@ -61,7 +63,7 @@ pub(crate) fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, S
     Ok(Caller::known(&name, Reach::Full))
 }
 
-/// `verify_robot` of `data/model/user.py` (461-463, 498).
+/// `verify_robot` of `data/model/user.py` (wire/461-463, wire/498).
 fn log_in_robot(
     state: &mut State,
     name: &str,
@@ -86,11 +88,11 @@ fn log_in_robot(
     }
 }
 
-/// The repository and the actions a scope asks for (474, 476).
-fn parse_scope(state: &State, scope: &str) -> Result<(RepoPath, Vec<String>), RegistryRefusal> {
+/// The repository and the actions a scope asks for (wire/474, wire/476).
+fn parse_scope(state: &State, scope: &str) -> Result<(RepoPath, Vec<String>), RegistryRejection> {
     let undecodable = || {
         let message = format!("Unable to decode repository and actions: {scope}");
-        RegistryRefusal::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
+        RegistryRejection::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
     };
     let (name, actions) = scope
         .strip_prefix("repository:")
@@ -109,7 +111,7 @@ fn parse_scope(state: &State, scope: &str) -> Result<(RepoPath, Vec<String>), Re
         } else {
             format!("Invalid repository name: {name}")
         };
-        return Err(RegistryRefusal::new(StatusCode::BAD_REQUEST, "NAME_INVALID", message));
+        return Err(RegistryRejection::new(StatusCode::BAD_REQUEST, "NAME_INVALID", message));
     }
     Ok((RepoPath::new(namespace, repository), actions))
 }
@@ -118,13 +120,13 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
 }
 
-/// The actions that are granted. Asking to push creates a missing repository for whoever may create one (477, 478).
+/// The actions that are granted. A push request creates a missing repository if the caller is allowed to (wire/477, wire/478).
 fn grant(
     state: &mut State,
     caller: &Caller,
     path: &RepoPath,
     actions: &[String],
-) -> Result<Vec<&'static str>, RegistryRefusal> {
+) -> Result<Vec<&'static str>, RegistryRejection> {
     let asked = |wanted: &str| actions.iter().any(|action| action == wanted);
     if !state.is_namespace(&path.namespace) {
         return Ok(Vec::new());
@@ -136,15 +138,19 @@ fn grant(
     if asked("pull") && may_pull(state, caller, path) {
         granted.push("pull");
     }
-    if asked("*") && state.may(caller, RepoRole::Admin, path) {
+    if asked("*") && state.is_allowed(caller, RepoRole::Admin, path) {
         granted.push("*");
     }
     Ok(granted)
 }
 
-fn may_push(state: &mut State, caller: &Caller, path: &RepoPath) -> Result<bool, RegistryRefusal> {
+fn may_push(
+    state: &mut State,
+    caller: &Caller,
+    path: &RepoPath,
+) -> Result<bool, RegistryRejection> {
     if state.repositories.contains_key(path) {
-        return Ok(state.may(caller, RepoRole::Write, path));
+        return Ok(state.is_allowed(caller, RepoRole::Write, path));
     }
     let Some(creator) = caller.name().filter(|_| state.may_create(caller, &path.namespace)) else {
         return Ok(false);
@@ -153,7 +159,7 @@ fn may_push(state: &mut State, caller: &Caller, path: &RepoPath) -> Result<bool,
         return Ok(false);
     }
     if state.flags.readonly {
-        return Err(RegistryRefusal::read_only());
+        return Err(RegistryRejection::read_only());
     }
     state.add_repository(path, creator, false, None);
     Ok(true)

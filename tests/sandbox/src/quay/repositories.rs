@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::names::{self, RepoPath};
 use super::pages;
 use super::responses;
@@ -39,29 +39,29 @@ const CHANGE_VISIBILITY: Schema = Schema {
     properties: &[("visibility", VISIBILITY)],
 };
 
-/// `REPOS_PER_PAGE` (363).
+/// `REPOS_PER_PAGE` (wire/363).
 const PAGE: usize = 100;
 /// A user's own namespace keeps deleted tags for two weeks; an organization says so itself.
 const TAG_EXPIRATION_S: u64 = 1_209_600;
 
-/// `POST /api/v1/repository` (300-315, 456, 527, 593, 660).
+/// `POST /api/v1/repository` (wire/300-315, wire/456, wire/527, wire/593, wire/660).
 pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let body = call.json(&NEW)?;
-    let owner = call.caller.name().ok_or(Refusal::Unauthorized)?;
+    let owner = call.caller.name().ok_or(Rejection::Unauthorized)?;
     let namespace = body["namespace"].as_str().unwrap_or(owner);
     let allowed = state.may_create(&call.caller, namespace) || state.has_full_access(&call.caller);
     if !allowed || state.is_restricted(&call.caller) && owner == namespace {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     let path = RepoPath::new(namespace, body["repository"].as_str().unwrap_or_default());
     if state.repositories.contains_key(&path) {
-        return Err(Refusal::Invalid("Repository already exists".to_owned()));
+        return Err(Rejection::Invalid("Repository already exists".to_owned()));
     }
     if !names::is_repository(&path.name, state.flags.extended_names) {
-        return Err(Refusal::Invalid("Invalid repository name".to_owned()));
+        return Err(Rejection::Invalid("Invalid repository name".to_owned()));
     }
     if !state.is_namespace(namespace) {
-        return Err(Refusal::Crash);
+        return Err(Rejection::Crash);
     }
     state.add_repository(
         &path,
@@ -72,7 +72,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     Ok(responses::created(json!({"namespace": path.namespace, "name": path.name, "kind": "image"})))
 }
 
-/// `GET /api/v1/repository` (355-364, 458, 484, 510): what the caller may see of a namespace, whether or not there is
+/// `GET /api/v1/repository` (wire/355-364, wire/458, wire/484, wire/510): what the caller may see of a namespace, whether or not there is
 /// such a namespace, in the order of creation.
 pub(crate) fn list(state: &State, call: &Call) -> Answer {
     let namespace = call.param("namespace").filter(|namespace| !namespace.is_empty());
@@ -80,7 +80,7 @@ pub(crate) fn list(state: &State, call: &Call) -> Answer {
     let starred = call.switch("starred", false);
     if namespace.is_none() && !public && !starred {
         let message = "namespace, starred or public are required for this API call";
-        return Err(Refusal::Invalid(message.to_owned()));
+        return Err(Rejection::Invalid(message.to_owned()));
     }
     let found = if starred { Vec::new() } else { state.visible(call, namespace, public) };
     let found = found.into_iter().map(|(path, repository)| (repository.id, (path, repository)));
@@ -113,13 +113,13 @@ pub(crate) fn list(state: &State, call: &Call) -> Answer {
     Ok(responses::ok(answer))
 }
 
-/// `GET /api/v1/repository/<path>` (330-339, 457, 483, 525, 526, 667).
+/// `GET /api/v1/repository/<path>` (wire/330-339, wire/457, wire/483, wire/525, wire/526, wire/667).
 pub(crate) fn get(state: &State, call: &Call, path: &RepoPath) -> Answer {
     let caller = &call.caller;
     if !state.may_read(caller, path) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
-    let repository = state.repositories.get(path).ok_or(Refusal::NotFound)?;
+    let repository = state.repositories.get(path).ok_or(Rejection::NotFound)?;
     let organization = state.organizations.get(&path.namespace);
     let role = state.repository_role(caller, path);
     let has_full_access = state.has_full_access(caller);
@@ -145,16 +145,16 @@ pub(crate) fn get(state: &State, call: &Call, path: &RepoPath) -> Answer {
     Ok(responses::ok(view))
 }
 
-/// `PUT /api/v1/repository/<path>` (340-343): the description.
+/// `PUT /api/v1/repository/<path>` (wire/340-343): the description.
 pub(crate) fn update(state: &mut State, call: &Call, path: &RepoPath) -> Answer {
     require(state, call, RepoRole::Write, path)?;
     let body = call.json(&UPDATE)?;
-    let repository = state.repositories.get_mut(path).ok_or(Refusal::NotFound)?;
+    let repository = state.repositories.get_mut(path).ok_or(Rejection::NotFound)?;
     repository.description = body["description"].as_str().map(str::to_owned);
     Ok(responses::ok(json!({"success": true})))
 }
 
-/// `POST …/changevisibility` (344-348): a missing repository is a success of nothing.
+/// `POST …/changevisibility` (wire/344-348): a missing repository is a success of nothing.
 pub(crate) fn change_visibility(state: &mut State, call: &Call, path: &RepoPath) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     let body = call.json(&CHANGE_VISIBILITY)?;
@@ -165,22 +165,22 @@ pub(crate) fn change_visibility(state: &mut State, call: &Call, path: &RepoPath)
     Ok(responses::ok(json!({"success": true})))
 }
 
-/// `DELETE /api/v1/repository/<path>` (350-354, 528): a missing repository is deleted as well.
+/// `DELETE /api/v1/repository/<path>` (wire/350-354, wire/528): a missing repository is deleted as well.
 pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath) -> Answer {
     require(state, call, RepoRole::Admin, path)?;
     if !state.is_namespace(&path.namespace) {
-        return Err(Refusal::Crash);
+        return Err(Rejection::Crash);
     }
     state.delete_repository(path);
     Ok(responses::no_content())
 }
 
-/// `GET …/tag/` (365-368, 482): the tags that are alive, newest first.
+/// `GET …/tag/` (wire/365-368, wire/482): the tags that are alive, newest first.
 pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
     if !state.may_read(&call.caller, path) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
-    let repository = state.repositories.get(path).ok_or(Refusal::NotFound)?;
+    let repository = state.repositories.get(path).ok_or(Rejection::NotFound)?;
     let wanted = call.param("specificTag").filter(|tag| !tag.is_empty());
     let mut tags: Vec<_> =
         repository.tags.iter().filter(|(name, _)| wanted.is_none_or(|w| w == *name)).collect();
@@ -208,18 +208,18 @@ pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
     Ok(responses::ok(json!({"tags": views, "page": page, "has_additional": has_additional})))
 }
 
-/// Refuses a caller who may not do with the repository what `role` allows.
+/// Rejects a caller without `role` on the repository.
 pub(crate) fn require(
     state: &State,
     call: &Call,
     role: RepoRole,
     path: &RepoPath,
-) -> Result<(), Refusal> {
-    if state.may(&call.caller, role, path) { Ok(()) } else { Err(Refusal::Unauthorized) }
+) -> Result<(), Rejection> {
+    if state.is_allowed(&call.caller, role, path) { Ok(()) } else { Err(Rejection::Unauthorized) }
 }
 
 impl State {
-    /// A user or an organization: whoever can own repositories.
+    /// An owner of repositories: a user or an organization.
     pub(crate) fn is_namespace(&self, name: &str) -> bool {
         self.organizations.contains_key(name) || self.users.contains_key(name)
     }
@@ -245,7 +245,7 @@ impl State {
         found
     }
 
-    /// Whether a user or robot has any right on a repository, in person, by a team, or as an administrator.
+    /// True if a user or robot has any right on a repository, in person, by a team, or as an administrator.
     pub(crate) fn has_right(&self, name: &str, path: &RepoPath) -> bool {
         self.permission(path, name).is_some()
             || self.organizations.get(&path.namespace).is_some_and(|organization| {
@@ -257,7 +257,7 @@ impl State {
 }
 
 impl Repository {
-    /// When its newest tag was set.
+    /// The time of its newest tag.
     fn last_modified(&self) -> Option<Timestamp> {
         self.tags.values().map(|tag| tag.start).max()
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The content type Flask gives to pages and plain strings.
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
-/// The content type of nearly every API answer, refusals and empty ones included.
+/// The content type of nearly every API answer, rejections and empty ones included.
 pub(crate) const JSON: &str = "application/json";
 
 pub(crate) fn ok(value: Value) -> Response {
@@ -20,7 +20,7 @@ pub(crate) fn created(value: Value) -> Response {
     json(StatusCode::CREATED, &value)
 }
 
-/// 204: an empty body that still calls itself JSON (193).
+/// 204: an empty body that still calls itself JSON (wire/193).
 pub(crate) fn no_content() -> Response {
     text(StatusCode::NO_CONTENT, JSON, String::new())
 }
@@ -43,7 +43,7 @@ pub(crate) fn with_header(mut response: Response, name: HeaderName, value: &str)
     response
 }
 
-/// A point in time as the API writes it: RFC 2822 with Python's `-0000` (201).
+/// A point in time as the API writes it: RFC 2822 with Python's `-0000` (wire/201).
 pub(crate) fn date(when: Timestamp) -> String {
     when.strftime("%a, %d %b %Y %H:%M:%S -0000").to_string()
 }

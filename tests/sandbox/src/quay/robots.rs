@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::avatar::avatar;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::flags::Release;
 use super::names;
 use super::responses;
@@ -30,7 +30,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     let has_full_access = state.has_full_access(caller);
     let is_readonly = state.is_readonly_superuser(caller);
     if !is_member && !has_full_access && !is_readonly {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     // In 3.12 full access is not enough to see tokens in the list.
     let is_admin = state.is_organization_admin(caller, organization)
@@ -49,7 +49,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
             let mut view = view(&name, robot, with_token);
             if with_permissions {
                 let repositories: Vec<&str> =
-                    state.rights_of(&name).map(|(path, _)| path.name.as_str()).collect();
+                    state.permissions_of(&name).map(|(path, _)| path.name.as_str()).collect();
                 view["repositories"] = json!(repositories);
                 view["teams"] = state.teams_view(organization, &name);
             }
@@ -59,10 +59,10 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     Ok(responses::ok(json!({"robots": views})))
 }
 
-/// `GET …/robots/<short>` (204-206, 209, 212, 213, 521).
+/// `GET …/robots/<short>` (wire/204-206, wire/209, wire/212, wire/213, wire/521).
 pub(crate) fn get(state: &State, call: &Call, organization: &str, short: &str) -> Answer {
     if !state.may_inspect(&call.caller, organization) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     let with_token = state.may_administer(&call.caller, organization);
     let robot = find(state, organization, short)?;
@@ -75,13 +75,15 @@ pub(crate) fn get(state: &State, call: &Call, organization: &str, short: &str) -
 pub(crate) fn create(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
     let body = call.optional_json(&NEW)?;
     if !state.may_administer(&call.caller, organization) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     require_organization(state, organization)?;
     let name = robot_name(organization, short);
-    check_new(state, short, &name).map_err(Refusal::Invalid)?;
+    check_new(state, short, &name).map_err(Rejection::Invalid)?;
     if name.chars().count() > LONGEST_FULL_NAME {
-        return Err(Refusal::Model("value too long for type character varying(255)\n".to_owned()));
+        return Err(Rejection::Model(
+            "value too long for type character varying(255)\n".to_owned(),
+        ));
     }
     let description = body["description"].as_str().unwrap_or_default();
     // Stored as an empty object when absent, but echoed as it came.
@@ -107,10 +109,10 @@ fn check_new(state: &State, short: &str, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `DELETE …/robots/<short>` (240-243, 523).
+/// `DELETE …/robots/<short>` (wire/240-243, wire/523).
 pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
     if !state.may_administer(&call.caller, organization) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     if !state.delete_robot(organization, short) {
         return Err(no_robot());
@@ -118,7 +120,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: 
     Ok(responses::no_content())
 }
 
-/// `POST …/robots/<short>/regenerate` (233-235): the old token is void at once.
+/// `POST …/robots/<short>/regenerate` (wire/233-235): the previous token is invalid at once.
 pub(crate) fn regenerate(
     state: &mut State,
     call: &Call,
@@ -126,7 +128,7 @@ pub(crate) fn regenerate(
     short: &str,
 ) -> Answer {
     if !state.may_administer(&call.caller, organization) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     require_organization(state, organization)?;
     state.regenerate(organization, short).ok_or_else(no_robot)?;
@@ -134,14 +136,14 @@ pub(crate) fn regenerate(
     Ok(responses::ok(view(&robot_name(organization, short), robot, true)))
 }
 
-/// `GET …/robots/<short>/permissions` (214-217, 386): takes `user:admin` as well as `org:admin`, and words its
-/// two refusals differently.
+/// `GET …/robots/<short>/permissions` (wire/214-217, wire/386): takes `user:admin` as well as `org:admin`, and words its
+/// two rejections differently.
 pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short: &str) -> Answer {
     if state.account_role(&call.caller) != Some(UserRole::Admin) {
-        return Err(Refusal::Unauthorized);
+        return Err(Rejection::Unauthorized);
     }
     if !state.may_inspect(&call.caller, organization) {
-        return Err(Refusal::Message(
+        return Err(Rejection::Message(
             axum::http::StatusCode::FORBIDDEN,
             "You don't have the permission to access the requested resource. It is either read-protected or not \
              readable by the server.",
@@ -149,7 +151,7 @@ pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short:
     }
     find(state, organization, short)?;
     let permissions: Vec<Value> = state
-        .rights_of(&robot_name(organization, short))
+        .permissions_of(&robot_name(organization, short))
         .map(|(path, role)| {
             let is_public =
                 state.repositories.get(path).is_some_and(|repository| repository.public);
@@ -172,22 +174,22 @@ fn view(name: &str, robot: &Robot, with_token: bool) -> Value {
     view
 }
 
-fn find<'a>(state: &'a State, organization: &str, short: &str) -> Result<&'a Robot, Refusal> {
+fn find<'a>(state: &'a State, organization: &str, short: &str) -> Result<&'a Robot, Rejection> {
     require_organization(state, organization)?;
     state.robot(organization, short).ok_or_else(no_robot)
 }
 
-/// Only a superuser with full access gets as far as this with an organization that is not there (521, 522).
-fn require_organization(state: &State, organization: &str) -> Result<(), Refusal> {
+/// Only a superuser with full access gets as far as this with an organization that is not there (wire/521, wire/522).
+fn require_organization(state: &State, organization: &str) -> Result<(), Rejection> {
     if state.organizations.contains_key(organization) {
         Ok(())
     } else {
-        Err(Refusal::Model(format!("Organization does not exist: {organization}")))
+        Err(Rejection::Model(format!("Organization does not exist: {organization}")))
     }
 }
 
-fn no_robot() -> Refusal {
-    Refusal::Model("Could not find robot with specified username".to_owned())
+fn no_robot() -> Rejection {
+    Rejection::Model("Could not find robot with specified username".to_owned())
 }
 
 impl State {

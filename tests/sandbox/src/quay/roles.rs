@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// What somebody may do with a repository.
+/// Role on a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepoRole {
     /// Pull.
@@ -31,7 +31,7 @@ impl RepoRole {
     }
 }
 
-/// What the members of a team may do in its organization.
+/// The role of a team in its organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TeamRole {
     /// See it.
@@ -60,14 +60,15 @@ impl TeamRole {
     }
 }
 
-/// What somebody may do with a user account.
+/// Access to a user account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum UserRole {
     Read,
     Admin,
 }
 
-/// How far a credential reaches: a token no further than its scopes, a password or a robot's token all the way.
+/// The permissions of a credential: those of its scopes for a token, all for a password or a
+/// robot's token.
 #[derive(Debug, Clone)]
 pub(crate) enum Reach {
     Scopes(BTreeSet<String>),
@@ -94,7 +95,7 @@ impl Reach {
         self.most(&[("user:read", UserRole::Read), ("user:admin", UserRole::Admin)])
     }
 
-    /// Whether the rights of a superuser are within reach.
+    /// True when the permissions of a superuser apply.
     pub(crate) fn superuser(&self) -> bool {
         match self {
             Reach::Full => true,

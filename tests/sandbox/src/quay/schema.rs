@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-/// What the body of a request must look like.
+/// The schema of a request body.
 pub(crate) struct Schema {
     pub(crate) description: &'static str,
     pub(crate) required: &'static [&'static str],
     pub(crate) properties: &'static [(&'static str, Kind)],
 }
 
-/// What a property must be.
 pub(crate) enum Kind {
     Text,
     TextAtMost(usize),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-/// All scopes there are, as Quay's own pages ask for them.
+/// All scopes, in the form of Quay's own pages.
 pub(crate) const ALL: &str =
     "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
 
@@ -18,7 +18,7 @@ struct Scope {
     implied: &'static [&'static str],
 }
 
-/// In the order of the recordings (030), which is as good as any: Quay keeps them in a set.
+/// In the order of the recordings (wire/030), which is as good as any: Quay keeps them in a set.
 const SCOPES: [Scope; 8] = [
     Scope {
         name: "super:user",
@@ -95,7 +95,7 @@ const SCOPES: [Scope; 8] = [
     },
 ];
 
-/// The scopes of a list separated by blanks or commas (050). One that is none makes the whole list empty (036, 045).
+/// The scopes of a list separated by blanks or commas (wire/050). One that is none makes the whole list empty (wire/036, wire/045).
 pub(crate) fn parse(list: &str) -> BTreeSet<String> {
     let names: BTreeSet<String> = list.split([' ', ',']).map(str::to_owned).collect();
     if names.iter().all(|name| SCOPES.iter().any(|scope| scope.name == name)) {
@@ -105,7 +105,7 @@ pub(crate) fn parse(list: &str) -> BTreeSet<String> {
     }
 }
 
-/// Whether `granted` holds all of `wanted`, with what each scope implies (`is_subset_string`).
+/// True if `granted` holds all of `wanted`, with what each scope implies (`is_subset_string`).
 pub(crate) fn include(granted: &BTreeSet<String>, wanted: &BTreeSet<String>) -> bool {
     let implied =
         SCOPES.iter().filter(|scope| granted.contains(scope.name)).flat_map(|scope| scope.implied);
@@ -114,7 +114,7 @@ pub(crate) fn include(granted: &BTreeSet<String>, wanted: &BTreeSet<String>) -> 
         && wanted.iter().all(|name| granted.contains(name) || implied.contains(name.as_str()))
 }
 
-/// What a person is told about each of the scopes before granting them (030).
+/// The description of each scope on the authorization page (wire/030).
 pub(crate) fn describe(scopes: &BTreeSet<String>) -> Vec<Value> {
     let asked = SCOPES.iter().filter(|scope| scopes.contains(scope.name));
     asked

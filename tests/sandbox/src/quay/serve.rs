@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::auth::Caller;
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::errors::{self, Answer, Refusal};
+use super::errors::{self, Answer, Rejection};
 use super::flags::Release;
 use super::state::State;
 use super::{
@@ -89,23 +89,30 @@ fn api(
         .and_then(|()| dispatch(state, method, endpoint, &call));
     match answer {
         // No endpoint reads here, so the address belongs to the web pages after all.
-        Err(Refusal::Message(StatusCode::METHOD_NOT_ALLOWED, _)) if method == Method::GET => {
+        Err(Rejection::Message(StatusCode::METHOD_NOT_ALLOWED, _)) if method == Method::GET => {
             unknown(state, method, uri.path())
         }
-        answer => answer.unwrap_or_else(|refusal| refusal.into_response(&state.url, &call.caller)),
+        answer => {
+            answer.unwrap_or_else(|rejection| rejection.into_response(&state.url, &call.caller))
+        }
     }
 }
 
-/// The checks before every endpoint: browsers (090-092), cross-site requests, which only a valid token is exempt from,
-/// so that a write with an expired one fails here (105, 106, 109), read-only mode (647), and anonymous access (640,
+/// The checks before every endpoint: browsers (wire/090-092), cross-site requests, which only a valid token is exempt from,
+/// so that a write with an expired one fails here (wire/105, wire/106, wire/109), read-only mode (wire/647), and anonymous access (640,
 /// 641, 645). The first user is made without any of them.
-fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Result<(), Refusal> {
+fn admit(
+    state: &State,
+    method: &Method,
+    endpoint: &Endpoint,
+    call: &Call,
+) -> Result<(), Rejection> {
     if *endpoint == Endpoint::Initialize {
         return Ok(());
     }
     let reads = method == Method::GET;
     if reads && state.flags.xhr_only && is_browser(&call.headers) && !is_xhr(&call.headers) {
-        return Err(Refusal::Abort(
+        return Err(Rejection::Abort(
             StatusCode::BAD_REQUEST,
             "API calls must be invoked with an X-Requested-With header if called from a browser",
         ));
@@ -114,7 +121,7 @@ fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Re
         state.check_csrf(call)?;
     }
     if !reads && state.flags.readonly && *endpoint != Endpoint::SignIn {
-        return Err(Refusal::ReadOnly);
+        return Err(Rejection::ReadOnly);
     }
     let is_public = matches!(
         endpoint,
@@ -122,12 +129,12 @@ fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Re
     );
     if call.caller.is_anonymous() && !state.flags.anonymous_access && !is_public {
         let message = "Anonymous access is not allowed";
-        return Err(Refusal::Abort(StatusCode::UNAUTHORIZED, message));
+        return Err(Rejection::Abort(StatusCode::UNAUTHORIZED, message));
     }
     Ok(())
 }
 
-/// Whether the User-Agent is one of those `require_xhr_from_browser` of `endpoints/decorators.py` looks for.
+/// True if the User-Agent is one of those `require_xhr_from_browser` of `endpoints/decorators.py` looks for.
 fn is_browser(headers: &HeaderMap) -> bool {
     const BROWSERS: [&str; 5] = ["chrome/", "firefox/", "safari/", "msie ", "opera/"];
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());

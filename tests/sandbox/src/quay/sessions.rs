@@ -1,6 +1,6 @@
 //! Browser sessions: the cookie, the CSRF token that goes with it, signing in and out.
 //!
-//! As in Quay the cookie is the session: whatever changes in it comes as a new cookie, and the one before stays what
+//! As in Quay the cookie is the session: each change is a new cookie, and the one before remains what
 //! it was.
 
 use axum::http::header::{COOKIE, SET_COOKIE};
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::random;
 use super::responses;
 use super::schema::{Kind, Schema};
@@ -20,9 +20,9 @@ use super::tables::User;
 /// The session cookie and, in a form, the CSRF token have the same name.
 pub(crate) const CSRF_FIELD: &str = "_csrf_token";
 const CSRF_HEADER: &str = "x-csrf-token";
-/// `SESSION_TIMEOUT`: 31 days for who has signed in (014).
+/// `SESSION_TIMEOUT`: 31 days for who has signed in (wire/014).
 const LIFETIME_S: i64 = 31 * 24 * 3600;
-/// The first time somebody has to wait after a wrong password; see [`State::check_password`].
+/// The first lockout after a wrong password; see [`State::check_password`].
 const FIRST_WAIT_MS: i64 = 500;
 
 const SIGN_IN: Schema = Schema {
@@ -31,14 +31,13 @@ const SIGN_IN: Schema = Schema {
     properties: &[("username", Kind::Text), ("password", Kind::Text), ("invite_code", Kind::Text)],
 };
 
-/// What a session cookie stands for.
 pub(crate) struct Session {
     pub(crate) csrf_token: String,
-    /// Who has signed in, if anybody has.
+    /// The user who has signed in.
     pub(crate) user: Option<String>,
 }
 
-/// `GET /csrf_token` (010, 644): the token of the session, and a session for who has none.
+/// `GET /csrf_token` (wire/010, wire/644): the token of the session, and a session for who has none.
 pub(crate) fn csrf_token(state: &mut State, headers: &HeaderMap) -> Response {
     if let Some(session) = state.session(headers) {
         return responses::ok(json!({"csrf_token": session.csrf_token}));
@@ -48,7 +47,7 @@ pub(crate) fn csrf_token(state: &mut State, headers: &HeaderMap) -> Response {
     responses::with_header(response, SET_COOKIE, &set_cookie(&cookie, None))
 }
 
-/// `POST /api/v1/signin` (011-014, 095-099).
+/// `POST /api/v1/signin` (wire/011-014, wire/095-099).
 pub(crate) fn sign_in(state: &mut State, call: &Call) -> Answer {
     let body = call.json(&SIGN_IN)?;
     let text = |name: &str| body[name].as_str().unwrap_or_default();
@@ -61,7 +60,7 @@ pub(crate) fn sign_in(state: &mut State, call: &Call) -> Answer {
     }
 }
 
-/// The response with a new session of the user: a new cookie and a new CSRF token (014, 000f).
+/// The response with a new session of the user: a new cookie and a new CSRF token (wire/014, wire/000f).
 pub(crate) fn signed_in(state: &mut State, user: &str, response: Response) -> Response {
     let (cookie, csrf_token) = state.add_session(Some(user));
     let expires = Timestamp::now() + SignedDuration::from_secs(LIFETIME_S);
@@ -70,7 +69,7 @@ pub(crate) fn signed_in(state: &mut State, user: &str, response: Response) -> Re
     responses::with_header(response, HeaderName::from_static("x-next-csrf-token"), &csrf_token)
 }
 
-/// `POST /api/v1/signout` (606): ends every session of the user, wherever.
+/// `POST /api/v1/signout` (wire/606): ends every session of the user, wherever.
 pub(crate) fn sign_out(state: &mut State, call: &Call) -> Answer {
     if let Some(user) = call.caller.name() {
         state.sessions.retain(|_, session| session.user.as_deref() != Some(user));
@@ -107,9 +106,9 @@ impl State {
         (cookie, csrf_token)
     }
 
-    /// Whether the request carries the CSRF token of its session, in a form, the query or a header
+    /// True if the request carries the CSRF token of its session, in a form, the query or a header
     /// (`endpoints/csrf.py`; 011, 012, 016, 017, 040, 049).
-    pub(crate) fn check_csrf(&self, call: &Call) -> Result<(), Refusal> {
+    pub(crate) fn check_csrf(&self, call: &Call) -> Result<(), Rejection> {
         let header = || call.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
         let found = call
             .param(CSRF_FIELD)
@@ -118,7 +117,7 @@ impl State {
             .or_else(header);
         match self.session(&call.headers) {
             Some(session) if found == Some(session.csrf_token.as_str()) => Ok(()),
-            _ => Err(Refusal::Csrf),
+            _ => Err(Rejection::Csrf),
         }
     }
 
@@ -129,10 +128,10 @@ impl State {
         &mut self,
         name: &str,
         password: &str,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<String>, Rejection> {
         let now = Timestamp::now();
-        let is_meant = |(known, user): &(&String, &mut User)| *known == name || user.email == name;
-        let Some((name, user)) = self.users.iter_mut().find(is_meant) else {
+        let has_name = |(known, user): &(&String, &mut User)| *known == name || user.email == name;
+        let Some((name, user)) = self.users.iter_mut().find(has_name) else {
             return Ok(None);
         };
         if let Some(wait) = user
@@ -140,7 +139,7 @@ impl State {
             .map(|retry_at| retry_at.duration_since(now))
             .filter(SignedDuration::is_positive)
         {
-            return Err(Refusal::Throttled(wait));
+            return Err(Rejection::Throttled(wait));
         }
         if user.password == password {
             (user.wrong_passwords, user.retry_at) = (0, None);

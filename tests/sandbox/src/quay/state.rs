@@ -1,4 +1,5 @@
-//! What this Quay holds, and the changes that keep it consistent. Nothing here asks who may do what.
+//! The state of this Quay, and the changes that keep it consistent. Permissions are not checked
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +16,9 @@ use super::tables::{
     robot_name,
 };
 
-/// Two weeks, what every new namespace starts with (180).
+/// Two weeks, what every new namespace starts with (wire/180).
 const TAG_EXPIRATION_S: u64 = 1_209_600;
-/// How long `last_accessed` is not written again (`LAST_ACCESSED_UPDATE_THRESHOLD_S`).
+/// The minimal interval between updates of `last_accessed` (`LAST_ACCESSED_UPDATE_THRESHOLD_S`).
 const ACCESS_THRESHOLD_S: i64 = 120;
 
 /// Everything behind the lock.
@@ -36,7 +37,7 @@ pub(crate) struct State {
     /// Names of deleted organizations whose data is not collected yet.
     pub(crate) deleted_namespaces: BTreeSet<String>,
     pub(crate) repositories: BTreeMap<RepoPath, Repository>,
-    /// Rights on repositories by the user or robot who has them; those of teams are in the team.
+    /// Permissions on repositories by user or robot; those of teams are in the team.
     pub(crate) permissions: BTreeMap<String, BTreeMap<RepoPath, RepoRole>>,
     /// The services that `/health/instance` finds broken.
     pub(crate) down: BTreeSet<String>,
@@ -81,7 +82,7 @@ impl State {
         self.users.insert(name.to_owned(), user);
     }
 
-    /// Takes a user away with whatever lets anybody act as this user.
+    /// Deletes a user with all credentials.
     pub(crate) fn delete_user(&mut self, name: &str) {
         self.users.remove(name);
         self.tokens.retain(|_, token| token.user != name);
@@ -135,7 +136,7 @@ impl State {
         self.organizations.insert(name.to_owned(), organization);
     }
 
-    /// Takes an organization away with all it holds. Its name stays taken in development releases (196).
+    /// Deletes an organization with its content. Its name remains reserved in development releases (wire/196).
     pub(crate) fn delete_organization(&mut self, name: &str) {
         let Some(organization) = self.organizations.remove(name) else {
             return;
@@ -152,15 +153,15 @@ impl State {
             self.delete_application(client_id);
         }
         self.repositories.retain(|path, _| path.namespace != name);
-        for rights in self.permissions.values_mut() {
-            rights.retain(|path, _| path.namespace != name);
+        for roles in self.permissions.values_mut() {
+            roles.retain(|path, _| path.namespace != name);
         }
         if self.flags.release == Release::Master {
             self.deleted_namespaces.insert(name.to_owned());
         }
     }
 
-    /// Whether the name of a deleted organization is still refused.
+    /// True while the name of a deleted organization is reserved.
     pub(crate) fn is_being_collected(&self, name: &str) -> bool {
         !self.flags.namespace_gc && self.deleted_namespaces.contains(name)
     }
@@ -195,7 +196,7 @@ impl State {
         Some(token)
     }
 
-    /// Takes a robot away with its default permissions, rights and memberships (611, 612). `false` if absent.
+    /// Deletes a robot with its default permissions, permissions and memberships (wire/611, wire/612). `false` if absent.
     pub(crate) fn delete_robot(&mut self, organization: &str, short: &str) -> bool {
         let removed = self
             .organizations
@@ -226,7 +227,7 @@ impl State {
     }
 
     /// Creates a repository: its creator gets admin, everyone else what the default permissions of this
-    /// moment say (302, 384, 385, 496).
+    /// moment say (wire/302, wire/384, wire/385, wire/496).
     pub(crate) fn add_repository(
         &mut self,
         path: &RepoPath,
@@ -278,8 +279,8 @@ impl State {
 
     pub(crate) fn delete_repository(&mut self, path: &RepoPath) {
         self.repositories.remove(path);
-        for rights in self.permissions.values_mut() {
-            rights.remove(path);
+        for roles in self.permissions.values_mut() {
+            roles.remove(path);
         }
         if let Some(organization) = self.organizations.get_mut(&path.namespace) {
             for team in &mut organization.teams {
@@ -290,10 +291,10 @@ impl State {
 
     /// Sets or takes away what a user or robot may do with a repository.
     pub(crate) fn set_permission(&mut self, path: &RepoPath, who: &str, role: Option<RepoRole>) {
-        let rights = self.permissions.entry(who.to_owned()).or_default();
+        let roles = self.permissions.entry(who.to_owned()).or_default();
         match role {
-            Some(role) => rights.insert(path.clone(), role),
-            None => rights.remove(path),
+            Some(role) => roles.insert(path.clone(), role),
+            None => roles.remove(path),
         };
     }
 
@@ -302,10 +303,10 @@ impl State {
         self.permissions.get(who)?.get(path).copied()
     }
 
-    /// All the rights a user or robot has been given in person, wherever.
-    pub(crate) fn rights_of(&self, who: &str) -> impl Iterator<Item = (&RepoPath, RepoRole)> {
-        let rights = self.permissions.get(who).into_iter().flatten();
-        rights.map(|(path, role)| (path, *role))
+    /// All direct permissions of a user or robot.
+    pub(crate) fn permissions_of(&self, who: &str) -> impl Iterator<Item = (&RepoPath, RepoRole)> {
+        let roles = self.permissions.get(who).into_iter().flatten();
+        roles.map(|(path, role)| (path, *role))
     }
 
     /// The repositories of a namespace, in the order they were created.
@@ -329,7 +330,7 @@ impl State {
         self.robot(organization, short)
     }
 
-    /// Whether a user or a robot has this name. Organizations do not count (`get_user` of `data/model/user.py`).
+    /// True if a user or a robot has this name. Organizations do not count (`get_user` of `data/model/user.py`).
     pub(crate) fn is_user(&self, name: &str) -> bool {
         self.users.contains_key(name) || self.robot_named(name).is_some()
     }

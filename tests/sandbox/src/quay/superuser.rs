@@ -1,11 +1,11 @@
-//! What superusers may do beyond their own organizations (`endpoints/api/superuser.py`). It takes the scope
-//! `super:user` and nothing else (430-436).
+//! Requests of superusers beyond their own organizations (`endpoints/api/superuser.py`). They need
+//! the scope `super:user` and nothing else (wire/430-436).
 
 use serde_json::{Value, json};
 
 use super::avatar::avatar;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::flags::Release;
 use super::pages;
 use super::responses;
@@ -13,7 +13,7 @@ use super::state::State;
 
 const LARGEST_PAGE: usize = 100;
 
-/// `GET /api/v1/superuser/users/` (430, 431, 434-436).
+/// `GET /api/v1/superuser/users/` (wire/430, wire/431, wire/434-436).
 pub(crate) fn users(state: &State, call: &Call) -> Answer {
     require_any_superuser(state, call)?;
     let users = state.users.iter().map(|(name, user)| (user.id, (name, user)));
@@ -32,7 +32,7 @@ pub(crate) fn users(state: &State, call: &Call) -> Answer {
     })
 }
 
-/// `GET /api/v1/superuser/organizations/` (432, 433): every organization, whoever owns it.
+/// `GET /api/v1/superuser/organizations/` (wire/432, wire/433): the organizations of all owners.
 pub(crate) fn organizations(state: &State, call: &Call) -> Answer {
     require_any_superuser(state, call)?;
     let organizations = state.organizations.iter().map(|(name, found)| (found.id, (name, found)));
@@ -49,7 +49,7 @@ fn paged<T>(call: &Call, key: &str, mut items: Vec<(u64, T)>, view: impl Fn(T) -
     items.sort_by_key(|(id, _)| *id);
     let limit = match call.number("limit") {
         Some(limit) if limit > LARGEST_PAGE => {
-            return Err(Refusal::Invalid("Page limit cannot be above 100".to_owned()));
+            return Err(Rejection::Invalid("Page limit cannot be above 100".to_owned()));
         }
         Some(limit) => limit,
         None => usize::MAX,
@@ -63,14 +63,14 @@ fn paged<T>(call: &Call, key: &str, mut items: Vec<(u64, T)>, view: impl Fn(T) -
     Ok(responses::ok(answer))
 }
 
-/// `DELETE /api/v1/superuser/organizations/<name>` (446, 447): any organization.
+/// `DELETE /api/v1/superuser/organizations/<name>` (wire/446, wire/447): any organization.
 pub(crate) fn delete_organization(state: &mut State, call: &Call, name: &str) -> Answer {
     require_superuser(state, call)?;
     if !state.organizations.contains_key(name) {
         return Err(if state.flags.release == Release::Master {
-            Refusal::NotFound
+            Rejection::NotFound
         } else {
-            Refusal::Model(format!("Organization does not exist: {name}"))
+            Rejection::Model(format!("Organization does not exist: {name}"))
         });
     }
     state.delete_organization(name);
@@ -84,7 +84,7 @@ pub(crate) fn take_ownership(state: &mut State, call: &Call, name: &str) -> Answ
     let caller = call.caller.name().unwrap_or_default();
     match state.users.get(name) {
         Some(user) if user.superuser => {
-            return Err(Refusal::Invalid("Cannot take ownership of a superuser".to_owned()));
+            return Err(Rejection::Invalid("Cannot take ownership of a superuser".to_owned()));
         }
         Some(user) => {
             let email = user.email.clone();
@@ -92,18 +92,18 @@ pub(crate) fn take_ownership(state: &mut State, call: &Call, name: &str) -> Answ
             state.add_organization(name, Some(&email), caller);
         }
         None => {
-            let organization = state.organizations.get_mut(name).ok_or(Refusal::NotFound)?;
+            let organization = state.organizations.get_mut(name).ok_or(Rejection::NotFound)?;
             organization.add_admin(caller);
         }
     }
     Ok(responses::ok(json!({"namespace": name})))
 }
 
-fn require_superuser(state: &State, call: &Call) -> Result<(), Refusal> {
-    if state.is_superuser(&call.caller) { Ok(()) } else { Err(Refusal::Unauthorized) }
+fn require_superuser(state: &State, call: &Call) -> Result<(), Rejection> {
+    if state.is_superuser(&call.caller) { Ok(()) } else { Err(Rejection::Unauthorized) }
 }
 
 /// Reading is also for read-only superusers.
-fn require_any_superuser(state: &State, call: &Call) -> Result<(), Refusal> {
+fn require_any_superuser(state: &State, call: &Call) -> Result<(), Rejection> {
     if state.is_readonly_superuser(&call.caller) { Ok(()) } else { require_superuser(state, call) }
 }

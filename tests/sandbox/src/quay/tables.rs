@@ -1,5 +1,5 @@
-//! What a Quay keeps of each thing: people, tokens, organizations with their robots, teams and default
-//! permissions, repositories with their tags.
+//! Tables of Quay: users, tokens, organizations with their robots, teams and default permissions,
+//! repositories with their tags.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,12 +25,11 @@ pub(crate) struct User {
 /// An OAuth access token: it acts as its user, within its scopes.
 pub(crate) struct Token {
     pub(crate) id: u64,
-    /// What it is called where it is listed.
     pub(crate) uuid: String,
     pub(crate) user: String,
     /// The client id of its application; a test's token may have come out of nowhere.
     pub(crate) application: Option<String>,
-    /// Only a token made by the JSON API has one (084).
+    /// Only a token made by the JSON API has one (wire/084).
     pub(crate) name: Option<String>,
     /// Scopes as they were asked for.
     pub(crate) scope: String,
@@ -38,7 +37,6 @@ pub(crate) struct Token {
     pub(crate) expires: Timestamp,
 }
 
-/// What a new token is to be.
 pub(crate) struct NewToken<'a> {
     pub(crate) user: &'a str,
     pub(crate) scope: &'a str,
@@ -55,7 +53,7 @@ pub(crate) struct Application {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) application_uri: String,
-    /// Where tokens may be sent: anything that begins so; empty for nowhere but Quay itself.
+    /// The beginning of allowed targets of tokens; empty for Quay only.
     pub(crate) redirect_uri: String,
     pub(crate) avatar_email: Option<String>,
     pub(crate) client_secret: String,
@@ -63,7 +61,7 @@ pub(crate) struct Application {
 
 pub(crate) struct Organization {
     pub(crate) id: u64,
-    /// Not necessarily an address: without one Quay stores a UUID (432).
+    /// By default a UUID (wire/432).
     pub(crate) email: String,
     pub(crate) invoice_email: bool,
     pub(crate) invoice_email_address: Option<String>,
@@ -72,7 +70,7 @@ pub(crate) struct Organization {
     pub(crate) robots: BTreeMap<String, Robot>,
     /// In the order they were created.
     pub(crate) teams: Vec<Team>,
-    /// In the order they were created; duplicates are possible (252).
+    /// In the order they were created; duplicates are possible (wire/252).
     pub(crate) prototypes: Vec<Prototype>,
 }
 
@@ -83,7 +81,7 @@ pub(crate) struct Robot {
     /// `unstructured_metadata`, an object.
     pub(crate) metadata: Value,
     pub(crate) created: Timestamp,
-    /// When it last logged in to the registry.
+    /// The last login to the registry.
     pub(crate) last_accessed: Option<Timestamp>,
 }
 
@@ -105,10 +103,10 @@ pub(crate) struct Prototype {
     pub(crate) delegate: Delegate,
 }
 
-/// Whom a default permission grants its role.
+/// The grantee of a default permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delegate {
-    /// A user, or a robot by its full name: Quay says `kind: user` for both (251).
+    /// A user, or a robot by its full name: Quay says `kind: user` for both (wire/251).
     User(String),
     /// A team of the same organization.
     Team(String),
@@ -117,11 +115,11 @@ pub(crate) enum Delegate {
 pub(crate) struct Repository {
     pub(crate) id: u64,
     pub(crate) public: bool,
-    /// `None` for a repository that was created by a push (484).
+    /// `None` for a repository that was created by a push (wire/484).
     pub(crate) description: Option<String>,
     pub(crate) status_token: String,
     pub(crate) tags: BTreeMap<String, Tag>,
-    /// What was pushed, by digest.
+    /// Blobs by digest.
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     /// Blobs that are being pushed, by the uploads' identifiers.
     pub(crate) uploads: BTreeMap<String, Vec<u8>>,
@@ -144,8 +142,8 @@ impl Token {
 }
 
 impl<'a> NewToken<'a> {
-    /// A token that lives ten years, the longest and the usual (048, 080).
-    pub(crate) fn of(user: &'a str, scope: &'a str) -> NewToken<'a> {
+    /// A token that lives ten years, the longest and the usual (wire/048, wire/080).
+    pub(crate) fn new(user: &'a str, scope: &'a str) -> NewToken<'a> {
         const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
         NewToken { user, scope, lifetime: TEN_YEARS, application: None, name: None }
     }
@@ -160,7 +158,7 @@ impl Organization {
         self.teams.iter_mut().find(|team| team.name == name)
     }
 
-    /// Lets a user into the first team that administers the organization.
+    /// Adds a user to the first team that administers the organization.
     pub(crate) fn add_admin(&mut self, user: &str) {
         let mut teams = self.teams.iter_mut();
         if let Some(team) = teams.find(|team| team.role == TeamRole::Admin)

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use super::avatar::avatar;
 use super::call::Call;
-use super::errors::{Answer, Refusal};
+use super::errors::{Answer, Rejection};
 use super::responses;
 use super::roles::UserRole;
 use super::state::State;
 
-/// Two weeks, what every user starts with (100).
+/// Two weeks, what every user starts with (wire/100).
 const TAG_EXPIRATION_S: u64 = 1_209_600;
 
-/// `GET /api/v1/user/` (100-112): with `user:read` alone just the name and the organizations; `super_user`
+/// `GET /api/v1/user/` (wire/100-112): with `user:read` alone just the name and the organizations; `super_user`
 /// only for a superuser whose token says so.
 pub(crate) fn get(state: &State, call: &Call) -> Answer {
     let account = state.account_role(&call.caller);
@@ -22,7 +22,7 @@ pub(crate) fn get(state: &State, call: &Call) -> Answer {
         .and_then(|name| state.users.get_key_value(name))
         .filter(|_| account.is_some())
     else {
-        return Err(Refusal::NoUser);
+        return Err(Rejection::NoUser);
     };
     let is_admin = account == Some(UserRole::Admin);
     let organizations =
@@ -57,8 +57,7 @@ pub(crate) fn get(state: &State, call: &Call) -> Answer {
                 "is_me": true,
                 "verified": true,
                 "email": user.email,
-                "logins": [],
-                "invoice_email": false,
+                "logins": [], "invoice_email": false,
                 "invoice_email_address": null,
                 "preferred_namespace": false,
                 "tag_expiration_s": TAG_EXPIRATION_S,
@@ -97,7 +96,7 @@ impl State {
         }
     }
 
-    /// Whether a user or robot is shown as a member of the organization: every robot is, wherever it is from (259).
+    /// True if a user or robot is shown as a member of the organization: every robot is, wherever it is from (wire/259).
     pub(crate) fn is_shown_as_member(&self, organization: &str, name: &str) -> bool {
         name.contains('+')
             || self

@@ -8,15 +8,15 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 type Hook = Arc<dyn Fn() + Send + Sync>;
 
-/// What nginx in front of Quay answers when what is behind it does not; clients that expect JSON get this instead.
+/// nginx's page in front of a failed Quay; clients that expect JSON get this instead.
 const HTML: &str = "<html>\r\n<head><title>Error</title></head>\r\n<body>\r\n<center><h1>Error</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
 
-/// A rule: requests it matches, which of those it is for (all, unless told), and what happens to them (nothing,
-/// unless told). Its parts combine, e.g. a delay before an error.
+/// A rule: requests it matches, which of those it is for (default: all), and what happens to them (default:
+/// nothing). Its parts combine, e.g. a delay before an error.
 ///
 /// ```
 /// # use sandbox::traffic::Fault;
-/// Fault::on("PUT", "/robots/").nth(3).status(502);
+/// Fault::on("PUT", "/robots/").nth(3).status(wire/502);
 /// Fault::on("*", "/api/v1/").times(2).status(429).header("Retry-After", "1");
 /// ```
 #[derive(Clone)]
@@ -168,7 +168,7 @@ impl Fault {
     }
 
     /// Adds to `effects` what this rule does to a request, and counts the request if it matches.
-    pub(super) fn meet(&mut self, method: &str, path: &str, effects: &mut Effects) {
+    pub(super) fn apply(&mut self, method: &str, path: &str, effects: &mut Effects) {
         let is_path = if self.whole_path { path == self.path } else { path.contains(&self.path) };
         if (self.method != "*" && self.method != method) || !is_path {
             return;
@@ -196,7 +196,7 @@ impl Fault {
     }
 }
 
-/// What all the rules together do to one request, in the order of the fields.
+/// The effects of all rules on a request, in the order of the fields.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) before: Vec<Hook>,

@@ -81,7 +81,7 @@ async fn connection(socket: TcpStream, front: Arc<Front>) {
     // Small answers must not wait for the client's delayed acknowledgement.
     let _ = socket.set_nodelay(true);
     let Ok(stream) = front.tls.accept(socket).await else {
-        return; // A client that does not trust us hangs up here; there is nobody to tell.
+        return; // A client that does not trust us closes the connection here.
     };
     let cut = Arc::new(Notify::new());
     let service = service_fn(|request| {

@@ -1,4 +1,4 @@
-//! Who may do what, and that the reviews say the same.
+//! Authorization, and access reviews with the same result.
 
 use serde_json::{Value, json};
 
@@ -24,11 +24,11 @@ fn projects_are_the_namespaces_one_may_see() {
     api.call("dev", "GET", &format!("{projects}/openshift"))
         .expect(403, &json!({"reason": "Forbidden"}));
     let message = "projects.project.openshift.io \"gone\" not found";
-    api.call("admin", "GET", &format!("{projects}/gone")).refused(404, "NotFound", message);
+    api.call("admin", "GET", &format!("{projects}/gone")).rejected(404, "NotFound", message);
 }
 
 #[test]
-fn a_right_can_be_taken_from_an_admin() {
+fn admin_role_can_be_restricted() {
     let api = Api::asleep();
     api.sandbox.openshift.deny("admin", "create", "", "secrets");
     let ask = |verb: &str| {
@@ -42,7 +42,7 @@ fn a_right_can_be_taken_from_an_admin() {
     };
     assert_eq!((ask("create"), ask("get")), (false, true));
     let message = "secrets is forbidden: User \"admin\" cannot create resource \"secrets\" in API group \"\" in the namespace \"myproj\"";
-    api.send_json("POST", SECRETS, &secret("a")).refused(403, "Forbidden", message);
+    api.send_json("POST", SECRETS, &secret("a")).rejected(403, "Forbidden", message);
     api.get(SECRETS);
     api.sandbox.openshift.deny("admin", "*", "operators.coreos.com", "*");
     assert_eq!(
@@ -52,10 +52,10 @@ fn a_right_can_be_taken_from_an_admin() {
 }
 
 #[test]
-fn refuses_expired_tokens() {
+fn rejects_expired_tokens() {
     let api = Api::asleep();
     let (url, token) =
         (format!("{}{SECRETS}", api.sandbox.openshift.url()), api.sandbox.openshift.admin_token());
     api.sandbox.openshift.expire_tokens();
-    api.send(api.http.get(&url).bearer_auth(token)).refused(401, "Unauthorized", "Unauthorized");
+    api.send(api.http.get(&url).bearer_auth(token)).rejected(401, "Unauthorized", "Unauthorized");
 }

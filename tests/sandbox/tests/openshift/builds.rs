@@ -1,4 +1,4 @@
-//! Builds and BuildConfigs: what the API fills in and refuses, and how far the build controller takes them.
+//! Builds and BuildConfigs: what the API fills in and rejects, and how far the build controller takes them.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn stream_tag(name: &str) -> Value {
     json!({"kind": "ImageStreamTag", "name": name})
 }
 
-/// What `oc start-build app` sends.
+/// The request of `oc start-build app`.
 fn start(api: &Api) -> super::Answer {
     api.send_json(
         "POST",
@@ -30,7 +30,7 @@ fn start(api: &Api) -> super::Answer {
     )
 }
 
-fn furnished(internal_registry: bool) -> Api {
+fn prepared(internal_registry: bool) -> Api {
     let cluster =
         Cluster { settle: Duration::from_millis(20), internal_registry, ..Cluster::default() };
     let api = Api::with(cluster);
@@ -39,7 +39,7 @@ fn furnished(internal_registry: bool) -> Api {
 }
 
 #[test]
-fn a_build_has_the_number_the_marks_and_the_spec_of_its_build_config() {
+fn build_has_number_labels_and_spec_of_its_build_config() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -66,7 +66,7 @@ fn a_build_has_the_number_the_marks_and_the_spec_of_its_build_config() {
 }
 
 #[test]
-fn a_repeated_build_is_the_same_under_the_next_number() {
+fn repeated_build_has_the_next_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -91,7 +91,7 @@ fn a_repeated_build_is_the_same_under_the_next_number() {
 }
 
 #[test]
-fn a_refused_build_uses_up_its_number() {
+fn rejected_build_uses_its_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -104,21 +104,21 @@ fn a_refused_build_uses_up_its_number() {
 }
 
 #[test]
-fn nothing_is_built_of_a_paused_or_missing_build_config_or_without_its_service_account() {
+fn builds_need_an_active_build_config_and_a_service_account() {
     let api = Api::asleep();
-    start(&api).refused(404, "NotFound", "buildconfigs.build.openshift.io \"app\" not found");
+    start(&api).rejected(404, "NotFound", "buildconfigs.build.openshift.io \"app\" not found");
     api.send_json("POST", CONFIGS, &config(&Value::Null)).expect(201, &json!({}));
     let message = "Internal error occurred: error getting push/pull secrets for service account myproj/builder: \
                    serviceaccounts \"builder\" not found";
-    start(&api).refused(500, "InternalError", message);
+    start(&api).rejected(500, "InternalError", message);
     let paused = json!({"metadata": {"annotations": {"openshift.io/build-config.paused": "true"}}});
     api.patch("merge", &format!("{CONFIGS}/app"), &paused).expect(200, &json!({}));
-    start(&api).refused(
+    start(&api).rejected(
         400,
         "BadRequest",
         "can't instantiate from BuildConfig myproj/app: BuildConfig is paused",
     );
-    for (user, status) in [("dev", 400), ("nobody", 403)] {
+    for (user, status) in [("dev", 400), ("guest", 403)] {
         assert_eq!(
             api.call(user, "POST", &format!("{CONFIGS}/app/instantiate")).status,
             status,
@@ -128,9 +128,9 @@ fn nothing_is_built_of_a_paused_or_missing_build_config_or_without_its_service_a
 }
 
 #[test]
-fn outputs_and_strategies_are_checked() {
+fn validates_outputs_and_strategies() {
     let api = Api::asleep();
-    for (to, refusal) in [
+    for (to, rejection) in [
         (stream_tag("app"), "ImageStreamTag object references must be in the form <name>:<tag>"),
         (
             stream_tag("app:1:2"),
@@ -148,9 +148,9 @@ fn outputs_and_strategies_are_checked() {
         ),
         (json!({"name": "app"}), "spec.output.to.kind: Required value"),
     ] {
-        let refused =
+        let rejected =
             api.send_json("POST", CONFIGS, &config(&to)).expect(422, &json!({"reason": "Invalid"}));
-        assert!(refused["message"].as_str().unwrap().ends_with(refusal), "{refused}");
+        assert!(rejected["message"].as_str().unwrap().ends_with(rejection), "{rejected}");
     }
     let mut two = config(&Value::Null);
     two["spec"]["strategy"]["sourceStrategy"] = json!({});
@@ -161,7 +161,7 @@ fn outputs_and_strategies_are_checked() {
 }
 
 #[test]
-fn the_spec_of_a_build_is_immutable_but_for_its_push_secret() {
+fn only_the_push_secret_of_a_build_is_mutable() {
     let api = Api::asleep();
     let mut build = config(&stream_tag("app:1"));
     build["metadata"]["name"] = json!("app-1");
@@ -183,9 +183,9 @@ fn the_spec_of_a_build_is_immutable_but_for_its_push_secret() {
     let mut moved = stored.clone();
     moved["spec"]["output"]["to"] =
         json!({"kind": "DockerImage", "name": "quay.example.com/openshift_myproj/app:1"});
-    let refused = api.send_json("PUT", &path, &moved).expect(422, &json!({"reason": "Invalid"}));
+    let rejected = api.send_json("PUT", &path, &moved).expect(422, &json!({"reason": "Invalid"}));
     let diff = r#"spec is immutable, diff: {"spec":{"output":{"to":{"kind":"DockerImage","name":"quay.example.com/openshift_myproj/app:1"}}}}"#;
-    assert!(refused["message"].as_str().unwrap().ends_with(diff), "{refused}");
+    assert!(rejected["message"].as_str().unwrap().ends_with(diff), "{rejected}");
 
     stored["status"]["phase"] = json!("Complete");
     let mut stored = api.send_json("PUT", &path, &stored).expect(200, &json!({}));
@@ -194,8 +194,8 @@ fn the_spec_of_a_build_is_immutable_but_for_its_push_secret() {
 }
 
 #[test]
-fn a_build_goes_to_the_internal_registry_by_the_secret_that_openshift_made() {
-    let api = furnished(true);
+fn build_pushes_to_internal_registry_with_generated_secret() {
+    let api = prepared(true);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -206,7 +206,7 @@ fn a_build_goes_to_the_internal_registry_by_the_secret_that_openshift_made() {
     assert_eq!(
         build["spec"]["output"]["to"],
         stream_tag("app:latest"),
-        "only the status tells where it went"
+        "only the status names the output"
     );
     let secret = build["spec"]["output"]["pushSecret"]["name"].as_str().unwrap();
     assert!(secret.starts_with("builder-dockercfg-"), "{secret}");
@@ -218,8 +218,8 @@ fn a_build_goes_to_the_internal_registry_by_the_secret_that_openshift_made() {
 }
 
 #[test]
-fn a_build_without_somewhere_to_go_stays_new_and_says_why() {
-    let api = furnished(false);
+fn build_without_output_registry_remains_new_with_a_reason() {
+    let api = prepared(false);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     let mut parallel = config(&stream_tag("app:latest"));
     parallel["spec"]["runPolicy"] = json!("Parallel");
@@ -240,8 +240,8 @@ fn a_build_without_somewhere_to_go_stays_new_and_says_why() {
 }
 
 #[test]
-fn builds_of_one_build_config_go_one_after_another_and_a_cancelled_one_makes_way() {
-    let api = furnished(false);
+fn builds_run_serially_and_a_cancelled_one_is_skipped() {
+    let api = prepared(false);
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -262,7 +262,7 @@ fn builds_of_one_build_config_go_one_after_another_and_a_cancelled_one_makes_way
 }
 
 #[test]
-fn nobody_changes_what_they_may_not_build() {
+fn build_config_changes_need_permission_to_build() {
     let api = Api::asleep();
     api.sandbox.openshift.grant("dev", "myproj");
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
@@ -282,21 +282,25 @@ fn nobody_changes_what_they_may_not_build() {
     custom["metadata"]["name"] = json!("own");
     custom["spec"]["strategy"] =
         json!({"customStrategy": {"from": {"kind": "DockerImage", "name": "builder"}}});
-    let refused = "buildconfigs.build.openshift.io \"own\" is forbidden: build strategy Custom is not allowed";
-    dev("POST", CONFIGS, &custom).refused(403, "Forbidden", refused);
+    let rejected = "buildconfigs.build.openshift.io \"own\" is forbidden: build strategy Custom is not allowed";
+    dev("POST", CONFIGS, &custom).rejected(403, "Forbidden", rejected);
     api.send_json("POST", CONFIGS, &custom).expect(201, &json!({}));
     let request = json!({"kind": "BuildRequest", "metadata": {"name": "own"}});
-    dev("POST", &format!("{CONFIGS}/own/instantiate"), &request).refused(403, "Forbidden", refused);
+    dev("POST", &format!("{CONFIGS}/own/instantiate"), &request).rejected(
+        403,
+        "Forbidden",
+        rejected,
+    );
     api.send_json("POST", &format!("{CONFIGS}/own/instantiate"), &request).expect(201, &json!({}));
 
     let build = format!("{BUILDS}/own-1");
-    let refused =
+    let rejected =
         "builds.build.openshift.io \"own-1\" is forbidden: build strategy Custom is not allowed";
-    dev("PATCH", &build, &json!({"metadata": {"annotations": {"a": "b"}}})).refused(
+    dev("PATCH", &build, &json!({"metadata": {"annotations": {"a": "b"}}})).rejected(
         403,
         "Forbidden",
-        refused,
+        rejected,
     );
-    // What garbage collection changes is nobody's privilege.
+    // Fields of garbage collection need no special permission.
     dev("PATCH", &build, &json!({"metadata": {"finalizers": ["a/b"]}})).expect(200, &json!({}));
 }

@@ -7,7 +7,7 @@ use super::Api;
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 #[test]
-fn aggregated_discovery_says_the_same() {
+fn aggregated_discovery_has_the_same_resources() {
     let api = Api::asleep();
     for path in ["/api", "/apis"] {
         let answer = api.send(

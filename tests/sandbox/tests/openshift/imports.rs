@@ -38,7 +38,7 @@ impl Stage {
         format!("{}/openshift_myproj/app:{tag}", self.api.sandbox.quay.host())
     }
 
-    /// A pull secret with a login for the Quay.
+    /// A pull secret with credentials for the Quay.
     fn secret(&self, name: &str, password: &str) {
         let auth = STANDARD.encode(format!("openshift_myproj+default:{password}"));
         let config = json!({"auths": {self.api.sandbox.quay.host(): {"auth": auth}}}).to_string();
@@ -70,7 +70,7 @@ impl Stage {
 }
 
 #[test]
-fn an_import_answers_201_although_it_failed() {
+fn failed_import_returns_201() {
     let stage = Stage::new();
     stage.secret("pull", &stage.token);
     let message = format!("dockerimage.image.openshift.io \"{}\" not found", stage.image("1"));
@@ -96,7 +96,7 @@ fn an_import_answers_201_although_it_failed() {
     assert_eq!(differences("", condition, &expected), Vec::<String>::new());
     assert_eq!(stream["spec"]["tags"][0]["from"]["name"], stage.image("1"));
     stage.import(&request);
-    assert_eq!(stage.stream(), stream, "a failure is told once");
+    assert_eq!(stage.stream(), stream, "a failure is reported once");
 
     request["metadata"]["resourceVersion"] = json!("1");
     stage.api.send_json("POST", IMPORTS, &request).expect(409, &json!({"reason": "Conflict"}));
@@ -106,7 +106,7 @@ fn an_import_answers_201_although_it_failed() {
 }
 
 #[test]
-fn an_import_brings_the_image_that_quay_has_now() {
+fn import_uses_the_current_image_in_quay() {
     let stage = Stage::new();
     stage.secret("pull", &stage.token);
     let first = stage.push("1");
@@ -130,7 +130,8 @@ fn an_import_brings_the_image_that_quay_has_now() {
     assert_eq!(differences("", &tag["items"][0], &expected), Vec::<String>::new());
     assert_eq!((&tag["tag"], &tag["conditions"]), (&json!("1"), &Value::Null));
 
-    // The same image once more leaves no trace; another one comes first, and keeps the tag's reference policy.
+    // A repeated import of an image has no effect; another image becomes the newest, and keeps the
+    // tag's reference policy.
     stage.import(&stage.request("1"));
     assert_eq!(stage.stream(), stream);
     let second = stage.push("1");

@@ -19,8 +19,8 @@ use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-/// What every request but the fault tests' waits for at the most.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The request timeout, except for fault tests.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A sandbox and a plain HTTP client that trusts its CA.
 struct Api {
@@ -50,8 +50,12 @@ impl Api {
     fn with(cluster: Cluster) -> Self {
         let sandbox = Sandbox::start(Options { cluster, ..Options::default() }).unwrap();
         let ca = Certificate::from_pem(&std::fs::read(sandbox.ca_file()).unwrap()).unwrap();
-        let http =
-            Client::builder().tls_certs_only([ca]).no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = Client::builder()
+            .tls_certs_only([ca])
+            .no_proxy()
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let api = Self { sandbox, http, runtime };
         api.sandbox.openshift.create(
@@ -111,7 +115,7 @@ impl Api {
 
     /// Asks until the answer is as expected.
     fn eventually(&self, path: &str, status: u16, expected: &Value) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
         loop {
             let answer = self.call("admin", "GET", path);
             if answer.status == status && differences("", &answer.body, expected).is_empty() {
@@ -137,7 +141,7 @@ impl Answer {
 
     /// The answer is a `Status` of failure with this code, reason and message.
     #[track_caller]
-    fn refused(self, code: u16, reason: &str, message: &str) -> Value {
+    fn rejected(self, code: u16, reason: &str, message: &str) -> Value {
         let status = json!({
             "kind": "Status", "apiVersion": "v1", "status": "Failure",
             "code": code, "reason": reason, "message": message,

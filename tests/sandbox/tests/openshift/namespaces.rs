@@ -1,4 +1,4 @@
-//! What OpenShift's controllers do to namespaces and service accounts.
+//! OpenShift's controllers for namespaces and service accounts.
 
 use std::time::Duration;
 
@@ -44,14 +44,14 @@ fn account_names(api: &Api) -> Vec<String> {
 }
 
 #[test]
-fn a_new_namespace_has_default_at_once() {
+fn new_namespace_has_the_default_service_account() {
     let api = Api::asleep();
     assert_eq!(account_names(&api), ["default"]);
     assert_eq!(api.get(&format!("{ACCOUNTS}/default"))["secrets"], Value::Null);
 }
 
 #[test]
-fn a_moment_later_it_has_the_rest() {
+fn other_service_accounts_follow_with_a_delay() {
     let api = Api::start();
     for name in ["builder", "default", "deployer"] {
         let account = settled(&api, name);
@@ -71,7 +71,7 @@ fn a_moment_later_it_has_the_rest() {
 }
 
 #[test]
-fn openshift_puts_its_own_reference_back_and_no_other() {
+fn openshift_restores_only_its_own_reference() {
     let api = Api::start();
     let own = dockercfg(&settled(&api, "builder"));
     let path = format!("{ACCOUNTS}/builder");
@@ -93,7 +93,7 @@ fn openshift_puts_its_own_reference_back_and_no_other() {
 }
 
 #[test]
-fn a_deleted_service_account_comes_back_with_a_new_secret() {
+fn deleted_service_account_is_recreated_with_a_new_secret() {
     let api = Api::start();
     let old = settled(&api, "deployer");
     api.call("admin", "DELETE", &format!("{ACCOUNTS}/deployer")).expect(200, &json!({}));
@@ -104,7 +104,7 @@ fn a_deleted_service_account_comes_back_with_a_new_secret() {
 }
 
 #[test]
-fn capabilities_that_are_off_leave_things_out() {
+fn disabled_capabilities_omit_their_objects() {
     let without = vec!["build.openshift.io".to_owned(), "quay.redhat.com".to_owned()];
     let api = Api::with(Cluster {
         settle: Duration::from_millis(20),
@@ -126,7 +126,7 @@ fn capabilities_that_are_off_leave_things_out() {
 }
 
 #[test]
-fn a_finalizer_of_the_namespace_keeps_it_terminating_without_its_content() {
+fn namespace_with_finalizer_remains_terminating_without_content() {
     let api = Api::start();
     settled(&api, "builder");
     let finalizer = json!({"metadata": {"finalizers": ["quay.redhat.com/quayintegrations"]}});
@@ -137,8 +137,8 @@ fn a_finalizer_of_the_namespace_keeps_it_terminating_without_its_content() {
     assert!(api.get(SECRETS)["items"].as_array().unwrap().is_empty());
 
     let message = "secrets \"a\" is forbidden: unable to create new content in namespace myproj because it is being terminated";
-    let refused = api.send_json("POST", SECRETS, &secret("a")).refused(403, "Forbidden", message);
-    assert_eq!(refused["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    let rejected = api.send_json("POST", SECRETS, &secret("a")).rejected(403, "Forbidden", message);
+    assert_eq!(rejected["details"]["causes"][0]["reason"], "NamespaceTerminating");
 
     let released = json!([{"op": "remove", "path": "/metadata/finalizers"}]);
     api.patch("json", NAMESPACE, &released).expect(200, &json!({}));
@@ -146,7 +146,7 @@ fn a_finalizer_of_the_namespace_keeps_it_terminating_without_its_content() {
 }
 
 #[test]
-fn content_with_a_finalizer_is_named_in_the_conditions() {
+fn conditions_name_content_with_a_finalizer() {
     let api = Api::start();
     let mut kept = secret("a");
     kept["metadata"]["finalizers"] = json!(["example.com/keep"]);

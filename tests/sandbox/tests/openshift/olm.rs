@@ -1,4 +1,4 @@
-//! The Operator Lifecycle Manager, as somebody meets it who installs the operator.
+//! The Operator Lifecycle Manager, as an installation of the operator meets it.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use sandbox::openshift::olm::{self, Trouble};
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::{Value, json};
 
-use super::{Api, PATIENCE};
+use super::{Api, REQUEST_TIMEOUT};
 
 const NAMESPACE: &str = "openshift-operators";
 const CSV: &str = "quay-bridge-operator.v3.18.0";
@@ -20,7 +20,7 @@ fn cluster(olm: Olm) -> Api {
 fn wait(api: &Api, kind: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let namespace =
         if kind.starts_with("Cluster") && kind != "ClusterServiceVersion" { "" } else { NAMESPACE };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
         let object = api.sandbox.openshift.get(kind, namespace, name).unwrap_or_default();
         if is_so(&object) {
@@ -52,7 +52,7 @@ fn only(api: &Api, kind: &str) -> Value {
 }
 
 #[test]
-fn what_is_installed_stays_as_it_is() {
+fn installed_operator_is_not_changed() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -80,7 +80,7 @@ fn what_is_installed_stays_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_resolved_is_told() {
+fn reports_unresolvable_subscription() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
     let unmet = "constraints not satisfiable: ";
@@ -139,7 +139,7 @@ fn what_cannot_be_resolved_is_told() {
 }
 
 #[test]
-fn a_second_subscription_for_the_package_stops_both() {
+fn second_subscription_for_the_package_blocks_both() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -160,7 +160,7 @@ fn a_second_subscription_for_the_package_stops_both() {
 }
 
 #[test]
-fn what_a_deleted_subscription_left_behind_is_in_the_way() {
+fn leftovers_of_a_deleted_subscription_block_the_next() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -195,7 +195,7 @@ fn what_a_deleted_subscription_left_behind_is_in_the_way() {
 }
 
 #[test]
-fn the_operator_goes_and_its_definition_stays() {
+fn deleting_the_operator_keeps_its_definition() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -207,7 +207,7 @@ fn the_operator_goes_and_its_definition_stays() {
     wait(&api, "ClusterServiceVersion", CSV, Value::is_null);
     wait(&api, "Deployment", olm::DEPLOYMENT, Value::is_null);
     assert!(openshift.list("MutatingWebhookConfiguration", "").is_empty());
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     while !openshift.list("InstallPlan", "").is_empty() {
         assert!(Instant::now() < deadline, "the InstallPlan outlives its Subscription");
         std::thread::sleep(Duration::from_millis(5));
@@ -216,7 +216,7 @@ fn the_operator_goes_and_its_definition_stays() {
 }
 
 #[test]
-fn the_group_of_operators_matters() {
+fn checks_the_operator_group() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
     openshift.delete("OperatorGroup", NAMESPACE, "global-operators");
@@ -243,13 +243,13 @@ fn enforces_schemas_of_olm() {
         "apiVersion": "operators.coreos.com/v1alpha1", "kind": "Subscription", "metadata": {"name": "quay-bridge-operator"},
         "spec": {"name": "quay-bridge-operator", "channel": 3.18},
     });
-    let refused = api.send_json("POST", subscriptions, &subscription).expect(422, &json!({}));
+    let rejected = api.send_json("POST", subscriptions, &subscription).expect(422, &json!({}));
     for part in [
         "spec.source: Required value",
         "spec.sourceNamespace: Required value",
         "spec.channel in body must be of type string",
     ] {
-        assert!(refused["message"].as_str().unwrap().contains(part), "{part}: {refused}");
+        assert!(rejected["message"].as_str().unwrap().contains(part), "{part}: {rejected}");
     }
 
     let extensions = "/apis/olm.operatorframework.io/v1/clusterextensions";
@@ -262,15 +262,15 @@ fn enforces_schemas_of_olm() {
             },
         })
     };
-    let refused = api.send_json("POST", extensions, &extension("Image")).expect(422, &json!({}));
+    let rejected = api.send_json("POST", extensions, &extension("Image")).expect(422, &json!({}));
     let message =
         r#"spec.source.sourceType: Unsupported value: "Image": supported values: "Catalog""#;
-    assert!(refused["message"].as_str().unwrap().contains(message), "{refused}");
+    assert!(rejected["message"].as_str().unwrap().contains(message), "{rejected}");
     let stored = api.send_json("POST", extensions, &extension("Catalog")).expect(201, &json!({}));
     assert!(stored["spec"]["source"]["catalog"]["colour"].is_null(), "unknown fields are dropped");
     let elsewhere = json!({"spec": {"namespace": "default"}});
-    let refused = api
+    let rejected = api
         .patch("merge", &format!("{extensions}/quay-bridge-operator"), &elsewhere)
         .expect(422, &json!({}));
-    assert!(refused["message"].as_str().unwrap().contains("namespace is immutable"), "{refused}");
+    assert!(rejected["message"].as_str().unwrap().contains("namespace is immutable"), "{rejected}");
 }

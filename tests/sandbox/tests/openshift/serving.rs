@@ -91,7 +91,7 @@ fn a_rule_answers_for_the_server() {
 }
 
 #[test]
-fn a_connection_can_be_cut_before_and_after_the_deed() {
+fn connection_can_be_cut_before_and_after_the_change() {
     let api = Api::asleep();
     let traffic = api.sandbox.openshift.traffic();
     traffic.fault(Fault::on("POST", "/secrets").nth(1).drop_before());
@@ -106,7 +106,7 @@ fn a_connection_can_be_cut_before_and_after_the_deed() {
 }
 
 #[test]
-fn hooks_run_before_and_after_the_deed() {
+fn hooks_run_before_and_after_the_change() {
     let api = Api::asleep();
     let openshift = api.sandbox.openshift.clone();
     let seen = Arc::new([AtomicUsize::new(9), AtomicUsize::new(9)]);
@@ -131,7 +131,7 @@ fn hooks_run_before_and_after_the_deed() {
 }
 
 #[test]
-fn answers_are_held_back() {
+fn responses_can_be_delayed() {
     let api = Api::asleep();
     let traffic = api.sandbox.openshift.traffic();
     let timed = |name: &str| {
@@ -169,7 +169,7 @@ fn requests_in_flight_are_counted() {
 }
 
 #[test]
-fn quay_is_served_beside_it_and_offers_http2() {
+fn serves_quay_with_http2() {
     let dir = tempfile::tempdir().unwrap();
     let start = |http2| {
         Sandbox::start(Options { dir: Some(dir.path().to_owned()), http2, ..Options::default() })
@@ -195,11 +195,11 @@ fn quay_is_served_beside_it_and_offers_http2() {
         let result = runtime.block_on(async { stranger.get(sandbox.quay.url()).send().await });
         assert!(result.is_err(), "a client that does not know the CA must not trust it");
     }
-    assert!(dir.path().join("kubeconfig").exists(), "a directory that was given stays");
+    assert!(dir.path().join("kubeconfig").exists(), "a given directory is kept");
 }
 
 #[test]
-fn everything_stops_when_the_sandbox_is_dropped() {
+fn dropping_the_sandbox_stops_everything() {
     let api = Api::asleep();
     let (url, dir) = (api.sandbox.openshift.url(), api.sandbox.dir().to_owned());
     let watch = api.request("admin", "GET", &format!("{SECRETS}?watch=true"));
@@ -213,11 +213,11 @@ fn everything_stops_when_the_sandbox_is_dropped() {
 }
 
 #[test]
-fn the_kubeconfig_has_a_context_per_user() {
+fn kubeconfig_has_a_context_per_user() {
     let api = Api::asleep();
     let text = std::fs::read_to_string(api.sandbox.kubeconfig()).unwrap();
     assert!(text.contains("current-context: admin\n"));
-    for (user, namespace) in [("admin", "default"), ("dev", "myproj"), ("nobody", "myproj")] {
+    for (user, namespace) in [("admin", "default"), ("dev", "myproj"), ("guest", "myproj")] {
         let context = format!(
             "- name: {user}\n  context:\n    cluster: sandbox\n    user: {user}\n    namespace: {namespace}\n"
         );

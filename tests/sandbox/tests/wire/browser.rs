@@ -3,10 +3,10 @@
 use axum::http::{Request, request};
 use serde_json::{Value, json};
 
-use super::env::{Answer, World};
+use super::env::{Answer, TestEnv};
 use super::samples::Sample;
 
-/// What a browser remembers.
+/// The state of a browser.
 #[derive(Default, Clone)]
 pub(crate) struct Browser {
     cookie: Option<String>,
@@ -16,7 +16,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Takes over what the answer changes.
+    /// Applies the changes of a response.
     pub(crate) fn note(&mut self, answer: &Answer) {
         if let Some(cookie) = answer.headers.get("set-cookie") {
             self.cookie = cookie.split(';').next().map(str::to_owned);
@@ -44,7 +44,7 @@ impl Browser {
         }
     }
 
-    /// The headers that a sample was recorded with: sample 016 sends the token from before the sign-in.
+    /// The headers that a sample was recorded with: wire/016 sends the token from before the sign-in.
     pub(crate) fn headers(
         &self,
         sample: &Sample,
@@ -61,7 +61,7 @@ impl Browser {
         }
     }
 
-    /// Puts the CSRF token where the recorded form has one.
+    /// Fills in the CSRF token of a recorded form.
     pub(crate) fn fill(&self, body: &mut Value) {
         if body["_csrf_token"].is_string() {
             body["_csrf_token"] = json!(self.csrf_token);
@@ -69,8 +69,8 @@ impl Browser {
     }
 }
 
-impl World {
-    /// Fetches a CSRF token, and with it a session of nobody.
+impl TestEnv {
+    /// Fetches a CSRF token, and with it an anonymous session.
     pub(crate) fn open_browser(&mut self) {
         self.browser = Browser::default();
         let answer = self.send(Request::get("/csrf_token").body(String::new()).unwrap());

@@ -1,5 +1,5 @@
-//! Whether an answer is what was recorded: everything to the letter, except what is different on every
-//! installation, which must be of the same type.
+//! Compares a response with the recorded one: equal in everything, except for values that differ in
+//! every installation, which must have the same type.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ pub(crate) fn answer(
     comparison.value("", &recorded["body"], &reduced(sample, found))
 }
 
-/// What the recorder would have kept of the body.
+/// The part of the body that the recorder kept.
 fn reduced(sample: &Sample, mut body: Value) -> Value {
     if ROLE_MAPS.contains(&sample.number()) {
         let permissions = body["permissions"].as_object().unwrap().iter();
@@ -212,7 +212,7 @@ impl Comparison<'_> {
             let at = format!("{at}.{name}");
             match (name.as_str(), found.get(name)) {
                 ("#", _) => count(&at, wanted, found)?,
-                // How much else the recorder saw of a page it cut.
+                // The length of the part that the recorder cut.
                 ("#paths" | "#bytes", _) => {}
                 ("keys", None) => {
                     let keys: Vec<&String> = found.keys().collect();

@@ -4,18 +4,18 @@ use axum::http::{Method, StatusCode};
 use sandbox::quay::{RepoRole, classify};
 use serde_json::{Value, json};
 
-use super::env::World;
+use super::env::TestEnv;
 
 #[test]
-fn a_robots_list_takes_an_underscore_for_any_character() {
-    let world = World::new();
+fn robot_list_matches_underscore_with_any_character() {
+    let env = TestEnv::new();
     for organization in ["a_b", "a-b", "a.b", "axb", "a-bc"] {
-        world.quay.add_organization(organization, "admin");
-        world.quay.add_robot(organization, "robot", "").unwrap();
+        env.quay.add_organization(organization, "admin");
+        env.quay.add_robot(organization, "robot", "").unwrap();
     }
     let names = |organization: &str| -> Vec<String> {
         let path = format!("/api/v1/organization/{organization}/robots");
-        let body = world.ask(&world.token_of("admin"), "GET", &path, &json!(null)).json();
+        let body = env.ask(&env.token_of("admin"), "GET", &path, &json!(null)).json();
         let robots = body["robots"].as_array().unwrap().iter();
         let mut names: Vec<String> =
             robots.map(|robot| robot["name"].as_str().unwrap().to_owned()).collect();
@@ -27,12 +27,12 @@ fn a_robots_list_takes_an_underscore_for_any_character() {
 }
 
 #[test]
-fn a_repository_name_starts_with_a_letter_or_digit() {
-    let world = World::new();
-    world.quay.add_organization("acme", "admin");
+fn repository_name_starts_with_a_letter_or_digit() {
+    let env = TestEnv::new();
+    env.quay.add_organization("acme", "admin");
     let create = |name: &str| {
         let body = json!({"namespace": "acme", "repository": name, "visibility": "private", "description": ""});
-        world.ask(&world.token_of("admin"), "POST", "/api/v1/repository", &body).status
+        env.ask(&env.token_of("admin"), "POST", "/api/v1/repository", &body).status
     };
     assert_eq!(create("_app"), StatusCode::BAD_REQUEST);
     assert_eq!(create("team/_app"), StatusCode::BAD_REQUEST);
@@ -41,10 +41,10 @@ fn a_repository_name_starts_with_a_letter_or_digit() {
 
 #[test]
 fn head_is_get_without_the_body() {
-    let world = World::new();
-    let token = world.token_of("admin");
-    let get = world.ask(&token, "GET", "/api/v1/user/", &json!(null));
-    let head = world.ask(&token, "HEAD", "/api/v1/user/", &json!(null));
+    let env = TestEnv::new();
+    let token = env.token_of("admin");
+    let get = env.ask(&token, "GET", "/api/v1/user/", &json!(null));
+    let head = env.ask(&token, "HEAD", "/api/v1/user/", &json!(null));
     assert_eq!(
         (head.status, head.headers["content-type"].as_str()),
         (get.status, get.headers["content-type"].as_str())
@@ -53,14 +53,14 @@ fn head_is_get_without_the_body() {
 }
 
 #[test]
-fn a_registry_token_must_be_one_of_ours() {
-    let world = World::new();
-    world.quay.add_organization("acme", "admin");
-    world.quay.add_repository("acme", "app", "admin");
-    world.quay.add_robot("acme", "robot", "").unwrap();
-    world.quay.set_permission("acme", "app", "acme+robot", Some(RepoRole::Read));
-    let token = world.registry_token("acme+robot", "acme/app");
-    let ping = |token: &str| world.ask(token, "GET", "/v2/", &json!(null)).status;
+fn rejects_registry_tokens_of_others() {
+    let env = TestEnv::new();
+    env.quay.add_organization("acme", "admin");
+    env.quay.add_repository("acme", "app", "admin");
+    env.quay.add_robot("acme", "robot", "").unwrap();
+    env.quay.set_permission("acme", "app", "acme+robot", Some(RepoRole::Read));
+    let token = env.registry_token("acme+robot", "acme/app");
+    let ping = |token: &str| env.ask(token, "GET", "/v2/", &json!(null)).status;
     assert_eq!(ping(&token), StatusCode::OK);
     let (signed, _) = token.rsplit_once('.').unwrap();
     assert_eq!(ping(&format!("{signed}.AAAA")), StatusCode::UNAUTHORIZED);
@@ -68,18 +68,18 @@ fn a_registry_token_must_be_one_of_ours() {
 }
 
 #[test]
-fn the_catalog_is_read_page_by_page() {
-    let world = World::new();
-    world.quay.add_organization("acme", "admin");
+fn catalog_is_read_page_by_page() {
+    let env = TestEnv::new();
+    env.quay.add_organization("acme", "admin");
     let expected: Vec<String> = (0..5).map(|number| format!("acme/r{number}")).collect();
     for number in 0..5 {
-        world.quay.add_repository("acme", &format!("r{number}"), "admin");
+        env.quay.add_repository("acme", &format!("r{number}"), "admin");
     }
-    let token = world.registry_token("$oauthtoken", "acme/r0");
+    let token = env.registry_token("$oauthtoken", "acme/r0");
     let mut found: Vec<String> = Vec::new();
     let mut next = Some("/v2/_catalog?n=2".to_owned());
     while let Some(path) = next {
-        let answer = world.ask(&token, "GET", &path, &json!(null));
+        let answer = env.ask(&token, "GET", &path, &json!(null));
         let names: Vec<String> =
             serde_json::from_value(answer.json()["repositories"].clone()).unwrap();
         assert!(names.len() <= 2);
@@ -90,21 +90,21 @@ fn the_catalog_is_read_page_by_page() {
 }
 
 #[test]
-fn a_manifest_is_found_by_tag_and_by_digest() {
-    let world = World::new();
-    world.quay.add_organization("acme", "admin");
-    world.quay.add_repository("acme", "app", "admin");
-    let digest = world.quay.push_tag("acme", "app", "v1").unwrap();
-    let token = world.registry_token("$oauthtoken", "acme/app");
+fn manifest_is_found_by_tag_and_by_digest() {
+    let env = TestEnv::new();
+    env.quay.add_organization("acme", "admin");
+    env.quay.add_repository("acme", "app", "admin");
+    let digest = env.quay.push_tag("acme", "app", "v1").unwrap();
+    let token = env.registry_token("$oauthtoken", "acme/app");
     for reference in ["v1", &digest] {
         let answer =
-            world.ask(&token, "GET", &format!("/v2/acme/app/manifests/{reference}"), &json!(null));
+            env.ask(&token, "GET", &format!("/v2/acme/app/manifests/{reference}"), &json!(null));
         assert_eq!(
             (answer.status, &answer.headers["docker-content-digest"]),
             (StatusCode::OK, &digest)
         );
     }
-    assert_eq!(world.quay.push_tag("acme", "missing", "v1"), None);
+    assert_eq!(env.quay.push_tag("acme", "missing", "v1"), None);
 }
 
 #[test]
@@ -159,16 +159,16 @@ fn kinds_of_requests_have_stable_names() {
     }
 }
 
-/// A refusal changes nothing: everything a plain user may not do to a foreign organization leaves it as it was.
+/// Every request of a plain user to a foreign organization is rejected.
 #[test]
-fn what_is_refused_is_not_done() {
-    let world = World::new();
-    world.quay.add_organization("acme", "admin");
-    world.quay.add_robot("acme", "robot", "").unwrap();
-    world.quay.add_repository("acme", "app", "admin");
-    let id = world.quay.add_prototype("acme", "acme+robot", RepoRole::Read);
-    let picture = |world: &World| {
-        let quay = &world.quay;
+fn rejected_requests_change_nothing() {
+    let env = TestEnv::new();
+    env.quay.add_organization("acme", "admin");
+    env.quay.add_robot("acme", "robot", "").unwrap();
+    env.quay.add_repository("acme", "app", "admin");
+    let id = env.quay.add_prototype("acme", "acme+robot", RepoRole::Read);
+    let picture = |env: &TestEnv| {
+        let quay = &env.quay;
         let organization = (
             quay.organizations(),
             quay.robots("acme"),
@@ -177,7 +177,7 @@ fn what_is_refused_is_not_done() {
         );
         (organization, quay.repositories("acme"), quay.permissions("acme", "app"))
     };
-    let before = picture(&world);
+    let before = picture(&env);
     let role: Value = json!({"role": "admin"});
     let attempts = [
         ("PUT", "/api/v1/organization/acme/robots/more".to_owned(), json!({})),
@@ -196,22 +196,22 @@ fn what_is_refused_is_not_done() {
         ("POST", "/api/v1/superuser/takeownership/acme".to_owned(), json!({})),
     ];
     for (method, path, body) in attempts {
-        let answer = world.ask(&world.token_of("alice"), method, &path, &body);
+        let answer = env.ask(&env.token_of("alice"), method, &path, &body);
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
-        assert_eq!(picture(&world), before, "{method} {path}");
+        assert_eq!(picture(&env), before, "{method} {path}");
     }
 }
 
 #[test]
-fn the_web_server_takes_request_lines_of_4094_bytes() {
-    let world = World::new();
+fn web_server_accepts_request_lines_of_4094_bytes() {
+    let env = TestEnv::new();
     let answer = |length: usize| {
         let before = "/api/v1/discovery?x=";
         let path = format!("{before}{}", "x".repeat(length - before.len() - "GET  HTTP/1.0".len()));
-        world.ask("", "GET", &path, &json!(null))
+        env.ask("", "GET", &path, &json!(null))
     };
     assert_eq!(answer(4094).status, StatusCode::OK);
-    let refused = answer(4095);
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    assert!(refused.body.contains("Request Line is too large (4095 &gt; 4094)"));
+    let rejected = answer(4095);
+    assert_eq!(rejected.status, StatusCode::BAD_REQUEST);
+    assert!(rejected.body.contains("Request Line is too large (4095 &gt; 4094)"));
 }

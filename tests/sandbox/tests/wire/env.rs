@@ -42,25 +42,25 @@ impl Answer {
 }
 
 /// The stand-in with its users, and what the samples call by other names than it does.
-pub(crate) struct World {
+pub(crate) struct TestEnv {
     pub(crate) quay: Quay,
     router: Router,
     runtime: Runtime,
     expired_token: String,
     /// A valid token of each user.
     tokens: BTreeMap<String, String>,
-    /// What a robot logs in with, where that is not its current token.
+    /// The password of a robot, if it is not its current token.
     pub(crate) secrets: BTreeMap<String, String>,
-    /// Registry tokens fetched beforehand, by the user or robot they are for.
+    /// Registry tokens fetched earlier, by user or robot.
     pub(crate) registry_tokens: BTreeMap<String, String>,
     /// Identifiers and page tokens: recorded to real.
     pub(crate) learned: BTreeMap<String, String>,
     pub(crate) browser: Browser,
 }
 
-impl World {
+impl TestEnv {
     /// A fresh stand-in with the people of the recordings: the superuser `admin`, and alice, bob and carol.
-    pub(crate) fn new() -> World {
+    pub(crate) fn new() -> TestEnv {
         let quay = Quay::new();
         quay.set_url(URL);
         quay.add_user("admin", true);
@@ -71,7 +71,7 @@ impl World {
         let people = ["admin", "alice", "bob", "carol"];
         let tokens =
             people.iter().map(|name| ((*name).to_owned(), quay.add_full_token(name))).collect();
-        World {
+        TestEnv {
             router: quay.router(),
             quay,
             runtime: Runtime::new().unwrap(),
@@ -101,7 +101,7 @@ impl World {
         self.send(request)
     }
 
-    /// Has `admin` do what the recordings only mention.
+    /// Sends requests as `admin` that the recordings only mention.
     pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) {
         let answer = self.ask(&self.tokens["admin"], method, path, body);
         assert!(answer.status.is_success(), "{method} {path}: {} {}", answer.status, answer.body);
@@ -210,7 +210,7 @@ impl World {
         )
     }
 
-    /// What the recorder hid: the right password, but for the samples that are about a wrong one.
+    /// The hidden value: the correct password, except in samples about a wrong one.
     fn password(&self, sample: &Sample) -> String {
         let user = sample.request["body"]["username"].as_str().unwrap();
         let right =
@@ -226,7 +226,7 @@ impl World {
         }
     }
 
-    /// What samples call a token that was made beforehand.
+    /// The name in the samples of a token that was created earlier.
     pub(crate) fn note_token(&mut self, name: &str, token: String) {
         self.tokens.insert(name.to_owned(), token);
     }
@@ -255,8 +255,8 @@ impl World {
 
     /// The credential the recording names in place of the real one.
     fn authorization(&self, sample: &Sample) -> Option<String> {
-        // What was recorded with a browser session, or by a program that logged in by itself, is sent with a
-        // token: these samples are about what happens next.
+        // Requests of a browser session, or of a program with its own sign-in, are sent with a
+        // token: these samples are about the next steps.
         let is_race = sample.number() >= "620" && sample.number() < "635";
         let Some(recorded) = sample.request["headers"]["Authorization"].as_str() else {
             return is_race.then(|| format!("Bearer {}", self.tokens["admin"]));

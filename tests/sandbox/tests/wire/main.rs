@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 
-use env::World;
+use env::TestEnv;
 use samples::Sample;
 use scenarios::{CHAPTERS, Chapter};
 
@@ -26,20 +26,20 @@ use scenarios::{CHAPTERS, Chapter};
 const SKIPPED: &[(&str, &str)] = &[];
 
 #[test]
-fn the_stand_in_answers_as_recorded() {
+fn fake_quay_answers_as_recorded() {
     let samples = samples::all();
     let mut covered = Vec::new();
     let mut differences = Vec::new();
     for chapter in CHAPTERS {
-        let mut world = World::new();
-        (chapter.setup)(&mut world);
+        let mut env = TestEnv::new();
+        (chapter.setup)(&mut env);
         for sample in samples.iter().filter(|sample| is_in(chapter, sample)) {
             if let Some((_, prepare)) =
                 chapter.before.iter().find(|(number, _)| *number == sample.number())
             {
-                prepare(&mut world);
+                prepare(&mut env);
             }
-            if let Err(difference) = replay(&mut world, sample) {
+            if let Err(difference) = replay(&mut env, sample) {
                 differences.push(format!("{}: {difference}", sample.name));
             }
             covered.push(sample.name.as_str());
@@ -64,13 +64,13 @@ fn is_in(chapter: &Chapter, sample: &Sample) -> bool {
     (from..to).contains(&sample.number())
 }
 
-fn replay(world: &mut World, sample: &Sample) -> Result<(), String> {
+fn replay(env: &mut TestEnv, sample: &Sample) -> Result<(), String> {
     if let Some(count) = sample.parallel() {
-        return compare_race(sample, &world.race(sample, count));
+        return compare_race(sample, &env.race(sample, count));
     }
-    let answer = world.replay(sample);
-    world.note(&answer);
-    compare::answer(sample, &answer, &mut world.learned)
+    let answer = env.replay(sample);
+    env.note(&answer);
+    compare::answer(sample, &answer, &mut env.learned)
 }
 
 /// In a race each answer is one that was recorded, and as many succeed as must: the one that creates or
@@ -88,7 +88,7 @@ fn compare_race(sample: &Sample, statuses: &[StatusCode]) -> Result<(), String> 
     let succeeded =
         |counts: &BTreeMap<u64, u64>| counts.range(200..300).map(|(_, count)| count).sum::<u64>();
     let all_known = found.keys().all(|status| recorded.contains_key(status));
-    // Where the database let two through (627, 633a, 633b) one is right as well, where it let one fail (634e) none.
+    // Where the database let two through (wire/627, wire/633a, wire/633b) one is right as well, where it let one fail (wire/634e) none.
     let plausible = match succeeded(&recorded) {
         1 | 2 => succeeded(&found) == 1,
         most => succeeded(&found) >= most,

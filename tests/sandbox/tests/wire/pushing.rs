@@ -4,31 +4,31 @@ use axum::http::StatusCode;
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::env::{Answer, World};
+use super::env::{Answer, TestEnv};
 
 const UPLOADS: &str = "/v2/reg/app/blobs/uploads/";
 const LATEST: &str = "/v2/reg/app/manifests/latest";
 
 /// A repository `reg/app` and a token that may push to it.
-fn world() -> (World, String) {
-    let world = World::new();
-    world.quay.add_organization("reg", "admin");
-    world.quay.add_robot("reg", "writer", "").unwrap();
-    world.quay.add_repository("reg", "app", "admin");
-    world.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Write));
-    let token = world.registry_token("reg+writer", "reg/app");
-    (world, token)
+fn env() -> (TestEnv, String) {
+    let env = TestEnv::new();
+    env.quay.add_organization("reg", "admin");
+    env.quay.add_robot("reg", "writer", "").unwrap();
+    env.quay.add_repository("reg", "app", "admin");
+    env.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Write));
+    let token = env.registry_token("reg+writer", "reg/app");
+    (env, token)
 }
 
 /// The path of a new upload.
-fn upload(world: &World, token: &str) -> String {
-    let location = world.ask(token, "POST", UPLOADS, &json!(null)).headers["location"].clone();
+fn upload(env: &TestEnv, token: &str) -> String {
+    let location = env.ask(token, "POST", UPLOADS, &json!(null)).headers["location"].clone();
     format!("/v2/{}", location.split_once("/v2/").unwrap().1)
 }
 
 /// Pushes a blob at once.
-fn push_blob(world: &World, token: &str, blob: &Value, digest: &str) -> Answer {
-    world.ask(token, "PUT", &format!("{}?digest={digest}", upload(world, token)), blob)
+fn push_blob(env: &TestEnv, token: &str, blob: &Value, digest: &str) -> Answer {
+    env.ask(token, "PUT", &format!("{}?digest={digest}", upload(env, token)), blob)
 }
 
 /// The digest of the text `1`, and of the text `12`.
@@ -40,61 +40,61 @@ fn manifest(layer: &str) -> Value {
 }
 
 #[test]
-fn a_blob_comes_in_one_piece_or_in_several() {
-    let (world, token) = world();
-    let pushed = push_blob(&world, &token, &json!(1), ONE);
+fn blob_is_uploaded_in_one_or_several_pieces() {
+    let (env, token) = env();
+    let pushed = push_blob(&env, &token, &json!(1), ONE);
     assert_eq!(
         (pushed.status, &*pushed.headers["docker-content-digest"]),
         (StatusCode::CREATED, ONE)
     );
 
-    let path = upload(&world, &token);
-    let started = world.ask(&token, "PATCH", &path, &json!(1));
+    let path = upload(&env, &token);
+    let started = env.ask(&token, "PATCH", &path, &json!(1));
     assert_eq!((started.status, &*started.headers["range"]), (StatusCode::ACCEPTED, "bytes=0-0"));
     assert_eq!(
-        world.ask(&token, "PUT", &format!("{path}?digest={TWELVE}"), &json!(2)).status,
+        env.ask(&token, "PUT", &format!("{path}?digest={TWELVE}"), &json!(2)).status,
         StatusCode::CREATED
     );
-    let blob = world.ask(&token, "GET", &format!("/v2/reg/app/blobs/{TWELVE}"), &json!(null));
+    let blob = env.ask(&token, "GET", &format!("/v2/reg/app/blobs/{TWELVE}"), &json!(null));
     assert_eq!((blob.status, blob.body.as_str()), (StatusCode::OK, "12"));
 }
 
 #[test]
-fn a_blob_has_to_be_what_its_digest_says() {
-    let (world, token) = world();
-    let refused = push_blob(&world, &token, &json!(2), ONE);
+fn blob_must_match_its_digest() {
+    let (env, token) = env();
+    let rejected = push_blob(&env, &token, &json!(2), ONE);
     assert_eq!(
-        (refused.status, &refused.json()["errors"][0]["code"]),
+        (rejected.status, &rejected.json()["errors"][0]["code"]),
         (StatusCode::BAD_REQUEST, &json!("BLOB_UPLOAD_INVALID"))
     );
-    let unknown = world.ask(&token, "PUT", &format!("{UPLOADS}f554422e?digest={ONE}"), &json!(1));
+    let unknown = env.ask(&token, "PUT", &format!("{UPLOADS}f554422e?digest={ONE}"), &json!(1));
     assert_eq!(
         (unknown.status, &unknown.json()["errors"][0]["code"]),
         (StatusCode::NOT_FOUND, &json!("BLOB_UPLOAD_UNKNOWN"))
     );
-    let blob = world.ask(&token, "HEAD", &format!("/v2/reg/app/blobs/{ONE}"), &json!(null));
+    let blob = env.ask(&token, "HEAD", &format!("/v2/reg/app/blobs/{ONE}"), &json!(null));
     assert_eq!(blob.status, StatusCode::NOT_FOUND);
 }
 
 #[test]
-fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
-    let (world, token) = world();
-    push_blob(&world, &token, &json!(1), ONE);
+fn tag_exists_with_its_manifest_and_moves_to_the_next() {
+    let (env, token) = env();
+    push_blob(&env, &token, &json!(1), ONE);
     assert_eq!(
-        world.ask(&token, "PUT", LATEST, &manifest(TWELVE)).status,
+        env.ask(&token, "PUT", LATEST, &manifest(TWELVE)).status,
         StatusCode::BAD_REQUEST,
         "a layer is missing"
     );
-    push_blob(&world, &token, &json!(12), TWELVE);
+    push_blob(&env, &token, &json!(12), TWELVE);
     let mut digests = Vec::new();
     for layer in [TWELVE, ONE] {
-        let pushed = world.ask(&token, "PUT", LATEST, &manifest(layer));
+        let pushed = env.ask(&token, "PUT", LATEST, &manifest(layer));
         assert_eq!((pushed.status, pushed.body.as_str()), (StatusCode::CREATED, "OK"));
         let digest = pushed.headers["docker-content-digest"].clone();
         assert_eq!(pushed.headers["location"], format!("/v2/reg/app/manifests/{digest}"));
-        assert_eq!(world.ask(&token, "GET", LATEST, &json!(null)).json(), manifest(layer));
-        let tags = world
-            .ask(&world.token_of("admin"), "GET", "/api/v1/repository/reg/app/tag/", &json!(null))
+        assert_eq!(env.ask(&token, "GET", LATEST, &json!(null)).json(), manifest(layer));
+        let tags = env
+            .ask(&env.token_of("admin"), "GET", "/api/v1/repository/reg/app/tag/", &json!(null))
             .json();
         assert_eq!(
             (&tags["tags"][0]["manifest_digest"], &tags["tags"][1]),
@@ -106,16 +106,16 @@ fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
 }
 
 #[test]
-fn nobody_pushes_without_the_right_or_into_a_registry_that_is_read_only() {
-    let (world, token) = world();
-    world.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Read));
-    let reader = world.registry_token("reg+writer", "reg/app");
-    assert_eq!(world.ask(&reader, "POST", UPLOADS, &json!(null)).status, StatusCode::UNAUTHORIZED);
-    // A token keeps for its whole life what it was given (499).
-    assert_eq!(world.ask(&token, "POST", UPLOADS, &json!(null)).status, StatusCode::ACCEPTED);
-    world.quay.set_flags(|flags| flags.readonly = true);
+fn push_needs_permission_and_a_writable_registry() {
+    let (env, token) = env();
+    env.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Read));
+    let reader = env.registry_token("reg+writer", "reg/app");
+    assert_eq!(env.ask(&reader, "POST", UPLOADS, &json!(null)).status, StatusCode::UNAUTHORIZED);
+    // A token keeps for its whole life what it was given (wire/499).
+    assert_eq!(env.ask(&token, "POST", UPLOADS, &json!(null)).status, StatusCode::ACCEPTED);
+    env.quay.set_flags(|flags| flags.readonly = true);
     assert_eq!(
-        world.ask(&token, "POST", UPLOADS, &json!(null)).status,
+        env.ask(&token, "POST", UPLOADS, &json!(null)).status,
         StatusCode::METHOD_NOT_ALLOWED
     );
 }

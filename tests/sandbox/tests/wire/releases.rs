@@ -1,28 +1,28 @@
-//! What differs between releases, from the notes beside the recordings (`VERSIONS.md`): the same scripts were run
-//! against 3.12.21, 3.17.4, 3.18.0 and the development branch.
+//! Differences between releases, from the notes beside the recordings (`VERSIONS.md`): the same
+//! scripts were run against 3.12.21, 3.17.4, 3.18.0 and the development branch.
 
 use axum::http::StatusCode;
 use sandbox::quay::{Flags, Release};
 use serde_json::{Value, json};
 
-use super::env::{Answer, World};
+use super::env::{Answer, TestEnv};
 
 const RELEASES: [Release; 4] = [Release::Master, Release::V3_18, Release::V3_17, Release::V3_12];
 
 /// A stand-in of each release, with more settings, and the answers to one request of `admin`'s.
 fn answers(
     settings: fn(&mut Flags),
-    arrange: fn(&World),
+    arrange: fn(&TestEnv),
     (method, path, body): (&str, &str, &Value),
 ) -> [Answer; 4] {
     RELEASES.map(|release| {
-        let world = World::new();
-        world.quay.set_flags(|flags| {
+        let env = TestEnv::new();
+        env.quay.set_flags(|flags| {
             settings(flags);
             flags.release = release;
         });
-        arrange(&world);
-        world.ask(&world.token_of("admin"), method, path, body)
+        arrange(&env);
+        env.ask(&env.token_of("admin"), method, path, body)
     })
 }
 
@@ -30,23 +30,23 @@ fn statuses(answers: &[Answer; 4]) -> [u16; 4] {
     [0, 1, 2, 3].map(|index| answers[index].status.as_u16())
 }
 
-fn new_organization(body: &Value, settings: fn(&mut Flags), arrange: fn(&World)) -> [u16; 4] {
+fn new_organization(body: &Value, settings: fn(&mut Flags), arrange: fn(&TestEnv)) -> [u16; 4] {
     statuses(&answers(settings, arrange, ("POST", "/api/v1/organization/", body)))
 }
 
 #[test]
-fn the_name_of_a_deleted_organization() {
-    let gone = |world: &World| {
-        world.quay.add_organization("gone", "admin");
-        world.admin("DELETE", "/api/v1/organization/gone", &json!(null));
+fn name_of_a_deleted_organization() {
+    let gone = |env: &TestEnv| {
+        env.quay.add_organization("gone", "admin");
+        env.admin("DELETE", "/api/v1/organization/gone", &json!(null));
     };
     assert_eq!(new_organization(&json!({"name": "gone"}), |_| {}, gone), [400, 201, 201, 201]);
 }
 
 #[test]
-fn the_address_of_another_organization() {
-    let other = |world: &World| {
-        world.admin(
+fn email_address_of_another_organization() {
+    let other = |env: &TestEnv| {
+        env.admin(
             "POST",
             "/api/v1/organization/",
             &json!({"name": "other", "email": "x@example.com"}),
@@ -57,13 +57,13 @@ fn the_address_of_another_organization() {
 }
 
 #[test]
-fn an_address_that_is_none() {
+fn invalid_email_address() {
     let body = json!({"name": "new", "email": "none"});
     assert_eq!(new_organization(&body, |_| {}, |_| {}), [400, 400, 201, 201]);
 }
 
 #[test]
-fn no_address_where_quay_sends_mail() {
+fn missing_email_address_where_quay_sends_mail() {
     let body = json!({"name": "new"});
     assert_eq!(new_organization(&body, |flags| flags.mailing = true, |_| {}), [201, 201, 400, 400]);
 }
@@ -83,7 +83,7 @@ fn a_superuser_deletes_a_missing_organization() {
 }
 
 #[test]
-fn the_version_quay_says_it_is() {
+fn reported_version() {
     let found = answers(|_| {}, |_| {}, ("GET", "/config", &json!(null)));
     let versions = found.map(|answer| answer.json()["version_number"].clone());
     assert_eq!(
@@ -94,10 +94,10 @@ fn the_version_quay_says_it_is() {
 
 /// With full access 3.12 shows a superuser less of a foreign organization: no teams, and no tokens in the list.
 #[test]
-fn a_foreign_organization_under_full_access() {
-    let foreign = |world: &World| {
-        world.quay.add_organization("foreign", "alice");
-        world.quay.add_robot("foreign", "robot", "").unwrap();
+fn foreign_organization_with_full_access() {
+    let foreign = |env: &TestEnv| {
+        env.quay.add_organization("foreign", "alice");
+        env.quay.add_robot("foreign", "robot", "").unwrap();
     };
     let ask = |path: &str| {
         answers(|flags| flags.full_access = true, foreign, ("GET", path, &json!(null)))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// One recorded request with its answer, or with the answers to it sent several times at once.
+/// A recorded request with its response, or with the responses to concurrent ones.
 pub(crate) struct Sample {
     /// The file's name without its extension; it starts with the sample's number.
     pub(crate) name: String,
@@ -21,13 +21,13 @@ impl Sample {
         self.name.split('-').next().unwrap()
     }
 
-    /// How many times the request was sent at once, if it was a race.
+    /// The number of concurrent requests of a race.
     pub(crate) fn parallel(&self) -> Option<usize> {
         self.request["parallel"].as_u64().map(|count| usize::try_from(count).unwrap())
     }
 }
 
-/// All samples of the project, in the order of their numbers.
+/// All samples in order.
 pub(crate) fn all() -> Vec<Sample> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

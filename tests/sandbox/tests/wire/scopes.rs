@@ -1,4 +1,4 @@
-//! What a token of a single scope may do: the recorded table `wire/SCOPES.md`, cell by cell.
+//! Permissions of a token with a single scope: the recorded table `wire/SCOPES.md`, cell by cell.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::env::World;
+use super::env::TestEnv;
 
-/// One row of the table: what is done, and how. `{n}` is the column's number, so that every cell creates its own.
+/// A row of the table: its name and request. `{n}` is the column's number, so that every cell
+/// creates its own object.
 const OPERATIONS: [(&str, &str, &str, &str); 15] = [
     ("create organization", "POST", "/api/v1/organization/", r#"{"name": "org{n}"}"#),
     ("GET robots", "GET", "/api/v1/organization/acme/robots", ""),
@@ -49,23 +50,23 @@ const OPERATIONS: [(&str, &str, &str, &str); 15] = [
 ];
 
 #[test]
-fn a_token_reaches_as_far_as_its_scopes() {
-    let world = World::new();
-    world.quay.add_organization("acme", "admin");
-    world.quay.add_robot("acme", "puller", "").unwrap();
-    world.quay.add_repository("acme", "app", "admin");
-    world.quay.set_permission("acme", "app", "acme+puller", Some(RepoRole::Read));
+fn scopes_limit_a_token() {
+    let env = TestEnv::new();
+    env.quay.add_organization("acme", "admin");
+    env.quay.add_robot("acme", "puller", "").unwrap();
+    env.quay.add_repository("acme", "app", "admin");
+    env.quay.set_permission("acme", "app", "acme+puller", Some(RepoRole::Read));
 
     let table = table();
     let mut differences = Vec::new();
     for (row, (operation, method, path, body)) in OPERATIONS.iter().enumerate() {
         assert_eq!(table[row + 1][0], *operation, "the rows of the table");
         for (column, scopes) in table[0].iter().enumerate().skip(1) {
-            let token = world.quay.add_token("admin", &scopes.split(' ').collect::<Vec<_>>());
+            let token = env.quay.add_token("admin", &scopes.split(' ').collect::<Vec<_>>());
             let number = column.to_string();
             let path = path.replace("{n}", &number);
             let body = serde_json::from_str(&body.replace("{n}", &number)).unwrap_or(Value::Null);
-            let status = world.ask(&token, method, &path, &body).status;
+            let status = env.ask(&token, method, &path, &body).status;
             // A list is recorded as its status and length.
             let recorded = table[row + 1][column].split('/').next().unwrap();
             if status.as_str() != recorded {
@@ -88,10 +89,10 @@ fn table() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn without_user_admin_a_name_is_all_one_learns() {
-    let world = World::new();
-    let token = world.quay.add_token("admin", &["user:read"]);
-    let answer = world.ask(&token, "GET", "/api/v1/user/", &json!(null));
+fn only_the_name_is_visible_without_user_admin() {
+    let env = TestEnv::new();
+    let token = env.quay.add_token("admin", &["user:read"]);
+    let answer = env.ask(&token, "GET", "/api/v1/user/", &json!(null));
     assert_eq!(answer.status, StatusCode::OK);
     let body = answer.json();
     let fields: Vec<&String> = body.as_object().unwrap().keys().collect();

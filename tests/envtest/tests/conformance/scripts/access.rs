@@ -1,4 +1,4 @@
-//! Who may do what, and that reviews say the same.
+//! Permissions and access reviews.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::step::{Script, get, patch, post};
 
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
-pub(crate) fn refusals() -> Script {
+pub(crate) fn rejections() -> Script {
     let as_user = |user, impersonated| {
         post("secrets", &secret("a")).by(user).header("impersonate-user", impersonated)
     };
@@ -18,12 +18,12 @@ pub(crate) fn refusals() -> Script {
         get("secrets").by(""),
         get("secrets").by("").header("authorization", "Bearer unknown"),
         get("secrets").by("").header("authorization", "Basic YWRtaW46"),
-        get("secrets/x").by("nobody"),
+        get("secrets/x").by("guest"),
         get("/api/v1/namespaces").by("dev"),
         get(INTEGRATIONS).by("dev"),
-        get("/api/v1/namespaces/{ns}").by("nobody"),
+        get("/api/v1/namespaces/{ns}").by("guest"),
         patch("merge", "/api/v1/namespaces/{ns}", &json!({})).by("dev"),
-        get("/api/v1/secrets?watch=true").by("nobody"),
+        get("/api/v1/secrets?watch=true").by("guest"),
         get("/apis/apps/v1/unknowns").by("dev"),
         get("/metrics").by("dev"),
         get("secrets").by("dev").only(&["/kind", "/items"]),
@@ -34,19 +34,19 @@ pub(crate) fn refusals() -> Script {
         in_group("developers"),
         get("secrets").header("impersonate-group", "developers"),
     ];
-    Script::new("refusals", requests.map(Into::into))
+    Script::new("rejections", requests.map(Into::into))
 }
 
 pub(crate) fn reviews() -> Script {
     let mut requests = Vec::new();
-    for user in ["admin", "dev", "nobody"] {
+    for user in ["admin", "dev", "guest"] {
         for namespace in ["{ns}", "{ns}-2", ""] {
             for (group, prefix, resource) in [
                 ("", "/api/v1", "secrets"),
                 ("", "/api/v1", "serviceaccounts"),
                 ("apps", "/apis/apps/v1", "deployments"),
             ] {
-                // Asked, and tried.
+                // The review and the request itself.
                 let attributes = json!({"namespace": namespace, "verb": "list", "group": group, "resource": resource});
                 let review = json!({"spec": {"resourceAttributes": attributes}});
                 requests.push(post(REVIEWS, &review).by(user).only(&["/status/allowed"]));

@@ -1,4 +1,4 @@
-//! Deletes, preconditions, finalizers, and what is deleted along.
+//! Deletion: preconditions, finalizers and dependents.
 
 use sandbox::openshift::definitions;
 use serde_json::json;
@@ -27,7 +27,6 @@ pub(crate) fn objects() -> Script {
         delete("serviceaccounts/robot"),
         post("secrets", &with(secret("b"), finalizers)),
         delete("secrets/b"),
-        // A second delete changes nothing.
         delete("secrets/b"),
         post("secrets", &secret("b")),
         patch(
@@ -53,7 +52,7 @@ pub(crate) fn namespaces() -> Script {
         post(namespaces, &json!({"metadata": {"name": "a".repeat(64)}})),
         post(namespaces, &json!({"metadata": {"name": "a.b"}})),
         patch("merge", "/api/v1/namespaces/{ns}", &finalizer).only(&["/metadata/finalizers"]),
-        // Without its controller a namespace stays as it is.
+        // Without its controller, a namespace is not deleted.
         delete("/api/v1/namespaces/{ns}").only(&["/metadata/finalizers", "/spec", "/status/phase"]),
         post("secrets", &secret("a")),
         post("secrets?dryRun=All", &secret("a")),

@@ -1,4 +1,4 @@
-//! Versions, groups and resources, and what is not there.
+//! Discovery and unknown paths.
 
 use super::INTEGRATIONS;
 use crate::step::{Script, delete, get, patch, post, put};
@@ -20,10 +20,10 @@ pub(crate) fn discovery() -> Script {
     };
     let aggregated = |path, only: &[&str]| get(path).header("accept", AGGREGATED).only(only);
     let requests = [
-        get("/version").by("nobody").only(&["/major", "/minor"]),
-        get("/api").by("nobody").only(&["/kind", "/versions"]),
+        get("/version").by("guest").only(&["/major", "/minor"]),
+        get("/api").by("guest").only(&["/kind", "/versions"]),
         get("/apis").only(&["/kind", "/groups/name=quay.redhat.com", "/groups/name=apps"]),
-        get("/apis/quay.redhat.com").by("nobody"),
+        get("/apis/quay.redhat.com").by("guest"),
         resources(
             "/api/v1",
             &[
@@ -52,7 +52,7 @@ pub(crate) fn discovery() -> Script {
         ),
         aggregated("/apis", &["/kind", "/apiVersion", "/items/*/kind"])
             .only(&["/kind", "/apiVersion"]),
-        // Nothing is there.
+        // Unknown paths.
         get("/apis/nothing.io"),
         get("/apis/nothing.io/v1/things"),
         get("/apis/quay.redhat.com/v1/things"),
@@ -62,7 +62,7 @@ pub(crate) fn discovery() -> Script {
         get("/api/v1/secrets/x"),
         get("secrets/b/status"),
         get("/api/v1/namespaces/{ns}/namespaces"),
-        // What is there does not do that.
+        // Unsupported methods.
         post("secrets/a", &json!({})),
         put("secrets", &json!({})),
         patch("merge", "secrets", &json!({})),

@@ -1,4 +1,4 @@
-//! Lists: pages, selectors, and metadata only.
+//! Lists: pages, selectors and metadata.
 
 use serde_json::{Value, json};
 
@@ -92,13 +92,13 @@ pub(crate) fn pages() -> Script {
     let requests = [
         get("secrets"),
         post(INTEGRATIONS, &integration("listed")).only(&["/kind"]),
-        // Items of custom resources have a kind of their own.
+        // Items of custom resources have a kind.
         get(&format!("{INTEGRATIONS}?fieldSelector=metadata.name%3Dlisted")),
         delete(&format!("{INTEGRATIONS}/listed")).only(&["/status"]),
         get("secrets?limit=1").only(&names),
         get("secrets?limit=1").save("page").only(&names),
         get("secrets?limit=1&labelSelector=app").only(&names),
-        // What comes and goes on the first page does not disturb the second.
+        // Changes on the first page do not affect the second.
         delete("secrets/a").only(&["/status"]),
         post("secrets", &secret("0")).only(&["/kind"]),
         get(next).save("page").only(&names),
@@ -118,7 +118,7 @@ pub(crate) fn pages() -> Script {
     ];
     steps.extend(requests.map(Into::into));
     steps.push(Step::Propagate);
-    // From the cache there is one page, whatever the limit.
+    // From the cache, the limit is ignored.
     steps.push(get("secrets?limit=1&resourceVersion=0").only(&names).into());
     Script::new("pages", steps)
 }

@@ -1,4 +1,4 @@
-//! The four kinds of patch, above all on the lists of a service account.
+//! The four patch types, especially on lists of a service account.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(crate) fn service_accounts() -> Script {
     let json_patch = |body: &Value| patch("json", ROBOT, body);
     let add = json!({"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "three"}});
     requests.push(create().save("robot"));
-    // What does not fit.
+    // Invalid patches.
     for operations in [
         json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}, add]),
         json!([add, {"op": "test", "path": "/imagePullSecrets/0/name", "value": "two"}]),
@@ -55,7 +55,6 @@ pub(crate) fn service_accounts() -> Script {
     ] {
         requests.push(json_patch(&operations));
     }
-    // The message quotes the whole object.
     let mistyped = json!([{"op": "replace", "path": "/secrets", "value": "one"}]);
     requests.push(json_patch(&mistyped).only(&["/reason", "/code", "/details/causes/0/field"]));
     requests.push(get(ROBOT));
@@ -70,15 +69,15 @@ pub(crate) fn service_accounts() -> Script {
     let change = |label: &str| json!({"metadata": {"resourceVersion": "{robot:/metadata/resourceVersion}", "labels": {"a": label}}});
     requests.extend([
         json_patch(&json!([test, add])),
-        // Where RFC 6902 and the API server's library part.
+        // Differences of the API server's library from RFC 6902.
         json_patch(&absent),
         json_patch(&absent),
-        // A list has to exist to be added to.
+        // The list must exist.
         json_patch(&json!([{"op": "remove", "path": "/imagePullSecrets"}])),
         json_patch(&json!([add])),
         json_patch(&first),
         json_patch(&first),
-        // A patch may name the version it is for.
+        // A patch with a resourceVersion.
         get(ROBOT).save("robot"),
         patch("merge", ROBOT, &change("b")),
         patch("merge", ROBOT, &change("c")),
@@ -117,7 +116,7 @@ pub(crate) fn objects() -> Script {
         patch("merge", "secrets/a?force=true", &json!({})),
         patch("merge", "secrets/absent", &json!({})),
         patch("json", "secrets/absent", &json!([])),
-        // Nothing changes, so nothing is written.
+        // An empty change is not written.
         patch("merge", "secrets/a", &json!({"metadata": {"labels": {"absent": null}}})),
         patch("merge", "secrets/a?dryRun=All", &json!({"metadata": {"labels": {"a": "b"}}})),
         get("secrets/a"),

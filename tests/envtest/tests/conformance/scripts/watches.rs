@@ -1,4 +1,4 @@
-//! Watches: which events, in which order.
+//! Events of watches and their order.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub(crate) fn watches() -> Script {
         label(json!({"z": "2"})),
         label(json!({"x": "y"})),
         delete("secrets/a").only(&["/status"]),
-        // All since then, and what a selected watch sees come and go.
+        // All events, and those of a watch with a selector.
         watch(&format!("secrets?{since}")),
         watch(&format!("secrets?{since}&labelSelector=x%3Dy")),
         watch(&format!("secrets?{since}&fieldSelector=metadata.name%3Dbefore")),
@@ -35,7 +35,7 @@ pub(crate) fn watches() -> Script {
     steps.push(Step::Propagate);
     steps.extend(
         [
-            // Without a version it begins with what there is.
+            // Without a version, existing objects come first.
             watch("secrets"),
             get(&format!("secrets?watch=1&timeoutSeconds=3&allowWatchBookmarks=true&{since}&labelSelector=none")),
             watch("secrets?resourceVersion=x"),

@@ -1,4 +1,4 @@
-//! Admission webhooks: which are taken, what they are asked, and what comes of their answers.
+//! Admission webhooks: registration, reviews and responses.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,6 @@ use crate::step::{Request, Script, Step, delete, patch, post};
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
-/// A certificate that signed nothing.
 const OTHER_AUTHORITY: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJqekNDQVRXZ0F3SUJBZ0lVYkZYNEUwbGcyZlNJYlRTelZLc094UThlbExVd0NnWUlLb1\
     pJemowRUF3SXcKSERFYU1CZ0dBMVVFQXd3UllXNXZkR2hsY2lCaGRYUm9iM0pwZEhrd0lCY05Nall4TVRNd01qSXdNREl3V2hnUApNakV5TmpF\
     eE1EWXlNakF3TWpCYU1Cd3hHakFZQmdOVkJBTU1FV0Z1YjNSb1pYSWdZWFYwYUc5eWFYUjVNRmt3CkV3WUhLb1pJemowQ0FRWUlLb1pJemowRE\
@@ -17,7 +16,7 @@ const OTHER_AUTHORITY: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJqekNDQ
     NHU2OHBKQUxhS0kwR01sYXZQa2paM0IvVHVqVDVRZ0NJUUM1MkJWUVY4V2JZYkwrMXUrdgpVWjlqZmRwcGxIYURvQzl3T3hwY0ZjdmJuQT09Ci\
     0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
 
-/// Registers a webhook for the script's new config maps.
+/// For new ConfigMaps of the script.
 fn register(behavior: &str, change: Value) -> Request {
     let webhook = json!({
         "name": "maps.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "timeoutSeconds": 10,
@@ -55,7 +54,7 @@ pub(crate) fn calls() -> Script {
         json!({"namespaceSelector": {"matchExpressions": [expression], "matchLabels": null}})
     };
     let of_objects = |operator: &str| json!({"objectSelector": {"matchExpressions": [{"key": "team", "operator": operator}]}});
-    let service = json!({"clientConfig": {"url": null, "service": {"namespace": "{ns}", "name": "nobody", "path": "/allow"}}});
+    let service = json!({"clientConfig": {"url": null, "service": {"namespace": "{ns}", "name": "none", "path": "/allow"}}});
     // The certificate of another authority, which Go's client words as an unknown one.
     let untrusted = json!({"clientConfig": {"caBundle": OTHER_AUTHORITY}});
     let all = json!({"rules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "scope": "Namespaced"}]});
@@ -69,8 +68,8 @@ pub(crate) fn calls() -> Script {
         ("with-team", "allow", of_objects("Exists")),
         ("no-rules", "allow", json!({"rules": []})),
         ("denied", "deny", json!({})),
-        ("served-by-nobody", "allow", service.clone()),
-        ("served-by-nobody-ignored", "allow", ignoring(service)),
+        ("served-by-none", "allow", service.clone()),
+        ("served-by-none-ignored", "allow", ignoring(service)),
         ("untrusted", "allow", untrusted.clone()),
         ("untrusted-ignored", "allow", ignoring(untrusted)),
         ("slow", "slow", json!({"timeoutSeconds": 1})),

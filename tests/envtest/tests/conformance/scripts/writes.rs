@@ -1,5 +1,3 @@
-//! Creates and updates.
-
 use serde_json::{Value, json};
 
 use super::{INTEGRATIONS, integration, secret, with};
@@ -44,11 +42,11 @@ pub(crate) fn creates() -> Script {
         docker(json!({})),
         docker(json!({".dockerconfigjson": "{}"})),
         patch("merge", "secrets/pull", &json!({"type": "Opaque"})),
-        // A dry run answers in full and stores nothing.
+        // A dry run is not stored.
         post("secrets?dryRun=All", &secret("dry")),
         get("secrets/dry"),
         post("secrets?dryRun=Some", &secret("dry")),
-        // Fields that nobody knows are dropped, and empty lists left out.
+        // Unknown fields are dropped, and empty lists omitted.
         post(
             "serviceaccounts",
             &json!({
@@ -67,7 +65,7 @@ pub(crate) fn creates() -> Script {
 pub(crate) fn updates() -> Script {
     let requests = [
         post("secrets", &secret("a")).save("old"),
-        // What does not change is not written.
+        // Unchanged objects are not written.
         put("secrets/a", &json!("{old}")),
         put(
             "secrets/a?dryRun=All",
@@ -75,7 +73,7 @@ pub(crate) fn updates() -> Script {
         ),
         put("secrets/a", &with(secret("a"), json!({"stringData": {"token": "first"}}))),
         put("secrets/a", &json!("{old}")),
-        // Without a version the update is blind.
+        // Unconditional update.
         put("secrets/a", &secret("a")),
         put("secrets/b", &secret("b")),
         put("secrets/a", &secret("b")),
@@ -95,19 +93,19 @@ pub(crate) fn updates() -> Script {
 pub(crate) fn custom_resources() -> Script {
     let path = &format!("{INTEGRATIONS}/custom");
     let valid = integration("custom");
-    let refused = |change: Value| post(INTEGRATIONS, &with(valid.clone(), change));
+    let rejected = |change: Value| post(INTEGRATIONS, &with(valid.clone(), change));
     let mut without_kind = valid.clone();
     without_kind.as_object_mut().unwrap().remove("kind");
     let requests = [
-        refused(json!({"spec": {"clusterID": null}})),
-        refused(json!({"spec": {"quayHostname": null}})),
-        refused(json!({"spec": {"credentialsSecret": {"name": "a", "namespace": null}}})),
-        refused(json!({"spec": {"credentialsSecret": {"namespace": "a", "name": null}}})),
-        refused(json!({"spec": {"insecureRegistry": "yes"}}))
+        rejected(json!({"spec": {"clusterID": null}})),
+        rejected(json!({"spec": {"quayHostname": null}})),
+        rejected(json!({"spec": {"credentialsSecret": {"name": "a", "namespace": null}}})),
+        rejected(json!({"spec": {"credentialsSecret": {"namespace": "a", "name": null}}})),
+        rejected(json!({"spec": {"insecureRegistry": "yes"}}))
             .only(&["/reason", "/details/causes/*/field"]),
         post(INTEGRATIONS, &without_kind).only(&["/reason", "/code"]),
-        // The status is written through its subresource only, and unknown fields are dropped.
-        refused(json!({"spec": {"quayHostnames": ["a"]}, "status": {"lastUpdate": "now"}})),
+        // The status is written only through its subresource, and unknown fields are dropped.
+        rejected(json!({"spec": {"quayHostnames": ["a"]}, "status": {"lastUpdate": "now"}})),
         put(path, &valid).only(&["/reason", "/code", "/details/causes/*/field"]),
         patch(
             "merge",

@@ -22,35 +22,34 @@ pub trait Client: Sync {
     ) -> impl Future<Output = anyhow::Result<(u16, Value)>> + Send;
 }
 
-/// What became of a round.
+/// The result of [`round`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Round {
-    /// There was nothing to do.
     Idle,
     /// Something was written.
     Progress,
     /// Something could not be read or written; it is worth another try.
-    Refused,
+    Rejected,
 }
 
-/// Takes every build that has not ended one phase further, if it can.
+/// Advances every running build by one phase, if possible.
 pub async fn round(client: &impl Client) -> Round {
     let Ok((200, list)) = client.call("GET", &format!("{BUILDS}/builds"), None).await else {
-        return Round::Refused;
+        return Round::Rejected;
     };
     let builds: Vec<Value> = list["items"].as_array().cloned().unwrap_or_default();
     let active = builds.iter().filter(|build| !is_complete(build) && !meta::is_deleting(build));
     let outcomes = join_all(active.map(|build| advance(client, build, &builds))).await;
     outcomes
         .into_iter()
-        .map(|outcome| outcome.unwrap_or(Round::Refused))
+        .map(|outcome| outcome.unwrap_or(Round::Rejected))
         .max()
         .unwrap_or(Round::Idle)
 }
 
 async fn advance(client: &impl Client, build: &Value, builds: &[Value]) -> anyhow::Result<Round> {
     let next = match build["status"]["phase"].as_str().unwrap_or_default() {
-        // Those are the Jenkins plugin's.
+        // The Jenkins plugin runs these.
         _ if !build["spec"]["strategy"]["jenkinsPipelineStrategy"].is_null() => None,
         _ if build["status"]["cancelled"] == true => Some(ended(
             build,
@@ -71,10 +70,10 @@ async fn advance(client: &impl Client, build: &Value, builds: &[Value]) -> anyho
 
 async fn write(client: &impl Client, path: &str, object: &Value) -> anyhow::Result<Round> {
     let (status, _) = client.call("PUT", path, Some(object)).await?;
-    Ok(if status < 300 { Round::Progress } else { Round::Refused })
+    Ok(if status < 300 { Round::Progress } else { Round::Rejected })
 }
 
-/// Whether the run policy lets a build start: those of one BuildConfig go one after another unless it says `Parallel`.
+/// True if the run policy lets a build start: those of one BuildConfig go one after another unless it says `Parallel`.
 fn is_runnable(build: &Value, builds: &[Value]) -> bool {
     let label =
         |build: &Value, name: &str| build["metadata"]["labels"][name].as_str().map(str::to_owned);
@@ -94,7 +93,7 @@ fn is_runnable(build: &Value, builds: &[Value]) -> bool {
         || !builds.iter().any(is_ahead)
 }
 
-/// From `New` to `Pending`: where the image goes, and what with. What stands in the way is told in the status.
+/// From `New` to `Pending`: resolves output and push secret. The status names an obstacle.
 async fn start(client: &impl Client, build: &Value) -> anyhow::Result<Option<Value>> {
     let mut started = build.clone();
     let to = &build["spec"]["output"]["to"];
@@ -129,7 +128,8 @@ async fn start(client: &impl Client, build: &Value) -> anyhow::Result<Option<Val
     }))
 }
 
-/// Where the internal registry has the output's stream; `None` without that stream or that registry.
+/// The location of the output's stream in the internal registry; `None` without that stream or that
+/// registry.
 async fn stream_location(client: &impl Client, build: &Value) -> anyhow::Result<Option<String>> {
     let to = &build["spec"]["output"]["to"];
     let namespace = to["namespace"].as_str().unwrap_or_else(|| meta::namespace(build));
@@ -209,7 +209,7 @@ async fn finish(client: &impl Client, build: &Value) -> anyhow::Result<Value> {
 }
 
 /// Enters an image of the internal registry in its stream, as that registry does when it is pushed to: what the tag
-/// follows stays (openshift-apiserver `pkg/image/apiserver/registry/imagestreammapping/rest.go`).
+/// follows is kept (openshift-apiserver `pkg/image/apiserver/registry/imagestreammapping/rest.go`).
 async fn record(client: &impl Client, build: &Value, digest: &str) -> anyhow::Result<()> {
     let image = build["status"]["outputDockerImageReference"].as_str().unwrap_or_default();
     let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));

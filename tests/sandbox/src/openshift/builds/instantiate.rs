@@ -1,11 +1,11 @@
-//! What `oc start-build` asks for (openshift-apiserver `pkg/build/apiserver/buildgenerator/generator.go`).
+//! The subresource of `oc start-build` (openshift-apiserver `pkg/build/apiserver/buildgenerator/generator.go`).
 
 use serde_json::{Map, Value, json};
 
 use super::super::meta;
 use super::{CONFIG, NUMBER, RUN_POLICY};
 
-/// What the build's spec takes over from the BuildConfig's.
+/// Fields that are copied from the BuildConfig's spec.
 const COMMON: [&str; 9] = [
     "source",
     "strategy",
@@ -22,7 +22,7 @@ const COMMON: [&str; 9] = [
 pub(crate) const BUILDER: &str = "builder";
 
 /// The BuildConfig with the number of its next build, and that build. The BuildConfig is to be stored first, whatever
-/// becomes of the build: a number is used up by a build that is then refused, too.
+/// happens to the build: a number is used up by a build that is then rejected, too.
 ///
 /// # Errors
 /// With the API's message, for a BuildConfig that is paused or whose last build has another number than the request says.
@@ -80,8 +80,8 @@ fn build(config: &Value, request: &Value, number: u64) -> Value {
     })
 }
 
-/// What `oc start-build --from-build` asks for: the BuildConfig with its next number, and the same build under that number.
-/// All annotations go along.
+/// The subresource of `oc start-build --from-build`: the BuildConfig with its next number, and the
+/// same build with that number and all annotations.
 pub fn repeat(config: &Value, build: &Value) -> (Value, Value) {
     let number = config["status"]["lastVersion"].as_u64().unwrap_or_default() + 1;
     let mut counted = config.clone();
@@ -104,7 +104,7 @@ pub fn repeat(config: &Value, build: &Value) -> (Value, Value) {
     (counted, repeated)
 }
 
-/// All entries of some maps; later ones win.
+/// Merges maps; later ones win.
 fn merged(maps: &[&Value]) -> Value {
     let entries = maps.iter().filter_map(|map| map.as_object()).flatten();
     Value::Object(entries.map(|(key, value)| (key.clone(), value.clone())).collect())

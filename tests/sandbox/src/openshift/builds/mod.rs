@@ -1,18 +1,18 @@
 //! Builds: from a BuildConfig to an image in a registry.
 //!
-//! [`instantiate()`] is what `oc start-build` asks for, [`validate`] what the API refuses, and
+//! [`instantiate()`] is what `oc start-build` asks for, [`validate`] what the API rejects, and
 //! [`round`] the build controller with the pods it starts. The controller is a client of the API as on a real cluster, so
 //! webhooks see what it writes, and it plays on any API server that knows Builds. Rules and messages are those of
 //! openshift-apiserver `pkg/build` and openshift-controller-manager `pkg/build/controller/build`.
 //!
-//! What is not played: sources and base images (every build makes the same small image), triggers, and Jenkins.
+//! Not simulated: sources and base images (every build makes the same small image), triggers, and Jenkins.
 
 mod controller;
 mod instantiate;
+mod permissions;
 mod pod;
 mod push_secret;
 mod registry;
-mod rights;
 pub(crate) mod strategy;
 pub(crate) mod validate;
 
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use controller::{Client, Round, round};
 pub use instantiate::{instantiate, repeat};
-pub(crate) use rights::check_strategy;
+pub(crate) use permissions::check_strategy;
 
 use super::kinds::BUILD;
 use super::{OpenShift, api};
@@ -32,7 +32,7 @@ const NUMBER: &str = "openshift.io/build.number";
 /// The label with the run policy of a build's BuildConfig.
 const RUN_POLICY: &str = "openshift.io/build.start-policy";
 
-/// Whether a build has ended, one way or another.
+/// True for every final phase.
 fn is_complete(build: &Value) -> bool {
     !matches!(build["status"]["phase"].as_str(), None | Some("New" | "Pending" | "Running"))
 }
@@ -48,7 +48,7 @@ pub(crate) async fn run(openshift: OpenShift) {
         match outcome {
             Round::Progress => tokio::time::sleep(settle).await,
             // A real controller backs off as well.
-            Round::Refused => tokio::time::sleep(settle * 10).await,
+            Round::Rejected => tokio::time::sleep(settle * 10).await,
             Round::Idle => {
                 if changed.changed().await.is_err() {
                     return;

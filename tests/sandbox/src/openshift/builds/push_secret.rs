@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::super::credentials;
 use super::super::meta;
 
-/// The first secret with a login for the image, else the first pull secret at all, which then will not do. `secrets` are
+/// The first secret with credentials for the image, else the first pull secret at all, which then will not do. `secrets` are
 /// those in the service account's `secrets` that exist, in its order.
 pub(super) fn choose<'a>(secrets: &'a [Value], image: &str) -> Option<&'a str> {
-    let fits = |secret: &&Value| credentials::first_login(&[*secret], image).is_some();
+    let fits = |secret: &&Value| credentials::first_credential(&[*secret], image).is_some();
     let is_pull_secret = |secret: &&Value| {
         matches!(
             secret["type"].as_str(),

@@ -7,14 +7,14 @@ use reqwest::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::credentials::Login;
+use super::super::credentials::Credential;
 use crate::quay::push::digest;
 use crate::traffic::ARRANGE_HEADER;
 
 /// The media type of an OCI image's manifest.
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +45,17 @@ impl Reference {
 /// Why a registry did not do what it was asked for.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// It could not be reached, or not be trusted.
+    /// Unreachable or not trusted.
     Connection(reqwest::Error),
-    /// It answered something else than hoped for: the status, and the first message in its body.
-    Refused(StatusCode, String),
+    /// An unexpected response: the status, and the first message in its body.
+    Rejected(StatusCode, String),
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(error) => write!(f, "{error}"),
-            Self::Refused(status, message) => write!(f, "{status}: {message}"),
+            Self::Rejected(status, message) => write!(f, "{status}: {message}"),
         }
     }
 }
@@ -80,21 +80,21 @@ impl Client {
         let http = reqwest::Client::builder()
             .tls_danger_accept_invalid_certs(true)
             .no_proxy()
-            .timeout(PATIENCE);
+            .timeout(REQUEST_TIMEOUT);
         Ok(Self { http: http.build()? })
     }
 
     /// Pushes an image of one layer, and returns the digest of its manifest.
     ///
     /// # Errors
-    /// When the registry cannot be reached, or refuses.
+    /// When the registry cannot be reached, or rejects.
     pub(super) async fn push(
         &self,
         image: &Reference,
-        login: Option<&Login>,
+        credential: Option<&Credential>,
         layer: &[u8],
     ) -> Result<String, Trouble> {
-        let token = self.token(image, login).await?;
+        let token = self.token(image, credential).await?;
         let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}});
         let config = config.to_string().into_bytes();
         for blob in [config.as_slice(), layer] {
@@ -125,7 +125,7 @@ impl Client {
     async fn token(
         &self,
         image: &Reference,
-        login: Option<&Login>,
+        credential: Option<&Credential>,
     ) -> Result<Option<String>, Trouble> {
         let ping =
             self.request(Method::GET, &format!("https://{}/v2/", image.host), None).send().await?;
@@ -143,8 +143,8 @@ impl Client {
         let scope = format!("repository:{}:pull,push", image.repository);
         let query = [("service", parameter("service")), ("scope", scope)];
         let mut request = self.request(Method::GET, &parameter("realm"), None).query(&query);
-        if let Some(login) = login {
-            request = request.basic_auth(&login.user, Some(&login.password));
+        if let Some(credential) = credential {
+            request = request.basic_auth(&credential.user, Some(&credential.password));
         }
         let answer: Value = accept(request.send().await?).await?.json().await?;
         Ok(answer["token"].as_str().map(str::to_owned))
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-/// Where something about a repository is.
+/// The address of a part of a repository.
 fn url(image: &Reference, what: &str) -> String {
     format!("https://{}/v2/{}/{what}", image.host, image.repository)
 }
@@ -200,7 +200,7 @@ async fn accept(response: Response) -> Result<Response, Trouble> {
         return Ok(response);
     }
     let body: Value = response.json().await.unwrap_or_default();
-    Err(Trouble::Refused(
+    Err(Trouble::Rejected(
         status,
         body["errors"][0]["message"].as_str().unwrap_or_default().to_owned(),
     ))
@@ -211,7 +211,7 @@ mod tests {
     use super::Reference;
 
     #[test]
-    fn an_image_is_a_host_a_repository_and_a_tag() {
+    fn parses_host_repository_and_tag_of_an_image() {
         for (image, expected) in [
             ("quay.example.com/shop/app:1.0", Some(("quay.example.com", "shop/app", "1.0"))),
             ("127.0.0.1:8443/shop/app", Some(("127.0.0.1:8443", "shop/app", "latest"))),

@@ -1,4 +1,5 @@
-//! What the API fills in and keeps of Builds and BuildConfigs (openshift-apiserver `pkg/build/apiserver/registry`).
+//! Defaults and immutable fields of Builds and BuildConfigs (openshift-apiserver
+//! `pkg/build/apiserver/registry`).
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ pub(crate) fn prepare_build(build: &mut Value) {
     note_phase(build);
 }
 
-/// Completes an update of a Build: what the pod said about its failure stays.
+/// Completes an update of a Build: keeps the failure that the pod reported.
 pub(crate) fn prepare_build_update(old: &Value, build: &mut Value) {
     if old["status"]["phase"] == "Failed" && build["status"]["reason"] != "OutOfMemoryKilled" {
         for field in ["reason", "message"] {

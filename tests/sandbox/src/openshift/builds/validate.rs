@@ -1,4 +1,5 @@
-//! What the API refuses of Builds and BuildConfigs (openshift-apiserver `pkg/build/apis/build/validation/validation.go`).
+//! Validation of Builds and BuildConfigs (openshift-apiserver
+//! `pkg/build/apis/build/validation/validation.go`).
 
 use serde_json::{Map, Value, json};
 
@@ -71,7 +72,7 @@ fn check_output(output: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Checks a new version of a Build: its spec stays as it is but for the push secret, and it has ended only once.
+/// Checks a new version of a Build: of its spec only the push secret is mutable, and it has ended only once.
 pub(crate) fn check_update(old: &Value, build: &Value, causes: &mut Vec<Cause>) {
     let phase = &build["status"]["phase"];
     if is_complete(old) && old["status"]["phase"] != *phase {

@@ -15,14 +15,14 @@ use crate::tls::Authority;
 /// The package's name in the catalogs.
 pub const PACKAGE: &str = "quay-bridge-operator";
 
-/// Our own bridge's Deployment.
+/// The controller's Deployment.
 const OUR_DEPLOYMENT: &str = "oc-quay";
 
 /// The operator's Deployment, and its service account. (`make deploy` of the operator's sources names it
 /// `quay-bridge-operator-controller-manager`; both bundles call it so.)
 pub const DEPLOYMENT: &str = "quay-bridge-operator";
 
-/// The channel one gets unless told.
+/// The default channel.
 pub const DEFAULT_CHANNEL: &str = "stable-3.18";
 
 /// The channels, each with the newest version in it.
@@ -44,7 +44,7 @@ pub(super) fn version(csv_name: &str) -> &str {
     csv_name.rsplit_once(".v").map_or("", |(_, version)| version)
 }
 
-/// Where the operator can be told to look: in all namespaces, and nothing else.
+/// The install modes of the operator: all namespaces, and no other.
 pub(super) fn install_modes() -> Value {
     let mode = |kind: &str| json!({ "type": kind, "supported": kind == "AllNamespaces" });
     json!(["OwnNamespace", "SingleNamespace", "MultiNamespace", "AllNamespaces"].map(mode))
@@ -184,7 +184,7 @@ fn authority() -> &'static str {
 /// The webhook that `owner` brought, if it is there.
 pub(super) fn webhook_of<'a>(view: &View<'a>, owner: &Value) -> Option<&'a Value> {
     let labels = labels(owner);
-    view.of("MutatingWebhookConfiguration").find(|webhook| {
+    view.list("MutatingWebhookConfiguration").find(|webhook| {
         labels
             .as_object()
             .into_iter()
@@ -193,7 +193,7 @@ pub(super) fn webhook_of<'a>(view: &View<'a>, owner: &Value) -> Option<&'a Value
     })
 }
 
-/// What is wrong with the operator's Deployment, in the words of OLM, if something is.
+/// The problem of the operator's Deployment, in the words of OLM.
 pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
     let Some(deployment) = view.get("Deployment", namespace, DEPLOYMENT) else {
         return Some(format!(
@@ -208,11 +208,13 @@ pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
     })
 }
 
-/// The Deployment controller, as far as the operator and our own bridge go: as many pods as there are to be, at once or never.
+/// The Deployment controller, for the operator and our own controller: as many pods as there are to be, at once or never.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     let troubles = ["CatalogSource", "ClusterCatalog"].map(|catalogs| view.trouble(catalogs));
-    let is_played = |name: &str| name == DEPLOYMENT || name == OUR_DEPLOYMENT;
-    for deployment in view.of("Deployment").filter(|deployment| is_played(meta::name(deployment))) {
+    let is_simulated = |name: &str| name == DEPLOYMENT || name == OUR_DEPLOYMENT;
+    for deployment in
+        view.list("Deployment").filter(|deployment| is_simulated(meta::name(deployment)))
+    {
         let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
         let was_available = deployment["status"]["availableReplicas"].as_u64().unwrap_or_default();
         let never = was_available == 0 && troubles.contains(&Some(Trouble::NeverFinishes));

@@ -7,7 +7,8 @@ use super::bundle::{CHANNELS, DEFAULT_CHANNEL, PACKAGE, csv_name, install_modes}
 use super::view::{View, condition, write_status};
 use super::{Trouble, Write};
 
-/// What the classic OLM finds on a fresh OpenShift: the catalog, and the group of operators for all namespaces.
+/// The objects of OLM v0 on a new OpenShift: the catalog, and the operator group for all
+/// namespaces.
 pub fn v0_fixtures() -> [Value; 2] {
     let catalog = json!({
         "apiVersion": "operators.coreos.com/v1alpha1",
@@ -31,7 +32,7 @@ pub fn v0_fixtures() -> [Value; 2] {
     [catalog, group]
 }
 
-/// What the successor finds on a fresh OpenShift.
+/// The objects of OLM v1 on a new OpenShift.
 pub fn v1_fixtures() -> [Value; 1] {
     [json!({
         "apiVersion": "olm.operatorframework.io/v1",
@@ -50,15 +51,15 @@ pub fn v1_fixtures() -> [Value; 1] {
 
 /// Says how the catalogs are, and lists their packages.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    for catalog in view.of("CatalogSource").filter(|catalog| !meta::is_deleting(catalog)) {
+    for catalog in view.list("CatalogSource").filter(|catalog| !meta::is_deleting(catalog)) {
         write_connection(catalog, writes);
     }
-    for catalog in view.of("ClusterCatalog").filter(|catalog| !meta::is_deleting(catalog)) {
+    for catalog in view.list("ClusterCatalog").filter(|catalog| !meta::is_deleting(catalog)) {
         write_serving(catalog, writes);
     }
     let holding: Vec<&Value> =
-        view.of("CatalogSource").filter(|catalog| has_package(catalog)).collect();
-    for manifest in view.of("PackageManifest") {
+        view.list("CatalogSource").filter(|catalog| has_package(catalog)).collect();
+    for manifest in view.list("PackageManifest") {
         let is_of = |catalog: &&Value| {
             manifest["status"]["catalogSource"] == catalog["metadata"]["name"]
                 && manifest["metadata"]["namespace"] == catalog["metadata"]["namespace"]
@@ -78,14 +79,14 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     }
 }
 
-/// Whether a catalog answers.
+/// True if a catalog answers.
 pub(super) fn is_healthy(catalog: &Value) -> bool {
-    Trouble::of(catalog) != Some(Trouble::CatalogUnhealthy)
+    Trouble::read(catalog) != Some(Trouble::CatalogUnhealthy)
 }
 
-/// Whether a catalog holds the operator's package.
+/// True if a catalog holds the operator's package.
 pub(super) fn has_package(catalog: &Value) -> bool {
-    !meta::is_deleting(catalog) && Trouble::of(catalog) != Some(Trouble::PackageMissing)
+    !meta::is_deleting(catalog) && Trouble::read(catalog) != Some(Trouble::PackageMissing)
 }
 
 fn write_connection(catalog: &Value, writes: &mut Vec<Write>) {

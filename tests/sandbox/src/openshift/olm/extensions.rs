@@ -8,7 +8,7 @@ use super::catalogs::{has_package, is_healthy};
 use super::view::{View, condition, is_owned_by, owned_by, write_status};
 use super::{Trouble, Write};
 
-/// The ClusterExtension that installs the operator, and the service account with the rights that this takes.
+/// The ClusterExtension that installs the operator, and the service account with the permissions for it.
 pub fn extension() -> Vec<Value> {
     let (account, namespace) = ("quay-bridge-operator-installer", "openshift-operators");
     vec![
@@ -33,23 +33,20 @@ pub fn extension() -> Vec<Value> {
     ]
 }
 
-/// How far an extension is.
 enum Progress {
     /// The bundle is installed.
     Done(&'static str),
-    /// It is on its way.
     RollingOut,
-    /// It is tried again and again.
     Retrying(String),
-    /// It is tried again and again, and nothing is known of what is installed.
+    /// Retried, with an unknown installed version.
     Invalid(String),
-    /// It is not tried again before something changes.
+    /// Not retried before a change.
     Blocked(String),
 }
 
-/// Takes every extension a step on.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    for extension in view.of("ClusterExtension").filter(|extension| !meta::is_deleting(extension)) {
+    for extension in view.list("ClusterExtension").filter(|extension| !meta::is_deleting(extension))
+    {
         let progress = install(view, extension, writes).unwrap_or_else(|problem| problem);
         write_status(extension, "", status(extension, &progress), writes);
     }
@@ -100,7 +97,7 @@ fn install(
     })
 }
 
-/// The service account has to be there, and it has to have rights: which, is more than the stand-in works out.
+/// The service account must exist and have permissions; the fake does not check which.
 fn check_account(view: &View<'_>, extension: &Value, namespace: &str) -> Result<(), Progress> {
     let name = extension["spec"]["serviceAccount"]["name"].as_str().unwrap_or_default();
     if view.get("ServiceAccount", namespace, name).is_none() {
@@ -109,7 +106,7 @@ fn check_account(view: &View<'_>, extension: &Value, namespace: &str) -> Result<
             "operation cannot proceed due to the following validation error(s): {why}"
         )));
     }
-    let is_bound = view.of("ClusterRoleBinding").any(|binding| {
+    let is_bound = view.list("ClusterRoleBinding").any(|binding| {
         let mut subjects = binding["subjects"].as_array().into_iter().flatten();
         subjects.any(|subject| {
             subject["kind"] == "ServiceAccount"
@@ -135,7 +132,7 @@ fn resolve(view: &View<'_>, extension: &Value) -> Result<&'static str, Progress>
         wanted["channels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let version = wanted["version"].as_str().unwrap_or_default();
     let is_offered = package == PACKAGE
-        && view.of("ClusterCatalog").any(|catalog| is_healthy(catalog) && has_package(catalog));
+        && view.list("ClusterCatalog").any(|catalog| is_healthy(catalog) && has_package(catalog));
     let in_channels = |channel: &str| channels.is_empty() || channels.contains(&channel);
     let mut offers = CHANNELS.into_iter().rev().filter(|(channel, offered)| {
         is_offered && in_channels(channel) && (version.is_empty() || *offered == version)

@@ -7,9 +7,8 @@ use super::bundle::cluster_service_version;
 use super::view::{View, condition, write_status};
 use super::{Trouble, Write};
 
-/// Takes every plan a step on.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    for plan in view.of("InstallPlan").filter(|plan| !meta::is_deleting(plan)) {
+    for plan in view.list("InstallPlan").filter(|plan| !meta::is_deleting(plan)) {
         match plan["status"]["phase"].as_str().unwrap_or_default() {
             "" => {
                 let phase = if plan["spec"]["approved"] == true {

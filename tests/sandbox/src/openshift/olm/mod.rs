@@ -1,9 +1,9 @@
 //! The Operator Lifecycle Manager, classic and successor, with the one operator that its catalogs hold.
 //!
-//! [`step`] looks at objects and says what OLM writes next; whoever plays a cluster's controllers applies that and asks
+//! [`step`] returns the next write of OLM for the objects; the caller applies it and asks
 //! again. So it plays the same on the stand-in and on a real API server. Names, reasons and messages are those of
 //! operator-framework/operator-lifecycle-manager 992bb0977 and operator-controller 1bbe7886^ (the last that heeds the
-//! service account). Upgrades from one version to the next are not played.
+//! service account). Upgrades from one version to the next are not simulated.
 
 mod bundle;
 mod catalogs;
@@ -82,7 +82,7 @@ pub const KINDS: [(&str, &str, &str); 12] = [
 /// The service accounts, which are many: [`step`] wants them too if [`needs_accounts`] says so.
 pub const ACCOUNTS: (&str, &str, &str) = ("v1", "ServiceAccount", "/api/v1/serviceaccounts");
 
-/// Whether something among the objects is installed in a service account's name.
+/// True if an object is installed with a service account.
 pub fn needs_accounts(objects: &[Value]) -> bool {
     objects.iter().any(|object| object["kind"] == "ClusterExtension")
 }
@@ -100,8 +100,8 @@ pub enum Write {
     Delete(Value),
 }
 
-/// What OLM, and the controllers of what it installs, do next in a cluster with these objects (of the [`KINDS`], each
-/// with its `kind` and `apiVersion`). Nothing, when all is done or cannot go on.
+/// The next writes of OLM and of its controllers for these objects (of the [`KINDS`], each with its
+/// `kind` and `apiVersion`). Empty when all is done or blocked.
 pub fn step(objects: &[Value]) -> Vec<Write> {
     let view = View::new(objects);
     let mut writes = Vec::new();

@@ -13,9 +13,8 @@ const CLEANUP: &str = "operators.coreos.com/csv-cleanup";
 /// A phase, its reason and its message.
 type Phase = (&'static str, String, String);
 
-/// Takes every ClusterServiceVersion a step on.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    for csv in view.of("ClusterServiceVersion") {
+    for csv in view.list("ClusterServiceVersion") {
         let is_kept = meta::finalizers(csv).any(|finalizer| finalizer == CLEANUP);
         if meta::is_deleting(csv) {
             clean_up(view, csv, is_kept, writes);
@@ -49,7 +48,7 @@ fn with_finalizers(csv: &Value, finalizers: &[&str]) -> Write {
 
 /// Removes the webhooks of ClusterServiceVersions that are gone, whatever became of their finalizers.
 fn collect_webhooks(view: &View<'_>, writes: &mut Vec<Write>) {
-    for webhook in view.of("MutatingWebhookConfiguration") {
+    for webhook in view.list("MutatingWebhookConfiguration") {
         let labels = &webhook["metadata"]["labels"];
         let text = |label: &str| labels[label].as_str().unwrap_or_default();
         let is_ours = text("olm.owner.kind") == "ClusterServiceVersion";
@@ -146,7 +145,7 @@ fn next(view: &View<'_>, csv: &Value, writes: &mut Vec<Write>) -> Phase {
     }
 }
 
-/// What is wrong with the namespace's group of operators: there has to be one, and it has to be for all namespaces.
+/// The problem of the namespace's operator group: there must be one, for all namespaces.
 fn wrong_group(view: &View<'_>, namespace: &str) -> Option<(&'static str, String)> {
     let groups: Vec<&Value> = view.inside("OperatorGroup", namespace).collect();
     let [group] = groups.as_slice() else {

@@ -37,7 +37,7 @@ struct Candidate {
 
 /// Resolves the subscriptions, a namespace at a time, makes InstallPlans and brings every status up to date.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    let namespaces: BTreeSet<&str> = view.of("Subscription").map(meta::namespace).collect();
+    let namespaces: BTreeSet<&str> = view.list("Subscription").map(meta::namespace).collect();
     for namespace in namespaces {
         let subscriptions: Vec<&Value> = view
             .inside("Subscription", namespace)
@@ -118,7 +118,7 @@ fn resolve(
     Ok(candidates.into_iter().map(|candidate| candidate.csv).collect())
 }
 
-/// What a subscription requires: what it brought already, or the newest in its channel.
+/// The required version of a subscription: the installed one, or the newest in its channel.
 fn candidate(view: &View<'_>, subscription: &Value) -> Result<Candidate, String> {
     let (name, spec) = (meta::name(subscription), &subscription["spec"]);
     let text = |field: &str| spec[field].as_str().unwrap_or_default();
@@ -134,7 +134,7 @@ fn candidate(view: &View<'_>, subscription: &Value) -> Result<Candidate, String>
             "no operators found in package {package} in the catalog referenced by subscription {name}"
         ));
     }
-    if let Some(Trouble::ResolutionFails(why)) = Trouble::of(catalog) {
+    if let Some(Trouble::ResolutionFails(why)) = Trouble::read(catalog) {
         return Err(why);
     }
     if let Some(csv) = current(view, subscription) {
@@ -186,8 +186,8 @@ fn plan_of<'a>(view: &View<'a>, subscription: &Value) -> Option<&'a Value> {
         .find(|plan| is_owned_by(plan, subscription))
 }
 
-/// Makes one InstallPlan for all subscriptions that have none and lack their ClusterServiceVersion. A single one that
-/// wants approval by hand makes the plan so.
+/// Creates one InstallPlan for all subscriptions without one that lack their ClusterServiceVersion.
+/// A single one with manual approval makes the plan manual.
 fn plan(
     view: &View<'_>,
     namespace: &str,
@@ -201,7 +201,8 @@ fn plan(
         .map(|(subscription, csv)| (*subscription, csv))
         .filter(|(subscription, csv)| {
             plan_of(view, subscription).is_none() && view.get("ClusterServiceVersion", namespace, csv).is_none()
-                // One whose plan was deleted waits for its user (condition InstallPlanMissing).
+                // A subscription with a deleted plan waits for its user (condition
+                // InstallPlanMissing).
                 && subscription["status"]["installPlanRef"].is_null()
         })
         .collect();
@@ -232,7 +233,7 @@ fn plan(
     })));
 }
 
-/// What a subscription's status has to be.
+/// The status of a subscription.
 fn status(view: &View<'_>, subscription: &Value, failure: Option<&Failure>) -> Value {
     let mut status =
         subscription["status"].as_object().cloned().map_or_else(|| json!({}), Value::Object);
@@ -244,7 +245,7 @@ fn status(view: &View<'_>, subscription: &Value, failure: Option<&Failure>) -> V
     conditions.extend(plan_condition(subscription, plan));
     status["conditions"] = Value::Array(conditions);
     status["catalogHealth"] = view
-        .of("CatalogSource")
+        .list("CatalogSource")
         .map(|catalog| {
             let reference = reference(catalog);
             let healths = subscription["status"]["catalogHealth"].as_array();
@@ -301,7 +302,7 @@ fn catalog_condition(view: &View<'_>, subscription: &Value) -> Value {
             let message = format!("targeted catalogsource {namespace}/{name} unhealthy");
             condition(subscription, kind, "True", "UnhealthyCatalogSourceFound", &message)
         }
-        None if view.of("CatalogSource").next().is_none() => {
+        None if view.list("CatalogSource").next().is_none() => {
             let message = "dependency resolution requires at least one catalogsource";
             condition(subscription, kind, "True", "NoCatalogSourcesFound", message)
         }

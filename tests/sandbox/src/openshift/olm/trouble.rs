@@ -1,4 +1,4 @@
-//! What goes wrong when an operator is installed.
+//! Failures of operator installations.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 /// On a catalog: the trouble with what is installed from it, as JSON.
 const ANNOTATION: &str = "sandbox.example.com/trouble";
 
-/// What goes wrong when an operator is installed. It is written on the catalog, so a test arranges it in the same way on
-/// every cluster: by [`Trouble::patch`] on CatalogSource `redhat-operators` (in `openshift-marketplace`) or ClusterCatalog
-/// `openshift-redhat-operators`.
+/// A failure of an operator installation. It is written on the catalog, so a test arranges it in
+/// the same way on every cluster: by [`Trouble::patch`] on CatalogSource `redhat-operators` (in
+/// `openshift-marketplace`) or ClusterCatalog `openshift-redhat-operators`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trouble {
     /// The catalog does not hold the package.
@@ -43,7 +43,7 @@ impl Trouble {
     }
 
     /// The trouble with a catalog.
-    pub(super) fn of(catalog: &Value) -> Option<Self> {
+    pub(super) fn read(catalog: &Value) -> Option<Self> {
         serde_json::from_str(catalog["metadata"]["annotations"][ANNOTATION].as_str()?).ok()
     }
 }

@@ -16,13 +16,13 @@ impl<'a> View<'a> {
     }
 
     /// The objects of a kind.
-    pub(super) fn of(&self, kind: &str) -> impl Iterator<Item = &'a Value> {
+    pub(super) fn list(&self, kind: &str) -> impl Iterator<Item = &'a Value> {
         self.objects.iter().filter(move |object| object["kind"] == kind)
     }
 
     /// The objects of a kind in a namespace.
     pub(super) fn inside(&self, kind: &str, namespace: &str) -> impl Iterator<Item = &'a Value> {
-        self.of(kind).filter(move |object| meta::namespace(object) == namespace)
+        self.list(kind).filter(move |object| meta::namespace(object) == namespace)
     }
 
     /// An object, if it is there.
@@ -32,7 +32,7 @@ impl<'a> View<'a> {
 
     /// The trouble with any catalog of a kind.
     pub(super) fn trouble(&self, catalogs: &str) -> Option<Trouble> {
-        self.of(catalogs).find_map(Trouble::of)
+        self.list(catalogs).find_map(Trouble::read)
     }
 
     /// Deletes what is owned only by objects that are gone, as Kubernetes' garbage collector does.
@@ -52,7 +52,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Whether a reference is to a kind of which all objects are in view.
+/// True if a reference is to a kind of which all objects are in view.
 fn is_ours(owner: &Value) -> bool {
     ["Subscription", "ClusterServiceVersion", "ClusterExtension"]
         .iter()
@@ -75,7 +75,7 @@ pub(super) fn owned_by(owner: &Value) -> Value {
     })
 }
 
-/// Whether `object` names `owner` among its owners.
+/// True if `object` names `owner` among its owners.
 pub(super) fn is_owned_by(object: &Value, owner: &Value) -> bool {
     object["metadata"]["ownerReferences"]
         .as_array()

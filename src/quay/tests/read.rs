@@ -30,57 +30,57 @@ fn assert_linked(scene: &Scene, organization: &Organization) {
 }
 
 #[test]
-fn a_healthy_organization_costs_three_requests_or_two() {
+fn reads_a_linked_organization_in_two_or_three_requests() {
     let scene = Scene::linked();
-    for (depth, requests) in
+    for (strategy, requests) in
         [(ReadStrategy::Full, 3), (ReadStrategy::Minimal, 2), (ReadStrategy::AssumeNew, 3)]
     {
-        let organization = scene.read(&scene.client(), depth).unwrap().unwrap();
+        let organization = scene.read(&scene.client(), strategy).unwrap().unwrap();
         assert_linked(&scene, &organization);
-        assert_eq!(scene.requests(), requests, "{depth:?}");
+        assert_eq!(scene.requests(), requests, "{strategy:?}");
     }
 }
 
 #[test]
-fn a_missing_organization_costs_one_request_to_who_expects_it() {
+fn assume_new_reads_a_missing_one_in_one_request() {
     let scene = Scene::new();
-    for (depth, requests) in
+    for (strategy, requests) in
         [(ReadStrategy::Full, 4), (ReadStrategy::Minimal, 3), (ReadStrategy::AssumeNew, 1)]
     {
         let client = scene.client();
-        assert!(scene.read(&client, depth).unwrap().is_none(), "{depth:?}");
-        assert_eq!(scene.requests(), requests, "{depth:?}");
-        assert_eq!(client.troubles(), []);
+        assert!(scene.read(&client, strategy).unwrap().is_none(), "{strategy:?}");
+        assert_eq!(scene.requests(), requests, "{strategy:?}");
+        assert_eq!(client.problems(), []);
     }
 }
 
 #[test]
-fn a_missing_organization_is_missing_to_a_superuser_with_full_access() {
+fn full_access_superuser_sees_missing_organization() {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
-    for (depth, requests) in
+    for (strategy, requests) in
         [(ReadStrategy::Full, 3), (ReadStrategy::Minimal, 2), (ReadStrategy::AssumeNew, 1)]
     {
-        assert!(scene.read(&scene.client(), depth).unwrap().is_none(), "{depth:?}");
-        assert_eq!(scene.requests(), requests, "{depth:?}");
+        assert!(scene.read(&scene.client(), strategy).unwrap().is_none(), "{strategy:?}");
+        assert_eq!(scene.requests(), requests, "{strategy:?}");
     }
 }
 
 #[test]
-fn repositories_that_no_robot_account_shows_are_looked_for() {
+fn lists_repositories_that_robot_accounts_do_not_show() {
     let scene = Scene::linked();
-    for (depth, requests) in [(ReadStrategy::Minimal, 3), (ReadStrategy::AssumeNew, 4)] {
+    for (strategy, requests) in [(ReadStrategy::Minimal, 3), (ReadStrategy::AssumeNew, 4)] {
         let organization = scene
-            .read_for(&scene.client(), depth, &claim_of(ours()), &["api", "new"])
+            .read_for(&scene.client(), strategy, &claim_of(ours()), &["api", "new"])
             .unwrap()
             .unwrap();
-        assert_eq!(organization.repositories, Ok(names(&REPOSITORIES)), "{depth:?}");
-        assert_eq!(scene.requests(), requests, "{depth:?}");
+        assert_eq!(organization.repositories, Ok(names(&REPOSITORIES)), "{strategy:?}");
+        assert_eq!(scene.requests(), requests, "{strategy:?}");
     }
 }
 
 #[test]
-fn repositories_come_in_pages() {
+fn reads_all_pages_of_repositories() {
     let scene = Scene::linked();
     for n in 0..250 {
         scene.sandbox.quay.add_repository(ORGANIZATION, &format!("r{n}"), ADMIN);
@@ -91,9 +91,9 @@ fn repositories_come_in_pages() {
 }
 
 #[test]
-fn a_robot_account_of_a_similar_organization_is_not_ours() {
+fn ignores_robot_accounts_of_similar_organizations() {
     let scene = Scene::linked();
-    // Quay's list matches `_` like SQL does.
+    // Quay filters its list with SQL's LIKE.
     scene.sandbox.quay.add_organization("prodxapp", ADMIN);
     scene.sandbox.quay.add_robot("prodxapp", "stranger", "");
     scene.sandbox.quay.add_prototype(ORGANIZATION, "prodxapp+stranger", RepoRole::Read);
@@ -104,14 +104,14 @@ fn a_robot_account_of_a_similar_organization_is_not_ours() {
         "prodxapp+stranger",
         Some(RepoRole::Read),
     );
-    for depth in [ReadStrategy::Full, ReadStrategy::Minimal] {
-        let organization = scene.read(&scene.client(), depth).unwrap().unwrap();
+    for strategy in [ReadStrategy::Full, ReadStrategy::Minimal] {
+        let organization = scene.read(&scene.client(), strategy).unwrap().unwrap();
         assert_linked(&scene, &organization);
     }
 }
 
 #[test]
-fn default_permissions_of_people_are_not_ours() {
+fn ignores_default_permissions_of_users() {
     let scene = Scene::linked();
     scene.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Admin);
     let organization = scene.read(&scene.client(), ReadStrategy::Full).unwrap().unwrap();
@@ -119,7 +119,7 @@ fn default_permissions_of_people_are_not_ours() {
 }
 
 #[test]
-fn shows_an_adoption_to_everybody_who_reads_the_robot_accounts() {
+fn shows_an_adoption_to_every_cluster() {
     let scene = Scene::linked();
     let stranger = mark_of("integration-2", "api.prod:6443", "uid-2");
     let next = mark_of("integration-3", "api.prod:6443", "uid-3");
@@ -136,13 +136,16 @@ fn shows_an_adoption_to_everybody_who_reads_the_robot_accounts() {
                 .unwrap();
             assert_eq!((organization.adopted_by.as_ref(), scene.requests()), (Some(adopter), 3));
         }
-        assert_eq!(scene.run(client.marks(ORGANIZATION)).unwrap(), std::slice::from_ref(adopter));
+        assert_eq!(
+            scene.run(client.ownership_marks(ORGANIZATION)).unwrap(),
+            std::slice::from_ref(adopter)
+        );
         scene.requests();
     }
 }
 
 #[test]
-fn an_adoption_keeps_teams_of_others() {
+fn adoption_keeps_existing_teams() {
     let scene = Scene::linked();
     let (client, quay) = (scene.client(), &scene.sandbox.quay);
     let stranger = mark_of("integration-2", "api.prod:6443", "uid-2");
@@ -162,11 +165,11 @@ fn an_adoption_keeps_teams_of_others() {
 
     quay.describe_team(ORGANIZATION, "oc-quay-owner", "of people, too");
     let error = scene.run(client.adopt(ORGANIZATION, &ours().to_string(), &[])).unwrap_err();
-    assert!(error.to_string().contains("oc-quay did not create"), "{error}");
+    assert!(error.to_string().contains("were not created by oc-quay"), "{error}");
 }
 
 #[test]
-fn reads_an_adoption_of_version_0_where_it_can_matter() {
+fn reads_version_0_adoptions_if_ownership_is_unclear() {
     let scene = Scene::linked();
     let (client, quay) = (scene.client(), &scene.sandbox.quay);
     let stranger = mark_of("", "api.other:6443", "uid-2");
@@ -177,7 +180,7 @@ fn reads_an_adoption_of_version_0_where_it_can_matter() {
     assert_eq!(
         (organization.adopted_by, scene.requests()),
         (None, 4),
-        "a foreign mark makes us ask"
+        "a mark of another owner requires the request"
     );
 
     quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Member, &[]);
@@ -186,49 +189,49 @@ fn reads_an_adoption_of_version_0_where_it_can_matter() {
         "oc-quay",
         "oc-quay cluster=api.other:6443 namespace=app uid=uid-2",
     );
-    for depth in
+    for strategy in
         [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew, ReadStrategy::Owner]
     {
         let organization = scene
-            .read_for(&client, depth, &claim_of(stranger.clone()), &REPOSITORIES)
+            .read_for(&client, strategy, &claim_of(stranger.clone()), &REPOSITORIES)
             .unwrap()
             .unwrap();
-        assert_eq!(organization.adopted_by, Some(stranger.clone()), "{depth:?}");
+        assert_eq!(organization.adopted_by, Some(stranger.clone()), "{strategy:?}");
     }
     scene.requests();
     let organization = scene.read(&client, ReadStrategy::Minimal).unwrap().unwrap();
     assert_eq!(
         (organization.adopted_by, scene.requests()),
         (None, 2),
-        "a healthy namespace costs no more"
+        "no more requests for a linked namespace"
     );
-    // Whoever deletes it is told.
+    // Deletions read the owner.
     let organization = scene.read(&client, ReadStrategy::Owner).unwrap().unwrap();
     assert_eq!((organization.adopted_by, scene.requests()), (Some(stranger), 2));
 }
 
 #[test]
-fn an_unmarked_organization_is_blank_only_where_it_is_empty_and_nobody_elses() {
+fn blank_organizations_are_empty_and_have_one_owner() {
     let blank = |arrange: &dyn Fn(&sandbox::quay::Quay)| {
         let scene = Scene::new();
         scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
         arrange(&scene.sandbox.quay);
-        let answers =
-            [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew].map(|depth| {
+        let results =
+            [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew].map(|strategy| {
                 let organization = scene
-                    .read_for(&scene.client(), depth, &claim_of(ours()), &[])
+                    .read_for(&scene.client(), strategy, &claim_of(ours()), &[])
                     .unwrap()
                     .unwrap();
-                assert!(organization.administered, "{depth:?}");
+                assert!(organization.administered, "{strategy:?}");
                 organization.is_blank
             });
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-        answers[0]
+        assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
+        results[0]
     };
     assert!(blank(&|quay| quay.add_organization(ORGANIZATION, ADMIN)));
     assert!(
         !blank(&|quay| quay.add_organization(ORGANIZATION, "alice")),
-        "a superuser with full access is no owner"
+        "a superuser with full access is not an owner"
     );
     assert!(!blank(&|quay| {
         quay.add_organization(ORGANIZATION, ADMIN);
@@ -241,7 +244,7 @@ fn an_unmarked_organization_is_blank_only_where_it_is_empty_and_nobody_elses() {
 }
 
 #[test]
-fn what_the_list_of_3_12_holds_back_is_asked_one_by_one() {
+fn reads_fields_missing_in_3_12_one_by_one() {
     let scene = Scene::linked();
     let quay = &scene.sandbox.quay;
     quay.add_user("boss", true);
@@ -250,16 +253,17 @@ fn what_the_list_of_3_12_holds_back_is_asked_one_by_one() {
         flags.full_access = true;
         flags.release = sandbox::quay::Release::V3_12;
     });
-    for (depth, requests) in [(ReadStrategy::Full, 3 + 3 * 2), (ReadStrategy::AssumeNew, 4 + 3 * 2)]
+    for (strategy, requests) in
+        [(ReadStrategy::Full, 3 + 3 * 2), (ReadStrategy::AssumeNew, 4 + 3 * 2)]
     {
-        let organization = scene.read(&client, depth).unwrap().unwrap();
+        let organization = scene.read(&client, strategy).unwrap().unwrap();
         assert_linked(&scene, &organization);
-        assert_eq!(scene.requests(), requests, "{depth:?}");
+        assert_eq!(scene.requests(), requests, "{strategy:?}");
     }
 }
 
 #[test]
-fn the_contents_of_an_organization_are_counted() {
+fn counts_tags_by_repository() {
     let scene = Scene::linked();
     let quay = &scene.sandbox.quay;
     for n in 0..120 {
@@ -268,19 +272,19 @@ fn the_contents_of_an_organization_are_counted() {
     quay.push_tag(ORGANIZATION, "api", "latest").unwrap();
     quay.add_repository(ORGANIZATION, "team/nested", ADMIN);
     quay.push_tag(ORGANIZATION, "team/nested", "latest").unwrap();
-    let contents = scene.run(scene.client().contents(ORGANIZATION)).unwrap();
+    let counts = scene.run(scene.client().tag_counts(ORGANIZATION)).unwrap();
     let expected = [("api", 1), ("team/nested", 1), ("web", 120), ("worker", 0)];
-    assert_eq!(contents, expected.map(|(name, tags)| (name.to_owned(), tags)));
+    assert_eq!(counts, expected.map(|(name, tags)| (name.to_owned(), tags)));
 }
 
 #[test]
-fn a_list_that_never_ends_is_given_up() {
+fn stops_at_a_pagination_loop() {
     let scene = Scene::linked();
     let page = r#"{"repositories":[{"name":"api"}],"next_page":"again"}"#;
     scene.traffic().fault(Fault::on("GET", "/repository?").status(200).body(page));
     let organization = scene.read(&scene.client(), ReadStrategy::Full).unwrap().unwrap();
     assert_eq!(
         organization.repositories.unwrap_err().reason,
-        "Quay gives the same page again and again"
+        "pagination loop: Quay returned the same page twice"
     );
 }

@@ -3,10 +3,10 @@ use base64::engine::general_purpose::STANDARD;
 use sandbox::tls::Authority;
 
 use super::*;
-use crate::quay::{OptionsError, certificates_only, describe_pem};
+use crate::quay::{CaBundle, OptionsError, describe_pem};
 
 #[test]
-fn a_file_of_certificates_is_described_one_by_one() {
+fn describes_each_certificate_of_a_file() {
     let scene = Scene::new();
     let mine = fs::read_to_string(scene.sandbox.ca_file()).unwrap();
     let other = Authority::new().unwrap();
@@ -19,7 +19,7 @@ fn a_file_of_certificates_is_described_one_by_one() {
         assert_eq!(certificate.sha256.split(':').map(str::len).collect::<Vec<_>>(), [2; 32]);
     }
     assert_ne!(found[0].sha256, found[1].sha256);
-    // The certificate itself comes through unchanged, whatever the line breaks of the file.
+    // The certificate is unchanged, independent of the line breaks in the file.
     let der = |pem: &str| {
         STANDARD
             .decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>())
@@ -36,33 +36,37 @@ fn keeps_only_the_certificates_of_a_pem_file() {
     let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
     let parameters = "-----BEGIN DH PARAMETERS-----\nc2VjcmV0\n-----END DH PARAMETERS-----\n";
     let both = format!("{}{}", one.pem(), two.pem());
-    let kept = |text: &str| certificates_only(text.as_bytes()).unwrap();
-    assert_eq!(kept(&both), (both.clone().into_bytes(), vec![]));
+    let parse = |text: &str| CaBundle::parse(text.as_bytes()).unwrap();
+    let bundle = |labels: &[String]| CaBundle {
+        pem: both.clone().into_bytes(),
+        ignored_blocks: labels.to_vec(),
+    };
+    assert_eq!(parse(&both), bundle(&[]));
     let mixed =
         format!("password: secret\n{key}{}\n{key}{parameters}{}# the end", one.pem(), two.pem());
     let labels = vec!["DH PARAMETERS".to_owned(), "PRIVATE KEY".to_owned()];
-    assert_eq!(kept(&mixed), (both.clone().into_bytes(), labels.clone()));
-    assert_eq!(kept(&mixed.replace('\n', "\r\n")), (both.into_bytes(), labels));
+    assert_eq!(parse(&mixed), bundle(&labels));
+    assert_eq!(parse(&mixed.replace('\n', "\r\n")), bundle(&labels));
     assert_eq!(
-        [key, "", "no PEM"].map(|text| certificates_only(text.as_bytes())),
+        [key, "", "no PEM"].map(|text| CaBundle::parse(text.as_bytes())),
         [None, None, None]
     );
 }
 
 #[test]
-fn a_certificate_is_described_as_openssl_does() {
+fn describes_a_certificate_as_openssl_does() {
     // `openssl x509 -in certificate.pem -noout -fingerprint -sha256 -dates -subject -nameopt rfc2253`
     let found = describe_pem(include_bytes!("certificate.pem")).unwrap();
     let fingerprint = "EC:B4:69:4A:00:D7:6D:EC:E2:8F:D5:D6:29:D9:F2:F5:D2:3F:F3:72:F4:A2:8A:69:EE:A0:40:96:29:C1:FA:CD";
     assert_eq!(found[0].sha256, fingerprint);
     assert_eq!(found[0].subject, "CN=quay.example.com,O=Example,C=DE");
-    // From 2050 on the dates are of another type (RFC 5280, 4.1.2.5).
+    // Dates from 2050 have another type (RFC 5280, 4.1.2.5).
     assert_eq!(found[0].not_before.to_string(), "2026-11-22T15:03:47Z");
     assert_eq!(found[0].not_after.to_string(), "2054-04-09T15:03:47Z");
 }
 
 #[test]
-fn what_is_no_certificate_is_refused() {
+fn rejects_invalid_certificates() {
     let broken =
         "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
     for pem in

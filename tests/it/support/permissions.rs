@@ -1,4 +1,4 @@
-//! What the bridge's roles allow, held against what was really asked.
+//! Compares the controller's roles with its requests.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use oc_quay::setup::controller_manifests::ControllerManifests;
 use sandbox::traffic::Entry;
 use serde_json::Value;
 
-use super::World;
+use super::TestEnv;
 
-/// What the roles of the manifests allow: API group, resource, verb, and a name if just that one.
+/// The rules of the manifests: API group, resource, verb, and the name if restricted to one.
 fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
     let mut allowed = BTreeSet::new();
     for object in ControllerManifests::new(Some("default"), None).manifests() {
@@ -40,7 +40,7 @@ fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
     allowed
 }
 
-/// What was asked for, in the same words.
+/// The permissions that requests needed, in the form of [`allowed`].
 fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)> {
     let mut asked = BTreeSet::new();
     for entry in entries {
@@ -49,7 +49,7 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
         let group = match segments.first() {
             Some(&"api") => segments.drain(..2).next().map(|_| ""),
             Some(&"apis") if segments.len() > 3 => segments.drain(..3).nth(1),
-            // What everybody may ask, such as the version.
+            // Allowed to all users, such as the version.
             _ => None,
         };
         let Some(group) = group else { continue };
@@ -79,12 +79,12 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
     asked
 }
 
-/// By which right the builds that were changed are made: OpenShift asks for it at every change.
-fn strategies(world: &World, entries: &[Entry]) -> BTreeSet<String> {
+/// The permissions for the strategies of changed builds, which OpenShift checks at every change.
+fn strategies(env: &TestEnv, entries: &[Entry]) -> BTreeSet<String> {
     let changed = entries.iter().filter(|entry| entry.method == "PATCH").filter_map(|entry| {
         let path = entry.path.strip_prefix("/apis/build.openshift.io/v1/namespaces/")?;
         let (namespace, build) = path.split('?').next()?.split_once("/builds/")?;
-        world.get("Build", namespace, build)
+        env.get("Build", namespace, build)
     });
     let strategy = |build: Value| {
         let fields = build["spec"]["strategy"].as_object().unwrap().clone();
@@ -96,10 +96,10 @@ fn strategies(world: &World, entries: &[Entry]) -> BTreeSet<String> {
     changed.map(|build| format!("builds/{}", strategy(build))).collect()
 }
 
-impl World {
-    /// Whether each request since [`World::forget_traffic`] is one that the bridge's roles allow.
+impl TestEnv {
+    /// Asserts that the controller's roles allow each request since [`TestEnv::forget_traffic`].
     #[track_caller]
-    pub(crate) fn assert_within_the_bridges_rights(&self) {
+    pub(crate) fn assert_uses_only_granted_permissions(&self) {
         let (allowed, asked) = (allowed(), asked(&self.cluster_traffic().entries()));
         assert!(!asked.is_empty());
         for (group, resource, verb, name) in &asked {

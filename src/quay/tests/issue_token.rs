@@ -44,7 +44,7 @@ fn only_application(scene: &Scene) -> ApplicationView {
 }
 
 #[test]
-fn of_several_applications_of_the_name_the_first_is_used_unless_one_is_given() {
+fn uses_the_first_of_several_applications() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
     quay.add_organization(HOME, ADMIN);
@@ -52,11 +52,11 @@ fn of_several_applications_of_the_name_the_first_is_used_unless_one_is_given() {
     assert_eq!(issue(&scene, ADMIN, &wanted()).unwrap().client_id, ids[0]);
     let given = TokenRequest { client_id: Some(ids[1].clone()), ..wanted() };
     assert_eq!(issue(&scene, ADMIN, &given).unwrap().client_id, ids[1]);
-    assert_eq!(scene.requests(), 1, "nothing is looked for");
+    assert_eq!(scene.requests(), 1, "no application is listed");
 }
 
 #[test]
-fn an_application_that_is_not_there_is_named() {
+fn names_a_missing_application() {
     for release in RELEASES {
         let scene = at(release);
         scene.sandbox.quay.add_organization(HOME, ADMIN);
@@ -69,7 +69,7 @@ fn an_application_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_plain_user_gets_what_a_plain_user_can_have() {
+fn omits_super_user_for_other_users() {
     for release in RELEASES {
         let scene = at(release);
         let issued = issue(&scene, "alice", &wanted()).unwrap();
@@ -79,18 +79,18 @@ fn a_plain_user_gets_what_a_plain_user_can_have() {
             "{release:?}"
         );
         let token = only_application(&scene).tokens.remove(0);
-        assert_eq!((token.scope, token.user.as_str()), (Scope::list(&issued.scopes), "alice"));
+        assert_eq!((token.scope, token.user.as_str()), (Scope::join(&issued.scopes), "alice"));
     }
 }
 
 #[test]
-fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
+fn explains_an_organization_name_in_use() {
     for release in RELEASES {
         let scene = at(release);
         scene.sandbox.quay.add_organization(HOME, ADMIN);
         let error = issue(&scene, "alice", &wanted()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Exists, "{release:?}");
-        assert!(error.reason.contains("that alice may not administer"), "{error}");
+        assert!(error.reason.contains("that alice is not allowed to administer"), "{error}");
         for user in [ADMIN, "alice"] {
             let error =
                 issue(&scene, ADMIN, &TokenRequest { organization: user.into(), ..wanted() })
@@ -102,18 +102,20 @@ fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
 }
 
 #[test]
-fn names_that_quay_does_not_take_are_quoted() {
+fn quotes_quays_error_for_an_invalid_name() {
     let scene = Scene::new();
     let error = issue(&scene, ADMIN, &TokenRequest { organization: "Bad Name".into(), ..wanted() })
         .unwrap_err();
     assert!(
-        error.to_string().starts_with("cannot create organization Bad Name: Quay answered 400: "),
+        error
+            .to_string()
+            .starts_with("failed to create organization Bad Name: Quay answered 400: "),
         "{error}"
     );
 }
 
 #[test]
-fn a_limit_of_tokens_is_quoted() {
+fn quotes_quays_token_limit() {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.max_application_tokens = Some(0));
     let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
@@ -121,7 +123,7 @@ fn a_limit_of_tokens_is_quoted() {
 }
 
 #[test]
-fn a_quay_reached_by_another_name_still_issues() {
+fn issues_if_quay_has_another_hostname() {
     for release in RELEASES {
         let scene = at(release);
         let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
@@ -131,7 +133,7 @@ fn a_quay_reached_by_another_name_still_issues() {
         let mut session = scene.run(client.sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
         scene.run(session.issue(&wanted())).unwrap();
     }
-    // Without the configuration there is only the name that was given.
+    // Without the configuration the client uses its own address.
     let scene = at(Release::V3_17);
     scene.traffic().fault(Fault::on("GET", "/config").html(404));
     let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
@@ -147,9 +149,9 @@ fn a_quay_reached_by_another_name_still_issues() {
 }
 
 #[test]
-fn lost_answers_double_nothing() {
-    // The request, and what happens to it once.
-    let table: [(&str, Harm); 6] = [
+fn lost_responses_create_no_duplicates() {
+    // The request, and its fault.
+    let table: [(&str, AddFault); 6] = [
         ("/api/v1/organization/", Fault::drop_after),
         ("/api/v1/organization/", Fault::drop_before),
         ("/applications", Fault::drop_after),
@@ -157,9 +159,9 @@ fn lost_answers_double_nothing() {
         ("/applications", |fault| fault.html(502)),
         ("/applications", |fault| fault.html(429)),
     ];
-    at_once(
-        RELEASES.into_iter().flat_map(|release| table.map(|(path, harm)| (release, path, harm))),
-        |(release, path, harm)| {
+    in_parallel(
+        RELEASES.into_iter().flat_map(|release| table.map(|(path, fault)| (release, path, fault))),
+        |(release, path, fault)| {
             let scene = at(release);
             let mut session = scene.session(ADMIN);
             let is_organization = !path.ends_with("applications");
@@ -168,25 +170,26 @@ fn lost_answers_double_nothing() {
             } else {
                 format!("/api/v1/organization/{HOME}{path}")
             };
-            scene.traffic().fault(harm(Fault::on("POST", &path).whole_path().times(1)));
+            scene.traffic().fault(fault(Fault::on("POST", &path).whole_path().times(1)));
             let issued = scene.run(session.issue(&wanted())).unwrap();
-            assert!(issued.organization_made && issued.application_made, "{release:?} {path}");
+            assert!(
+                issued.organization_created && issued.application_created,
+                "{release:?} {path}"
+            );
             assert_eq!(only_application(&scene).tokens.len(), 1, "{release:?} {path}");
         },
     );
 }
 
 #[test]
-fn a_token_whose_answer_was_lost_is_not_asked_for_twice() {
+fn does_not_retry_a_token_request() {
     for (release, path) in [(Release::Master, "/tokens"), (Release::V3_17, "/oauth/authorizeapp")] {
         let scene = at(release);
         scene.traffic().fault(Fault::on("POST", path).drop_after());
         let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Server, "{error}");
         assert!(
-            error
-                .reason
-                .ends_with("the application in Quay's pages shows whether there is a token"),
+            error.reason.ends_with("check the tokens of the application in the Quay UI"),
             "{error}"
         );
         assert_eq!(only_application(&scene).tokens.len(), 1);
@@ -194,7 +197,7 @@ fn a_token_whose_answer_was_lost_is_not_asked_for_twice() {
 }
 
 #[test]
-fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
+fn issues_with_a_password_without_direct_login() {
     for release in RELEASES {
         for direct_login in [true, false] {
             let scene = at(release);
@@ -205,9 +208,9 @@ fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
             let password = scene.password("alice");
             let scopes = [Scope::OrgAdmin, Scope::UserAdmin];
             let token = scene
-                .run(scene.nobody().issue_with_password("alice", &password, &client_id, &scopes))
+                .run(scene.anonymous().issue_with_password("alice", &password, &client_id, &scopes))
                 .unwrap();
-            assert_eq!(scene.requests(), 3, "the CSRF token, Quay's own name, and the form");
+            assert_eq!(scene.requests(), 3, "CSRF token, configuration and form");
             let tokens = only_application(&scene).tokens;
             assert_eq!(
                 (tokens[0].token.as_str(), tokens[0].scope.as_str()),

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::Role;
 use crate::quay::ErrorKind;
 
-/// The roles of the default permissions of a robot account.
+/// Roles of a robot account's default permissions.
 fn roles(scene: &Scene, robot: &str) -> Vec<RepoRole> {
     let delegate = format!("{ORGANIZATION}+{robot}");
     let found = scene
@@ -16,31 +16,31 @@ fn roles(scene: &Scene, robot: &str) -> Vec<RepoRole> {
     found.map(|found| found.role).collect()
 }
 
-/// A client that has been answered before, so that the stand-in gets its faults before our patience ends.
-fn acquainted(scene: &Scene) -> Quay {
+/// A client whose circuit breaker does not open at the first failure.
+fn connected_client(scene: &Scene) -> Quay {
     let client = scene.client();
-    scene.run(client.about()).unwrap();
+    scene.run(client.server_info()).unwrap();
     scene.traffic().clear();
     client
 }
 
 #[test]
-fn a_name_that_is_not_free_is_explained() {
+fn explains_a_name_in_use() {
     let scene = Scene::linked();
     let client = scene.client();
     let error = scene.run(client.create_organization("alice", &claim_of(ours()))).unwrap_err();
-    assert_eq!(error.reason, "the name is taken by a user");
+    assert_eq!(error.reason, "the name is used by a user");
     scene.run(client.delete_organization(ORGANIZATION)).unwrap();
     let error = scene.run(client.create_organization(ORGANIZATION, &claim_of(ours()))).unwrap_err();
     assert!(error.reason.contains("was just deleted"), "{error}");
 }
 
 #[test]
-fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
-    let is_taken = |furnish: &dyn Fn(&Scene)| {
+fn uses_a_concurrent_organization_only_without_owner() {
+    let create_concurrently = |prepare: &dyn Fn(&Scene)| {
         let scene = Scene::new();
         scene.sandbox.quay.add_organization(ORGANIZATION, ADMIN);
-        furnish(&scene);
+        prepare(&scene);
         let outcome =
             scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours())));
         outcome.map_err(|error| error.reason)
@@ -51,10 +51,14 @@ fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
             scene.sandbox.quay.add_repository(ORGANIZATION, "api", ADMIN);
         }
     };
-    assert_eq!(is_taken(&|_| ()), Ok(()), "another run was faster, or the answer to ours was lost");
-    assert_eq!(is_taken(&robot(ours())), Ok(()), "another run is at work in it");
-    type Arrangement<'a> = &'a dyn Fn(&Scene);
-    let refusals: [(Arrangement<'_>, &str); 6] = [
+    assert_eq!(
+        create_concurrently(&|_| ()),
+        Ok(()),
+        "created by another run, or the response was lost"
+    );
+    assert_eq!(create_concurrently(&robot(ours())), Ok(()), "another run is linking it");
+    type Preparation<'a> = &'a dyn Fn(&Scene);
+    let errors: [(Preparation, &str); 6] = [
         (&|scene| scene.sandbox.quay.add_repository(ORGANIZATION, "theirs", ADMIN), "OQ206"),
         (&|scene| drop(scene.sandbox.quay.add_robot(ORGANIZATION, "theirs", "")), "OQ206"),
         (
@@ -68,27 +72,27 @@ fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
         (&robot(mark_of("integration-1", "api.prod:6443", "uid-0")), "OQ205"),
         (&robot(mark_of("integration-2", "api.other:6443", "uid-2")), "OQ204"),
     ];
-    for (furnish, code) in refusals {
-        let refusal = is_taken(furnish).unwrap_err();
-        assert!(refusal.contains(&format!("oc quay explain {code}")), "{refusal}");
+    for (prepare, code) in errors {
+        let error = create_concurrently(prepare).unwrap_err();
+        assert!(error.contains(&format!("oc quay explain {code}")), "{error}");
     }
 }
 
 #[test]
-fn looks_again_at_an_organization_that_another_run_furnishes() {
+fn rereads_an_organization_that_another_run_links() {
     let scene = Scene::new();
     let quay = scene.sandbox.quay.clone();
     quay.add_organization(ORGANIZATION, ADMIN);
-    let furnish = move || {
+    let link = move || {
         quay.add_robot(ORGANIZATION, "builder", &ours().to_string()).unwrap();
         quay.add_repository(ORGANIZATION, "api", ADMIN);
     };
-    scene.traffic().fault(Fault::on("GET", "/robots").nth(1).after(furnish));
+    scene.traffic().fault(Fault::on("GET", "/robots").nth(1).after(link));
     scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours()))).unwrap();
 }
 
 #[test]
-fn leaves_no_organization_without_robot_accounts_behind() {
+fn deletes_new_organization_if_robots_are_disallowed() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
     quay.set_flags(|flags| flags.robots_disallow = true);
@@ -96,16 +100,16 @@ fn leaves_no_organization_without_robot_accounts_behind() {
     scene.run(client.create_organization(ORGANIZATION, &claim_of(ours()))).unwrap();
     let error = scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::RobotsDisallowed);
-    assert!(error.reason.contains("was deleted again"), "{error}");
+    assert!(error.reason.contains("was deleted"), "{error}");
     assert_eq!(quay.organizations(), Vec::<String>::new());
 
-    // An image that was pushed in between is not lost.
+    // An image that was pushed in between is kept.
     scene.run(client.create_organization("second", &claim_of(ours()))).unwrap();
     quay.add_repository("second", "api", ADMIN);
     let error = scene.run(client.create_robot("second", "builder", "")).unwrap_err();
-    assert!(error.reason.contains("second is kept, since it has repositories"), "{error}");
+    assert!(error.reason.contains("second is kept: it has repositories"), "{error}");
 
-    // An organization of an earlier run is kept.
+    // An existing organization is kept.
     quay.add_organization(ORGANIZATION, ADMIN);
     let client = scene.client();
     scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
@@ -113,7 +117,7 @@ fn leaves_no_organization_without_robot_accounts_behind() {
 }
 
 #[test]
-fn ownership_is_taken_of_organizations_only() {
+fn takes_ownership_of_organizations_only() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
     quay.add_organization(ORGANIZATION, "alice");
@@ -122,22 +126,22 @@ fn ownership_is_taken_of_organizations_only() {
         scene.run(client.take_ownership(ORGANIZATION)).unwrap();
     }
     assert!(scene.read(&client, ReadStrategy::Full).unwrap().unwrap().administered);
-    // Quay itself would turn the person into an organization.
+    // Quay would convert the user to an organization.
     assert_eq!(scene.run(client.take_ownership("alice")).unwrap_err().kind, ErrorKind::NotFound);
     assert!(!quay.organizations().contains(&"alice".to_owned()));
 }
 
-/// Whether the answer to the first try is lost, or the request itself.
-fn lost() -> [(&'static str, Harm); 2] {
-    [("answer", Fault::drop_after), ("request", Fault::drop_before)]
+/// Faults that lose the first response, or the first request.
+fn lost() -> [(&'static str, AddFault); 2] {
+    [("response", Fault::drop_after), ("request", Fault::drop_before)]
 }
 
 #[test]
-fn a_default_permission_is_not_doubled_when_the_answer_is_lost() {
+fn lost_response_creates_no_second_default_permission() {
     for (what, lose) in lost() {
         let scene = Scene::linked();
         scene.sandbox.quay.add_robot(ORGANIZATION, "pipeline", "");
-        let client = acquainted(&scene);
+        let client = connected_client(&scene);
         scene.traffic().fault(lose(Fault::on("POST", "/prototypes").nth(1)));
         scene.run(client.create_default_permission(ORGANIZATION, "pipeline", Role::Write)).unwrap();
         assert_eq!(roles(&scene, "pipeline"), [RepoRole::Write], "{what}");
@@ -145,31 +149,31 @@ fn a_default_permission_is_not_doubled_when_the_answer_is_lost() {
 }
 
 #[test]
-fn default_permissions_survive_that_their_connection_breaks() {
+fn creates_default_permissions_despite_a_lost_connection() {
     let scene = Scene::linked();
     for name in ["one", "two", "three", "four"] {
         scene.sandbox.quay.add_robot(ORGANIZATION, name, "");
     }
-    let client = acquainted(&scene);
+    let client = connected_client(&scene);
     scene.traffic().set_latency(Duration::from_millis(100));
-    // All four are under way on one HTTP/2 connection.
+    // All four are in flight on one HTTP/2 connection.
     scene.traffic().fault(Fault::on("POST", "/prototypes").nth(4).drop_after());
     let create = |name| client.create_default_permission(ORGANIZATION, name, Role::Read);
     scene.run(futures::future::try_join_all(["one", "two", "three", "four"].map(create))).unwrap();
     for name in ["one", "two", "three", "four"] {
         assert_eq!(roles(&scene, name), [RepoRole::Read], "{name}");
     }
-    assert_eq!(client.troubles(), []);
+    assert_eq!(client.problems(), []);
 }
 
 #[test]
-fn a_lost_answer_harms_nothing() {
-    let [answer, request] = lost();
-    at_once(
-        [(true, answer), (false, answer), (true, request), (false, request)],
+fn writes_succeed_despite_lost_responses() {
+    let [response, request] = lost();
+    in_parallel(
+        [(true, response), (false, response), (true, request), (false, request)],
         |(http2, (what, lose))| {
             let scene = Scene::start(sandbox::Options { http2, ..Default::default() });
-            let client = acquainted(&scene);
+            let client = connected_client(&scene);
             scene.traffic().fault(lose(Fault::on("POST", "/organization/").nth(1)));
             scene.traffic().fault(lose(Fault::on("PUT", "/robots/").nth(1)));
             scene.traffic().fault(lose(Fault::on("POST", "/repository").nth(1)));
@@ -179,7 +183,10 @@ fn a_lost_answer_harms_nothing() {
                 let token = client.create_robot(ORGANIZATION, "builder", "").await.unwrap();
                 assert_eq!(token.expose_secret(), scene.current_token("builder"), "{what}");
                 client.create_repository(ORGANIZATION, "api").await.unwrap();
-                client.grant(ORGANIZATION, "api", "builder", Role::Write).await.unwrap();
+                client
+                    .set_repository_permission(ORGANIZATION, "api", "builder", Role::Write)
+                    .await
+                    .unwrap();
             });
             assert_eq!(
                 scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+builder"],
@@ -187,10 +194,10 @@ fn a_lost_answer_harms_nothing() {
             );
 
             scene.traffic().fault(lose(Fault::on("POST", "/regenerate").nth(1)));
-            let old = scene.current_token("builder");
+            let previous = scene.current_token("builder");
             let new = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
             assert_eq!(new.expose_secret(), scene.current_token("builder"), "{what}");
-            assert_ne!(new.expose_secret(), old, "{what}");
+            assert_ne!(new.expose_secret(), previous, "{what}");
 
             scene.traffic().fault(lose(Fault::on("DELETE", "/robots/").nth(1)));
             scene.run(client.delete_robot(ORGANIZATION, "builder")).unwrap();
@@ -203,27 +210,30 @@ fn a_lost_answer_harms_nothing() {
 }
 
 #[test]
-fn a_renewal_whose_answers_are_all_lost_gives_the_token_that_is_valid() {
+fn lost_renewal_responses_return_the_valid_token() {
     let scene = Scene::linked();
-    let client = acquainted(&scene);
+    let client = connected_client(&scene);
     scene.traffic().fault(Fault::on("POST", "/regenerate").drop_after());
     let token = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
     assert_eq!(token.expose_secret(), scene.current_token("builder"));
 }
 
 #[test]
-fn the_loser_of_a_race_for_the_first_right_tries_again() {
+fn retries_the_first_permission_after_a_race() {
     let scene = Scene::linked();
     let client = scene.client();
     scene.traffic().fault(Fault::on("PUT", "/permissions/").nth(1).html(500));
-    scene.run(client.grant(ORGANIZATION, "api", "default", Role::Write)).unwrap();
+    scene
+        .run(client.set_repository_permission(ORGANIZATION, "api", "default", Role::Write))
+        .unwrap();
     assert_eq!(
         scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+default"],
         RepoRole::Write
     );
 
-    let error =
-        scene.run(client.grant(ORGANIZATION, "nosuch", "default", Role::Write)).unwrap_err();
+    let error = scene
+        .run(client.set_repository_permission(ORGANIZATION, "nosuch", "default", Role::Write))
+        .unwrap_err();
     assert_eq!((error.kind, error.status), (ErrorKind::Server, Some(500)));
     assert_eq!(error.reason, "Quay answered 500 Internal Server Error");
 }

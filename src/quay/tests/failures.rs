@@ -11,13 +11,13 @@ use crate::domain::integration::{ConnectionStage, QuayProblem};
 use crate::domain::snapshot::ReadErrorKind;
 use crate::quay::{ErrorKind, OptionsError, QuayError};
 
-fn about(scene: &Scene, options: Options) -> (QuayError, Vec<QuayProblem>) {
+fn server_info(scene: &Scene, options: Options) -> (QuayError, Vec<QuayProblem>) {
     let client = Quay::new(options).unwrap();
-    let error = scene.run(client.about()).unwrap_err();
-    (error, client.troubles())
+    let error = scene.run(client.server_info()).unwrap_err();
+    (error, client.problems())
 }
 
-fn at(url: &str, scene: &Scene) -> Options {
+fn options_for(url: &str, scene: &Scene) -> Options {
     Options {
         url: QuayUrl::parse(url).unwrap().0,
         timeout: Duration::from_secs(3),
@@ -26,37 +26,37 @@ fn at(url: &str, scene: &Scene) -> Options {
 }
 
 fn assert_unreachable(
-    (error, troubles): (QuayError, Vec<QuayProblem>),
+    (error, problems): (QuayError, Vec<QuayProblem>),
     step: ConnectionStage,
 ) -> String {
     assert_eq!(error.kind, ErrorKind::Unreachable(step), "{error}");
-    assert_eq!(troubles, [QuayProblem::Unreachable { step, reason: error.reason.clone() }]);
+    assert_eq!(problems, [QuayProblem::Unreachable { step, reason: error.reason.clone() }]);
     error.reason
 }
 
 #[test]
-fn a_name_that_does_not_resolve_stops_at_the_name() {
+fn reports_a_failed_dns_lookup() {
     let scene = Scene::new();
     let reason = assert_unreachable(
-        about(&scene, at("https://quay.invalid", &scene)),
+        server_info(&scene, options_for("https://quay.invalid", &scene)),
         ConnectionStage::Name,
     );
     assert!(reason.contains("lookup"), "{reason}");
 }
 
 #[test]
-fn a_closed_port_stops_at_the_connection() {
+fn reports_refused_connection() {
     let scene = Scene::new();
     let port = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap().local_addr().unwrap().port();
     let reason = assert_unreachable(
-        about(&scene, at(&format!("https://127.0.0.1:{port}"), &scene)),
+        server_info(&scene, options_for(&format!("https://127.0.0.1:{port}"), &scene)),
         ConnectionStage::Connect,
     );
     assert_eq!(reason, "Connection refused");
 }
 
 #[test]
-fn reads_no_answer_without_an_end() {
+fn limits_the_size_of_a_response() {
     let scene = Scene::new();
     let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -69,54 +69,57 @@ fn reads_no_answer_without_an_end() {
             });
         }
     });
-    let options = Options { insecure: true, timeout: Duration::from_secs(30), ..at(&url, &scene) };
-    let (error, _) = about(&scene, options);
+    let options =
+        Options { insecure: true, timeout: Duration::from_secs(30), ..options_for(&url, &scene) };
+    let (error, _) = server_info(&scene, options);
     assert!(error.reason.contains("larger than 32 MiB"), "{error}");
 }
 
 #[test]
-fn who_does_not_speak_tls_stops_there() {
+fn reports_a_server_without_tls() {
     let scene = Scene::new();
     let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    // Nobody answers at all.
-    let reason = assert_unreachable(about(&scene, at(&url, &scene)), ConnectionStage::Tls);
-    assert_eq!(reason, "no connection in time");
-    // Somebody answers in plain HTTP.
+    // No response.
+    let reason =
+        assert_unreachable(server_info(&scene, options_for(&url, &scene)), ConnectionStage::Tls);
+    assert_eq!(reason, "connection timed out");
+    // A response in plain HTTP.
     scene.runtime.spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
             let _ = socket.read(&mut [0; 1024]).await;
             let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let reason = assert_unreachable(about(&scene, at(&url, &scene)), ConnectionStage::Tls);
-    assert_eq!(reason, "what answers there does not speak TLS");
+    let reason =
+        assert_unreachable(server_info(&scene, options_for(&url, &scene)), ConnectionStage::Tls);
+    assert_eq!(reason, "the server does not speak TLS");
 }
 
 #[test]
-fn a_certificate_is_trusted_only_by_its_authority() {
+fn trusts_a_certificate_only_by_its_authority() {
     let scene = Scene::new();
     let other = Authority::new().unwrap().pem().as_bytes().to_vec();
     for ca in [None, Some(other)] {
-        let (error, troubles) = about(&scene, Options { ca, ..scene.options() });
+        let (error, problems) = server_info(&scene, Options { ca, ..scene.options() });
         assert_eq!(error.kind, ErrorKind::Untrusted);
         assert_eq!(
             error.reason,
             "the certificate of 127.0.0.1 is signed by an authority that is not trusted here"
         );
-        assert_eq!(troubles, [QuayProblem::Untrusted { reason: error.reason }]);
+        assert_eq!(problems, [QuayProblem::Untrusted { reason: error.reason }]);
     }
     assert_eq!(scene.requests(), 0);
     let client = Quay::new(Options { ca: None, insecure: true, ..scene.options() }).unwrap();
-    scene.run(client.about()).unwrap();
+    scene.run(client.server_info()).unwrap();
 }
 
 #[test]
-fn options_that_can_only_fail_are_refused_at_once() {
+fn rejects_invalid_options() {
     let scene = Scene::new();
-    let refuse = |options: Options| Quay::new(options).unwrap_err();
+    let reject = |options: Options| Quay::new(options).unwrap_err();
     for token in ["", "abc\n", "abc def", "abc\r\nX-Evil: 1", "tökén"] {
-        let error = refuse(Options { token: Some(SecretString::from(token)), ..scene.options() });
+        let error = reject(Options { token: Some(SecretString::from(token)), ..scene.options() });
         assert!(matches!(error, OptionsError::Token), "{token:?}");
         assert!(token.is_empty() || !error.to_string().contains(token));
     }
@@ -128,16 +131,16 @@ fn options_that_can_only_fail_are_refused_at_once() {
         "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",
         broken,
     ] {
-        let error = refuse(Options { ca: Some(ca.into()), ..scene.options() });
+        let error = reject(Options { ca: Some(ca.into()), ..scene.options() });
         assert!(matches!(error, OptionsError::Ca(_)), "{ca}: {error}");
     }
-    let http = || at("http://127.0.0.1:1", &scene);
-    assert!(matches!(refuse(http()), OptionsError::PlainHttp));
+    let http = || options_for("http://127.0.0.1:1", &scene);
+    assert!(matches!(reject(http()), OptionsError::PlainHttp));
     Quay::new(Options { insecure: true, ..http() }).unwrap();
 }
 
 #[test]
-fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
+fn skips_calls_after_a_timeout() {
     let scene = Scene::linked();
     scene.traffic().set_latency(Duration::from_secs(30));
     let client =
@@ -145,10 +148,10 @@ fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
     let unread = scene.read(&client, ReadStrategy::Full).unwrap_err();
     assert_eq!(unread.kind, ReadErrorKind::Skipped);
     assert_eq!(
-        client.troubles(),
+        client.problems(),
         [QuayProblem::Unreachable {
             step: ConnectionStage::Http,
-            reason: "no answer within 400ms".into()
+            reason: "no response within 400ms".into()
         }]
     );
     scene.requests();
@@ -159,32 +162,32 @@ fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
 }
 
 #[test]
-fn what_may_pass_is_tried_three_times() {
-    let faults: [Harm; 4] = [
+fn retries_transient_failures_twice() {
+    let faults: [AddFault; 4] = [
         |fault| fault.html(502),
         |fault| fault.html(503),
         |fault| fault.html(504),
         Fault::drop_before,
     ];
-    at_once(faults, |fault| {
+    in_parallel(faults, |fault| {
         let scene = Scene::linked();
-        for (times, works) in [(2, true), (3, false)] {
+        for (times, succeeds) in [(2, true), (3, false)] {
             scene.traffic().clear_faults();
             scene.traffic().fault(fault(Fault::on("GET", "/robots").times(times)));
             let client = scene.client();
-            scene.run(client.about()).unwrap();
+            scene.run(client.server_info()).unwrap();
             scene.traffic().clear();
             let organization = scene.read(&client, ReadStrategy::Minimal).unwrap().unwrap();
-            assert_eq!(organization.robots.is_ok(), works);
+            assert_eq!(organization.robots.is_ok(), succeeds);
             assert_eq!(scene.traffic().count("GET robots"), 3);
             assert!(organization.administered && organization.default_permissions.is_ok());
-            assert_eq!(client.troubles(), [], "one bad call is not a trouble of all");
+            assert_eq!(client.problems(), [], "one failed call is not a general problem");
         }
     });
 }
 
 #[test]
-fn what_will_not_pass_is_tried_once() {
+fn does_not_retry_permanent_failures() {
     let scene = Scene::linked();
     for (status, kind) in [
         (500, ReadErrorKind::Failed),
@@ -203,19 +206,19 @@ fn what_will_not_pass_is_tried_once() {
 }
 
 #[test]
-fn a_pause_that_the_server_asks_for_is_kept() {
+fn waits_as_long_as_retry_after_requests() {
     let scene = Scene::linked();
     scene
         .traffic()
         .fault(Fault::on("GET", "/config").times(1).status(429).header("Retry-After", "1"));
     let started = Instant::now();
-    scene.run(scene.client().about()).unwrap();
+    scene.run(scene.client().server_info()).unwrap();
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[test]
-fn waits_out_a_limit_for_longer_than_the_time_of_a_call() {
-    for header in [Some("1".to_owned()), Some(in_a_moment()), None] {
+fn rate_limit_pauses_exclude_the_call_timeout() {
+    for header in [Some("1".to_owned()), Some(http_date()), None] {
         let scene = Scene::linked();
         let fault = Fault::on("GET", "/config").times(4).html(429);
         scene
@@ -223,24 +226,24 @@ fn waits_out_a_limit_for_longer_than_the_time_of_a_call() {
             .fault(header.iter().fold(fault, |fault, value| fault.header("Retry-After", value)));
         let client =
             Quay::new(Options { timeout: Duration::from_millis(900), ..scene.options() }).unwrap();
-        scene.run(client.about()).unwrap();
+        scene.run(client.server_info()).unwrap();
         assert_eq!(scene.requests(), 5, "{header:?}");
-        assert_eq!(client.troubles(), []);
+        assert_eq!(client.problems(), []);
     }
 }
 
-/// A date as HTTP has it, two seconds from now.
-fn in_a_moment() -> String {
+/// An HTTP date, two seconds from now.
+fn http_date() -> String {
     let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap()
 }
 
 #[test]
-fn a_slow_answer_fails_its_call_and_no_other() {
+fn one_timeout_fails_only_its_call() {
     let scene = Scene::linked();
     let client =
         Quay::new(Options { timeout: Duration::from_millis(500), ..scene.options() }).unwrap();
-    scene.run(client.about()).unwrap();
+    scene.run(client.server_info()).unwrap();
     scene.traffic().fault(Fault::on("GET", "/robots").delay(Duration::from_secs(5)));
     let organization = scene.read(&client, ReadStrategy::Full).unwrap().unwrap();
     assert_eq!(organization.robots.unwrap_err().kind, ReadErrorKind::Failed);
@@ -248,19 +251,19 @@ fn a_slow_answer_fails_its_call_and_no_other() {
     for _ in 0..3 {
         scene.run(client.robot_token(ORGANIZATION, ROBOTS[0])).unwrap_err();
     }
-    assert!(client.outage().is_some(), "several in a row mean that it is down");
+    assert!(client.outage().is_some(), "several consecutive timeouts are an outage");
 }
 
 #[test]
-fn waits_for_no_limit_that_lasts_for_an_hour() {
+fn does_not_wait_an_hour_for_a_rate_limit() {
     let scene = Scene::linked();
     scene.traffic().fault(Fault::on("GET", "/config").status(429).header("Retry-After", "3600"));
     let client = Quay::new(Options { timeout: Duration::from_secs(1), ..scene.options() }).unwrap();
-    assert_eq!(scene.run(client.about()).unwrap_err().kind, ErrorKind::RateLimited);
+    assert_eq!(scene.run(client.server_info()).unwrap_err().kind, ErrorKind::RateLimited);
     assert_eq!(scene.requests(), 1);
 }
 
-/// A port that leads to the stand-in, and how many connections came through it.
+/// A proxy of the simulated Quay, and the number of its connections.
 async fn counting_port(target: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
@@ -280,7 +283,7 @@ async fn counting_port(target: String) -> (String, Arc<AtomicUsize>) {
 fn one_http2_connection_serves_all_calls() {
     let scene = Scene::linked();
     let (url, connections) = scene.run(counting_port(scene.sandbox.quay.host()));
-    let client = Quay::new(at(&url, &scene)).unwrap();
+    let client = Quay::new(options_for(&url, &scene)).unwrap();
     scene.read(&client, ReadStrategy::Full).unwrap();
     let at_first = connections.load(Ordering::Relaxed);
     for _ in 0..5 {

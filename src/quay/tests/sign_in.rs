@@ -3,7 +3,7 @@ use crate::quay::{ErrorKind, QuayError, Session};
 
 impl Scene {
     /// A client without a token.
-    pub(super) fn nobody(&self) -> Quay {
+    pub(super) fn anonymous(&self) -> Quay {
         Quay::new(Options { token: None, ..self.options() }).unwrap()
     }
 
@@ -12,23 +12,23 @@ impl Scene {
     }
 
     pub(super) fn session(&self, user: &str) -> Session {
-        self.run(self.nobody().sign_in(user, &self.password(user))).unwrap()
+        self.run(self.anonymous().sign_in(user, &self.password(user))).unwrap()
     }
 
-    /// None of Quay's secrets stands in the text.
+    /// Asserts that the text has none of Quay's secrets.
     pub(super) fn assert_no_secret_in(&self, text: &str) {
         for secret in self.sandbox.quay.secrets() {
-            assert!(!text.contains(&secret), "a secret stands in {text}");
+            assert!(!text.contains(&secret), "a secret in {text}");
         }
     }
 }
 
-fn refused(scene: &Scene, user: &str, password: &str) -> QuayError {
-    scene.run(scene.nobody().sign_in(user, &SecretString::from(password))).unwrap_err()
+fn sign_in_error(scene: &Scene, user: &str, password: &str) -> QuayError {
+    scene.run(scene.anonymous().sign_in(user, &SecretString::from(password))).unwrap_err()
 }
 
 #[test]
-fn nothing_is_sent_over_plain_http() {
+fn sends_no_password_over_plain_http() {
     let scene = Scene::new();
     let url = scene.sandbox.quay.url().replace("https://", "http://");
     let options = Options {
@@ -51,18 +51,18 @@ fn nothing_is_sent_over_plain_http() {
 }
 
 #[test]
-fn a_sign_in_without_an_answer_is_not_repeated() {
-    let harms: [Harm; 5] = [
+fn does_not_retry_to_sign_in() {
+    let faults: [AddFault; 5] = [
         Fault::drop_before,
         Fault::drop_after,
-        |it| it.html(502),
-        |it| it.html(503),
-        |it| it.html(429),
+        |fault| fault.html(502),
+        |fault| fault.html(503),
+        |fault| fault.html(429),
     ];
-    at_once(harms, |harm| {
+    in_parallel(faults, |fault| {
         let scene = Scene::new();
-        scene.traffic().fault(harm(Fault::on("POST", "/signin")));
-        let error = refused(&scene, "alice", &scene.sandbox.quay.password("alice").unwrap());
+        scene.traffic().fault(fault(Fault::on("POST", "/signin")));
+        let error = sign_in_error(&scene, "alice", &scene.sandbox.quay.password("alice").unwrap());
         assert!(matches!(error.kind, ErrorKind::Server | ErrorKind::RateLimited), "{error:?}");
         assert_eq!(scene.traffic().count("POST signin"), 1);
         scene.assert_no_secret_in(&format!("{error} {error:?}"));
@@ -70,7 +70,7 @@ fn a_sign_in_without_an_answer_is_not_repeated() {
 }
 
 #[test]
-fn whether_a_quay_is_empty_is_asked_without_creating_anything() {
+fn checks_for_users_without_creating_one() {
     let table =
         [(true, true, true), (true, false, false), (false, true, false), (false, false, false)];
     for (feature, empty, expected) in table {
@@ -80,16 +80,20 @@ fn whether_a_quay_is_empty_is_asked_without_creating_anything() {
             scene.sandbox.quay.empty();
         }
         scene.requests();
-        assert_eq!(scene.run(scene.nobody().is_empty()).unwrap(), expected, "{feature} {empty}");
+        assert_eq!(
+            scene.run(scene.anonymous().has_no_users()).unwrap(),
+            expected,
+            "{feature} {empty}"
+        );
         assert_eq!(scene.requests(), 1);
         assert_eq!(scene.sandbox.quay.password("oc-quay"), None);
     }
     let scene = Scene::new();
     scene.traffic().fault(Fault::on("POST", "/initialize").html(500));
-    assert_eq!(scene.run(scene.nobody().is_empty()).unwrap_err().kind, ErrorKind::Server);
+    assert_eq!(scene.run(scene.anonymous().has_no_users()).unwrap_err().kind, ErrorKind::Server);
 }
 
-/// An empty Quay that lets its first user be made.
+/// An empty Quay with FEATURE_USER_INITIALIZE.
 fn empty() -> Scene {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.user_initialize = true);
@@ -98,18 +102,19 @@ fn empty() -> Scene {
 }
 
 #[test]
-fn a_first_user_whose_answer_was_lost_signs_in() {
+fn signs_in_after_a_lost_response_to_initialize() {
     let scene = empty();
     let password = SecretString::from("correct-horse");
     scene.traffic().fault(Fault::on("POST", "/initialize").drop_after());
     let session =
-        scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap();
+        scene.run(scene.anonymous().initialize("admin", &password, "admin@example.com")).unwrap();
     assert_eq!(session.user(), "admin");
     assert_eq!(scene.traffic().count("POST initialize"), 1);
 
     let scene = empty();
     scene.traffic().fault(Fault::on("POST", "/initialize").drop_before());
-    let error =
-        scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap_err();
+    let error = scene
+        .run(scene.anonymous().initialize("admin", &password, "admin@example.com"))
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Server);
 }

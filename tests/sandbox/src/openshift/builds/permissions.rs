@@ -1,13 +1,14 @@
-//! Who may build by which strategy (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
+//! Permissions for build strategies (openshift-apiserver
+//! `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
 
 use serde_json::Value;
 
 use super::super::access::{Access, User, Users};
-use super::super::api_errors::Refusal;
+use super::super::api_errors::Rejection;
 use super::super::kinds::{BUILD, BUILD_CONFIG, Kind};
 use super::super::meta;
 
-/// Lets a user write a Build or a BuildConfig, or not: whoever does needs the right to build by its strategy, whatever it is
+/// Checks a write to a Build or a BuildConfig: it needs the permission for its build strategy, whatever it is
 /// that changes.
 ///
 /// # Errors
@@ -18,17 +19,19 @@ pub(crate) fn check_strategy(
     kind: &Kind,
     object: &Value,
     old: Option<&Value>,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     let is_build = *kind == *BUILD || *kind == *BUILD_CONFIG;
     if !is_build || old.is_some_and(|old| without_gc_fields(old) == without_gc_fields(object)) {
         return Ok(());
     }
     let Some((resource, strategy)) = strategy(&object["spec"]["strategy"]) else { return Ok(()) };
     let (namespace, name) = (meta::namespace(object), meta::name(object));
-    if users.may(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name }) {
+    if users
+        .is_allowed(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name })
+    {
         return Ok(());
     }
-    Err(Refusal::forbidden(
+    Err(Rejection::forbidden(
         kind.plural,
         kind.group,
         name,
@@ -36,7 +39,7 @@ pub(crate) fn check_strategy(
     ))
 }
 
-/// The right that a strategy needs, and its name; none for what validation refuses.
+/// The right that a strategy needs, and its name; none for what validation rejects.
 fn strategy(strategy: &Value) -> Option<(&'static str, &'static str)> {
     let has = |field: &str| !strategy[field].is_null();
     let optimization = &strategy["dockerStrategy"]["imageOptimizationPolicy"];

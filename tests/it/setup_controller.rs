@@ -1,15 +1,15 @@
-//! `setup` with our own bridge in the operator's place, taking over from the operator, and the way back.
+//! `setup` with the in-cluster controller, the replacement of the operator, and teardown.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::TestEnv;
 
 const OPERATORS: &str = "openshift-operators";
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// The bridge's objects that are looked at: kind and namespace; all have its name.
+/// The controller's objects that are checked: kind and namespace; all have its name.
 const OBJECTS: [(&str, &str); 11] = [
     ("ClusterRole", ""),
     ("ClusterRoleBinding", ""),
@@ -24,15 +24,14 @@ const OBJECTS: [(&str, &str); 11] = [
     ("MutatingWebhookConfiguration", ""),
 ];
 
-fn bridge_objects(world: &World) -> Vec<&'static str> {
-    let is_there =
-        |(kind, namespace): &(&str, &str)| world.get(kind, namespace, "oc-quay").is_some();
+fn controller_objects(env: &TestEnv) -> Vec<&'static str> {
+    let is_there = |(kind, namespace): &(&str, &str)| env.get(kind, namespace, "oc-quay").is_some();
     OBJECTS.into_iter().filter(is_there).map(|(kind, _)| kind).collect()
 }
 
-/// Whether the Deployment is rolled out as it is specified now.
-fn bridge_runs(world: &World) -> bool {
-    world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
+/// Whether the rollout of the Deployment is complete.
+fn controller_is_ready(env: &TestEnv) -> bool {
+    env.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
         let status = &deployment["status"];
         status["observedGeneration"] == deployment["metadata"]["generation"]
             && status["availableReplicas"] == deployment["spec"]["replicas"]
@@ -41,83 +40,78 @@ fn bridge_runs(world: &World) -> bool {
 
 /// Whether the same set-up once more finds nothing to do.
 #[track_caller]
-fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
-    world.forget_traffic();
-    let run = world.setup(arguments).args(&["-o", "json"]).succeeds();
-    assert_eq!(
-        run.json()["summaryLine"],
-        "Everything is set up; nothing was written",
-        "{}",
-        run.stdout
-    );
-    world.assert_nothing_written();
+fn assert_nothing_to_do(env: &TestEnv, arguments: &[&str]) {
+    env.forget_traffic();
+    let run = env.setup(arguments).args(&["-o", "json"]).succeeds();
+    assert_eq!(run.json()["summaryLine"], "Already set up; nothing was written", "{}", run.stdout);
+    env.assert_nothing_written();
 }
 
 #[test]
-fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
-    let world = World::bare();
-    let run = world.setup(&["--controller", "in-cluster", "--dry-run", "-o", "yaml"]).succeeds();
+fn installs_and_removes_in_cluster_controller() {
+    let env = TestEnv::bare();
+    let run = env.setup(&["--controller", "in-cluster", "--dry-run", "-o", "yaml"]).succeeds();
     assert!(run.stdout.contains("image: quay.io/oc-quay/oc-quay:v"), "{}", run.stdout);
-    assert_eq!(bridge_objects(&world), Vec::<&str>::new());
+    assert_eq!(controller_objects(&env), Vec::<&str>::new());
 
-    let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
+    let run = env.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done", "{}", run.stdout);
-    assert_eq!(bridge_objects(&world).len(), OBJECTS.len(), "{:?}", bridge_objects(&world));
-    assert!(bridge_runs(&world));
-    assert_eq!(world.subscriptions(), 0, "the operator is not installed too");
-    assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
+    assert_eq!(controller_objects(&env).len(), OBJECTS.len(), "{:?}", controller_objects(&env));
+    assert!(controller_is_ready(&env));
+    assert_eq!(env.subscriptions(), 0, "the operator is not installed too");
+    assert_nothing_to_do(&env, &["--controller", "in-cluster"]);
     // It is found again without being named.
-    assert_nothing_to_do(&world, &[]);
+    assert_nothing_to_do(&env, &[]);
 
-    // What somebody changed is put right, another image is an update, and OpenShift's own is left alone.
+    // Changed objects are repaired, another image is an update, and OpenShift's fields are kept.
     let image = json!({ "spec": { "replicas": 1 } });
-    world.merge("Deployment", "oc-quay", "oc-quay", &image);
+    env.merge("Deployment", "oc-quay", "oc-quay", &image);
     // A status that changes meanwhile would cost a second patch.
-    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
-    world.forget_traffic();
-    world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
+    env.wait_for("the edit to be rolled out", || controller_is_ready(&env));
+    env.forget_traffic();
+    env.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
     let writes: Vec<_> =
-        world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect();
+        env.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(writes, ["patch deployments"]);
-    let deployment = world.get("Deployment", "oc-quay", "oc-quay").unwrap();
+    let deployment = env.get("Deployment", "oc-quay", "oc-quay").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 2);
     assert_eq!(
         deployment["spec"]["template"]["spec"]["containers"][0]["image"],
         "registry.example.com/oc-quay:v2"
     );
-    assert_nothing_to_do(&world, &[]);
+    assert_nothing_to_do(&env, &[]);
 
-    // Without a bridge nobody would take its finalizer off a namespace that is deleted.
-    world.namespace("shop");
-    world.merge(
+    // Without a controller its finalizer would block the deletion of a namespace.
+    env.namespace("shop");
+    env.merge(
         "Namespace",
         "",
         "shop",
         &json!({ "metadata": { "finalizers": ["example.com/other", "oc-quay/organization"] } }),
     );
-    let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
+    let run = env.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     assert_eq!(
-        world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
+        env.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
         json!(["example.com/other"])
     );
     assert_eq!(
-        (run.state("bridge"), run.state("integration")),
+        (run.state("controller"), run.state("integration")),
         ("done".into(), "done".into()),
         "{}",
         run.stdout
     );
-    world.wait_for("the bridge to go", || bridge_objects(&world).is_empty());
-    world.forget_traffic();
-    let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
-    world.assert_nothing_written();
+    env.wait_for("the removal of the controller", || controller_objects(&env).is_empty());
+    env.forget_traffic();
+    let run = env.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
+    assert_eq!(run.json()["summaryLine"], "Nothing to remove");
+    env.assert_nothing_written();
 }
 
 #[test]
-fn a_second_setup_keeps_edits_of_the_deployment() {
-    let world = World::bare();
-    world.setup(&["--controller", "in-cluster"]).succeeds();
-    let deployment = || world.get("Deployment", "oc-quay", "oc-quay").unwrap();
+fn second_setup_keeps_edits_of_the_deployment() {
+    let env = TestEnv::bare();
+    env.setup(&["--controller", "in-cluster"]).succeeds();
+    let deployment = || env.get("Deployment", "oc-quay", "oc-quay").unwrap();
     let pod = || deployment()["spec"]["template"]["spec"].clone();
     let container = || {
         let all = pod()["containers"].as_array().unwrap().clone();
@@ -146,7 +140,7 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
         let template = json!({ "metadata": { "annotations": annotations, "labels": { "team": "web" } }, "spec": pod });
         let metadata =
             json!({ "annotations": { "example.com/note": "ours" }, "labels": { "team": "web" } });
-        world.merge(
+        env.merge(
             "Deployment",
             "oc-quay",
             "oc-quay",
@@ -155,10 +149,10 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     };
     edit(&edited);
     let budget = json!({ "spec": { "minAvailable": null, "maxUnavailable": 1 } });
-    world.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
+    env.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
     // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
-    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
-    assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
+    env.wait_for("the edit to be rolled out", || controller_is_ready(&env));
+    assert_nothing_to_do(&env, &["--controller", "in-cluster"]);
 
     // An update changes the image and nothing else; what the manifests set is as they set it.
     let before =
@@ -168,11 +162,11 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     reset["readinessProbe"]["httpGet"]["path"] = json!("/healthz");
     edit(&reset);
     let mut webhook =
-        world.get("MutatingWebhookConfiguration", "", "oc-quay").unwrap()["webhooks"][0].clone();
+        env.get("MutatingWebhookConfiguration", "", "oc-quay").unwrap()["webhooks"][0].clone();
     webhook["timeoutSeconds"] = json!(9);
-    world.merge("MutatingWebhookConfiguration", "", "oc-quay", &json!({ "webhooks": [webhook] }));
-    world.merge("Deployment", "oc-quay", "oc-quay", &json!({ "spec": { "replicas": 3 } }));
-    world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
+    env.merge("MutatingWebhookConfiguration", "", "oc-quay", &json!({ "webhooks": [webhook] }));
+    env.merge("Deployment", "oc-quay", "oc-quay", &json!({ "spec": { "replicas": 3 } }));
+    env.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
     let updated = container();
     assert_eq!(
         (&updated["image"], &updated["resources"]),
@@ -203,32 +197,31 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     );
     assert_eq!(deployment()["spec"]["replicas"], 2);
     assert_eq!(
-        world.get("MutatingWebhookConfiguration", "", "oc-quay").unwrap()["webhooks"][0]["timeoutSeconds"],
+        env.get("MutatingWebhookConfiguration", "", "oc-quay").unwrap()["webhooks"][0]["timeoutSeconds"],
         3
     );
     assert_eq!(
-        world.get("PodDisruptionBudget", "oc-quay", "oc-quay").unwrap()["spec"]["maxUnavailable"],
+        env.get("PodDisruptionBudget", "oc-quay", "oc-quay").unwrap()["spec"]["maxUnavailable"],
         1
     );
-    assert_nothing_to_do(&world, &[]);
+    assert_nothing_to_do(&env, &[]);
 }
 
 #[test]
-fn a_status_that_changes_meanwhile_is_no_conflict() {
-    let world = World::bare();
-    world.setup(&["--controller", "in-cluster"]).succeeds();
-    let update = || world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]);
-    let change =
-        |path: &str, patch: Value| drop(world.merge("Deployment", "oc-quay", path, &patch));
+fn status_update_is_no_conflict() {
+    let env = TestEnv::bare();
+    env.setup(&["--controller", "in-cluster"]).succeeds();
+    let update = || env.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]);
+    let change = |path: &str, patch: Value| drop(env.merge("Deployment", "oc-quay", path, &patch));
     let edited = json!({ "spec": { "replicas": 1 } });
     let run =
-        world.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay", edited));
-    assert!(run.code == Some(1) && run.said().contains("it was changed meanwhile"), "{run:#?}");
+        env.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay", edited));
+    assert!(run.code == Some(1) && run.said().contains("the object was modified"), "{run:#?}");
     let status = json!({ "status": { "observedGeneration": 9 } });
-    let run = world
+    let run = env
         .interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay/status", status));
     assert_eq!(run.code, Some(0), "{run:#?}");
-    let deployment = world.get("Deployment", "oc-quay", "oc-quay").unwrap();
+    let deployment = env.get("Deployment", "oc-quay", "oc-quay").unwrap();
     assert_eq!(
         deployment["spec"]["template"]["spec"]["containers"][0]["image"],
         "registry.example.com/oc-quay:v2"
@@ -236,47 +229,47 @@ fn a_status_that_changes_meanwhile_is_no_conflict() {
 }
 
 #[test]
-fn the_bridge_takes_over_from_the_operator_once_it_runs() {
-    let world = World::bare();
-    world.setup(&[]).succeeds();
-    world.namespace("shop");
-    world.merge(
+fn controller_replaces_operator_once_it_is_ready() {
+    let env = TestEnv::bare();
+    env.setup(&[]).succeeds();
+    env.namespace("shop");
+    env.merge(
         "Namespace",
         "",
         "shop",
         &json!({ "metadata": { "finalizers": ["example.com/other", FINALIZER] } }),
     );
-    let integration = world.get("QuayIntegration", "", "quay").unwrap();
+    let integration = env.get("QuayIntegration", "", "quay").unwrap();
 
-    let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
-    assert!(run.said().contains("the bridge stands by until it is gone"), "{}", run.stdout);
-    assert!(bridge_runs(&world) && world.operator_runs(), "both are there");
+    let run = env.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
+    assert!(run.said().contains("the controller is passive until it is removed"), "{}", run.stdout);
+    assert!(controller_is_ready(&env) && env.operator_runs(), "both are there");
 
     let run =
-        world.setup(&["--controller", "in-cluster", "--replace-operator", "-o", "json"]).succeeds();
+        env.setup(&["--controller", "in-cluster", "--replace-operator", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done", "{}", run.stdout);
-    assert!(bridge_runs(&world));
-    assert_eq!(world.subscriptions(), 0);
-    assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT), None);
-    let webhooks: Vec<Value> = world.list("MutatingWebhookConfiguration", "");
+    assert!(controller_is_ready(&env));
+    assert_eq!(env.subscriptions(), 0);
+    assert_eq!(env.get("Deployment", OPERATORS, olm::DEPLOYMENT), None);
+    let webhooks: Vec<Value> = env.list("MutatingWebhookConfiguration", "");
     assert_eq!(webhooks.len(), 1, "{webhooks:#?}");
     assert_eq!(
-        world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
+        env.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
         json!(["example.com/other"])
     );
     assert_eq!(
-        world.get("QuayIntegration", "", "quay").unwrap()["spec"],
+        env.get("QuayIntegration", "", "quay").unwrap()["spec"],
         integration["spec"],
         "nothing of the integration changes"
     );
-    assert_nothing_to_do(&world, &["--controller", "in-cluster", "--replace-operator"]);
+    assert_nothing_to_do(&env, &["--controller", "in-cluster", "--replace-operator"]);
 }
 
 #[test]
-fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
-    let world = World::bare();
-    world.create(&manifests::operator_deployment(OPERATORS, 1));
-    world.create(&json!({
+fn stops_operator_without_olm_and_deletes_its_webhook() {
+    let env = TestEnv::bare();
+    env.create(&manifests::operator_deployment(OPERATORS, 1));
+    env.create(&json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": { "name": "operators" },
@@ -288,63 +281,63 @@ fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
             "admissionReviewVersions": ["v1"],
         }],
     }));
-    world.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
-    assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
-    assert_eq!(world.get("MutatingWebhookConfiguration", "", "operators"), None);
-    assert!(bridge_runs(&world));
-    assert_nothing_to_do(&world, &["--replace-operator"]);
-    let again = world.setup(&[]).succeeds();
+    env.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
+    assert_eq!(env.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
+    assert_eq!(env.get("MutatingWebhookConfiguration", "", "operators"), None);
+    assert!(controller_is_ready(&env));
+    assert_nothing_to_do(&env, &["--replace-operator"]);
+    let again = env.setup(&[]).succeeds();
     assert!(
-        again.said().contains("scaled to 0: the bridge does not stand by")
-            && !again.said().contains("stands by until"),
+        again.said().contains("scaled to 0: the controller is active")
+            && !again.said().contains("is passive until"),
         "{}",
         again.stdout
     );
 }
 
 #[test]
-fn what_others_made_in_the_bridges_place_is_changed_only_when_asked_for() {
-    let world = World::bare();
-    world.create(&json!({
+fn changes_unlabeled_objects_only_with_adopt() {
+    let env = TestEnv::bare();
+    env.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": { "name": "oc-quay" },
         "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }],
     }));
-    let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).ends_with(2);
+    let run = env.setup(&["--controller", "in-cluster", "-o", "json"]).ends_with(2);
     assert!(
-        run.said().contains("there is a ClusterRole oc-quay already that does not carry our label"),
+        run.said().contains("ClusterRole oc-quay already exists without the label of oc quay"),
         "{run:#?}"
     );
     assert!(run.said().contains("--adopt"), "{run:#?}");
-    assert_eq!(bridge_objects(&world), ["ClusterRole"]);
+    assert_eq!(controller_objects(&env), ["ClusterRole"]);
     assert_eq!(
-        world.get("ClusterRole", "", "oc-quay").unwrap()["rules"][0]["resources"],
+        env.get("ClusterRole", "", "oc-quay").unwrap()["rules"][0]["resources"],
         json!(["pods"])
     );
-    world.setup(&["--controller", "in-cluster", "--adopt"]).succeeds();
-    assert!(bridge_runs(&world));
-    assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
+    env.setup(&["--controller", "in-cluster", "--adopt"]).succeeds();
+    assert!(controller_is_ready(&env));
+    assert_nothing_to_do(&env, &["--controller", "in-cluster"]);
 }
 
 #[test]
-fn a_take_over_stops_the_operator_and_not_what_only_has_its_name() {
-    let world = World::bare();
-    world.namespace("mallory");
-    world.create(&manifests::operator_deployment("mallory", 0));
-    world.create(&manifests::operator_deployment(OPERATORS, 1));
-    world.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
-    assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
-    world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 1 } }));
-    assert_nothing_to_do(&world, &["--replace-operator"]);
+fn replacement_ignores_other_deployment_of_same_name() {
+    let env = TestEnv::bare();
+    env.namespace("mallory");
+    env.create(&manifests::operator_deployment("mallory", 0));
+    env.create(&manifests::operator_deployment(OPERATORS, 1));
+    env.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
+    assert_eq!(env.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
+    env.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 1 } }));
+    assert_nothing_to_do(&env, &["--replace-operator"]);
 }
 
 #[test]
-fn a_bridge_that_does_not_come_to_run_takes_nothing_over() {
-    let world = World::bare();
-    world.setup(&[]).succeeds();
-    world.trouble(Some(&olm::Trouble::NeverFinishes));
-    let run = world
+fn controller_that_is_not_ready_replaces_nothing() {
+    let env = TestEnv::bare();
+    env.setup(&[]).succeeds();
+    env.trouble(Some(&olm::Trouble::NeverFinishes));
+    let run = env
         .setup(&[
             "--controller",
             "in-cluster",
@@ -360,5 +353,5 @@ fn a_bridge_that_does_not_come_to_run_takes_nothing_over() {
         "{}",
         run.stdout
     );
-    assert!(world.operator_runs(), "the operator works on");
+    assert!(env.operator_runs(), "the operator works on");
 }

@@ -1,4 +1,4 @@
-//! What a live namespace gets: service accounts, OpenShift's registry credentials for each, and SCC annotations.
+//! Default objects of a namespace: service accounts with registry credentials, and SCC annotations.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -6,22 +6,21 @@ use serde_json::{Value, json};
 use super::text;
 use crate::api::Api;
 
-/// The service accounts of every OpenShift namespace; `default` comes first and at once, from Kubernetes.
+/// Kubernetes creates `default` immediately.
 const ACCOUNTS: [&str; 3] = ["default", "builder", "deployer"];
 
-/// Where a service account names the secret OpenShift made for it.
+/// Annotation with the name of the internal registry's secret.
 const REGISTRY_SECRET: &str = "openshift.io/internal-registry-pull-secret-ref";
 
-/// The annotations that OpenShift's security context controller gives a namespace. The values differ from namespace
-/// to namespace on a real cluster; nothing here depends on them.
+/// Annotations of OpenShift's security context controller, with arbitrary values.
 const SCC_ANNOTATIONS: [(&str, &str); 3] = [
     ("openshift.io/sa.scc.mcs", "s0:c26,c5"),
     ("openshift.io/sa.scc.supplemental-groups", "1000650000/10000"),
     ("openshift.io/sa.scc.uid-range", "1000650000/10000"),
 ];
 
-/// Whether `namespace` has all that it gets; `accounts` may be those of all namespaces.
-pub(crate) fn is_furnished(namespace: &Value, accounts: &[Value]) -> bool {
+/// `accounts` may include those of other namespaces.
+pub(crate) fn has_default_objects(namespace: &Value, accounts: &[Value]) -> bool {
     let own: Vec<&Value> = accounts.iter().filter(|account| is_in(account, namespace)).collect();
     has_scc_annotations(namespace)
         && ACCOUNTS
@@ -30,8 +29,8 @@ pub(crate) fn is_furnished(namespace: &Value, accounts: &[Value]) -> bool {
         && own.iter().all(|account| has_registry_secret(account))
 }
 
-/// Gives `namespace` what it lacks: `default` at once, the rest when it has `settled`.
-pub(super) async fn furnish(
+/// Creates `default` immediately, and the rest once the namespace has `settled`.
+pub(super) async fn create_missing(
     api: &Api,
     namespace: &Value,
     accounts: &[Value],
@@ -64,15 +63,15 @@ pub(super) async fn furnish(
     for account in
         accounts.iter().filter(|account| is_in(account, namespace) && !has_registry_secret(account))
     {
-        give_registry_secret(api, &path, account).await?;
+        create_registry_secret(api, &path, account).await?;
     }
     Ok(())
 }
 
-/// Makes the account's registry secret, where it is missing, and puts it into both lists, beside what is there.
-async fn give_registry_secret(api: &Api, namespace_path: &str, account: &Value) -> Result<()> {
+/// Creates the registry secret if missing and adds it to both lists.
+async fn create_registry_secret(api: &Api, namespace_path: &str, account: &Value) -> Result<()> {
     let account_name = text(&account["metadata"]["name"]);
-    // The same name every time, so an attempt that lost to another writer leaves no secret behind.
+    // A deterministic name, so that an attempt after a conflict leaves no other secret.
     let suffix: String = text(&account["metadata"]["uid"]).chars().take(5).collect();
     let name = format!("{account_name}-dockercfg-{suffix}");
     let secret = json!({
@@ -94,7 +93,7 @@ async fn give_registry_secret(api: &Api, namespace_path: &str, account: &Value) 
         }
         account[list] = Value::Array(references);
     }
-    // The resourceVersion it was read with guards against losing what another writer added meanwhile.
+    // The resourceVersion guards against concurrent changes.
     api.replace(&format!("{namespace_path}/serviceaccounts/{account_name}"), &account).await?;
     Ok(())
 }
