@@ -6,8 +6,10 @@ mod duration;
 mod help;
 mod images;
 mod import;
+mod manifests;
 mod run;
 mod setup;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use clap::builder::{FalseyValueParser, RangedI64ValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::domain::Role;
+use crate::logging::LogFormat;
 use crate::report::{Format, StatusFormat, VersionFormat};
 pub use builds::{BuildConfigs, Builds, BuildsCommand};
 pub use completion::{Completion, Shell};
@@ -23,7 +26,8 @@ use duration::duration;
 pub(crate) use help::{set_bin_name, single_suggestion};
 pub use images::Images;
 pub use import::Import;
-pub use run::{LogFormat, Run};
+pub use manifests::{Manifests, ManifestsFormat};
+pub use run::Run;
 pub use setup::{Setup, Teardown};
 
 /// Link OpenShift namespaces to Red Hat Quay, diagnose and repair them.
@@ -61,6 +65,8 @@ pub enum Command {
     Teardown(Teardown),
     /// Run the controller
     Run(Run),
+    /// Print the manifests that deploy the controller
+    Manifests(Manifests),
     /// Explain a finding code
     Explain(Explain),
     /// Generate shell completion scripts
@@ -70,7 +76,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// `-o` of commands with the common formats. Those of `status`, `images` and `version` are in their arguments.
+    /// `-o` of commands with the common formats. Those of `status`, `images`, `manifests` and `version` are in their
+    /// arguments.
     pub(crate) fn output(&self) -> Format {
         match self {
             Command::Setup(args) => args.changing.output,
@@ -84,6 +91,7 @@ impl Command {
             Command::Explain(args) => args.output,
             Command::Status(_)
             | Command::Images(_)
+            | Command::Manifests(_)
             | Command::Completion(_)
             | Command::Version(_) => Format::default(),
         }
@@ -92,9 +100,7 @@ impl Command {
     /// The log format of a command whose only output is its log.
     pub(crate) fn log_format(&self) -> Option<LogFormat> {
         match self {
-            Command::Run(run) => {
-                (!run.manifests && !run.changing.dry_run).then_some(run.log_format)
-            }
+            Command::Run(run) => (!run.changing.dry_run).then_some(run.log_format),
             _ => None,
         }
     }
@@ -158,6 +164,16 @@ pub struct GlobalArgs {
     /// Timeout of a single request, such as 10s or 1m
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub request_timeout: Duration,
+}
+
+impl GlobalArgs {
+    pub(crate) fn color(&self) -> anstream::ColorChoice {
+        match self.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        }
+    }
 }
 
 /// Selection of namespaces. Default: that of `-n`, or of the context.

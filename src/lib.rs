@@ -16,6 +16,7 @@
 //! | [`controller`] | `oc quay run`: watches, reconciliation, webhook |
 //! | [`request_metrics`] | counts and durations of requests |
 //! | `backoff` | delays between retries |
+//! | `printable` | text of servers and other users, made safe for terminals |
 //! | `proxy`, `tls` | proxies and trusted certificates |
 //! | [`report`] | reports and their output formats |
 //! | [`ui`] | stdout, stderr and prompts |
@@ -32,6 +33,7 @@ pub mod domain;
 pub mod error;
 mod logging;
 mod ops;
+mod printable;
 mod proxy;
 pub mod quay;
 pub mod report;
@@ -45,7 +47,8 @@ pub mod untrusted;
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
+use anstream::ColorChoice;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use cli::Cli;
 use commands::CommandContext;
@@ -69,7 +72,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
             return if error.use_stderr() { ExitStatus::Failure } else { ExitStatus::Success };
         }
     };
-    let ui = Ui::new(UiOptions { color: cli.global.color, no_input: cli.global.no_input });
+    let ui = Ui::new(UiOptions { color: cli.global.color(), no_input: cli.global.no_input });
     logging::start(cli.global.verbose, cli.command.log_format());
     let interruption = async { drop(tokio::signal::ctrl_c().await) };
     execute(&ui, &cli, program, interruption)
@@ -127,6 +130,7 @@ fn execute(
     let context = CommandContext {
         ui,
         global: &cli.global,
+        connection: (&cli.global).into(),
         program,
         invocation: &invocation,
         output: cli.command.output(),

@@ -14,7 +14,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::LogFormat;
+/// The format of the controller's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    /// One object per line.
+    Json,
+}
 
 /// Commands log only with `-v`. The controller, which has no report, logs at level info; `controller` is its format.
 pub(crate) fn start(verbosity: u8, controller: Option<LogFormat>) {

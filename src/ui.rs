@@ -26,6 +26,7 @@ use secrecy::SecretString;
 use terminal_size::{Height, Width};
 
 use crate::error::{Error, ExitStatus};
+use crate::printable::{printable, printable_line};
 use progress::StatusLine;
 pub use progress::{Progress, Spinner};
 #[cfg(test)]
@@ -39,7 +40,7 @@ const DEFAULT_WINDOW: (Width, Height) = (Width(80), Height(24));
 #[derive(Clone, Copy, Debug)]
 pub struct UiOptions {
     /// `--color`
-    pub color: clap::ColorChoice,
+    pub color: ColorChoice,
     /// `--no-input`
     pub no_input: bool,
 }
@@ -73,9 +74,8 @@ impl Ui {
     pub fn new(options: UiOptions) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let color = |auto: ColorChoice| match options.color {
-            clap::ColorChoice::Auto => auto,
-            clap::ColorChoice::Always => ColorChoice::Always,
-            clap::ColorChoice::Never => ColorChoice::Never,
+            ColorChoice::Auto => auto,
+            choice => choice,
         };
         let can_redraw = stderr.is_terminal() && !is_dumb();
         Self {
@@ -363,18 +363,6 @@ impl Ui {
     fn prompts_in_color(&self) -> bool {
         self.err != ColorChoice::Never
     }
-}
-
-/// Removes control characters and bidirectional formatting from text that a server or another user chose.
-pub fn printable(text: &str) -> String {
-    let is_bidi = |char: char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_unsafe = |char: char| (char.is_control() && char != '\n') || is_bidi(char);
-    strip_str(text).to_string().replace(is_unsafe, " ")
-}
-
-/// As [`printable`], in one line: a line break could imitate another list entry or command.
-pub fn printable_line(text: &str) -> String {
-    printable(text).replace('\n', " ")
 }
 
 fn no_terminal() -> Error {

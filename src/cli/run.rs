@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{ChangeArgs, duration};
 use crate::domain::deletion_policy::DeletionPolicy;
+use crate::logging::LogFormat;
 
 const MIN_RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -18,20 +19,8 @@ const MIN_RESYNC_INTERVAL: Duration = Duration::from_secs(60);
   oc quay run --dry-run
 
   # Confirm, and reconcile until Ctrl-C
-  oc quay run
-
-  # Deploy the controller in the cluster
-  oc quay run --manifests | oc apply -f -
-
-  # Deploy it with another image and namespace
-  oc quay run --manifests --image registry.example.com/oc-quay:v1 -n quay-controller")]
+  oc quay run")]
 pub struct Run {
-    /// Print the deployment manifests and exit; the namespace is that of -n, or oc-quay
-    #[arg(long, conflicts_with_all = ["metrics_bind_address", "webhook_bind_address", "leader_elect"])]
-    pub manifests: bool,
-    /// Image in the manifests, instead of this version's
-    #[arg(long, value_name = "IMAGE", requires = "manifests")]
-    pub image: Option<String>,
     /// Address of /healthz, /readyz and /metrics, such as 0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
     pub metrics_bind_address: Option<SocketAddr>,
@@ -57,15 +46,6 @@ pub struct Run {
     /// Format of the log on stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Plain text
-    #[default]
-    Text,
-    /// One JSON object per line
-    Json,
 }
 
 /// Each resync queries Quay for every namespace.

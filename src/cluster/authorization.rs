@@ -30,8 +30,8 @@ use tower::BoxError;
 use tower::filter::AsyncPredicate;
 
 use super::kubeconfig::{Cluster, Exec};
+use crate::printable::printable_line;
 use crate::tls::Identity;
-use crate::ui::printable_line;
 
 /// client-go's refresh period of a token file (`transport/token_source.go`).
 const TOKEN_FILE_PERIOD: Duration = Duration::from_secs(60);

@@ -17,12 +17,12 @@ use super::error::{Cause, ClusterError};
 use super::kubeconfig;
 use super::transport;
 use crate::domain::integration::ConnectionStage;
+use crate::printable::printable_line;
 use crate::proxy;
 use crate::request_metrics::{self, Observer, ObserverSlot, Side, cluster_kind};
-use crate::ui::printable_line;
 
 /// Selects the cluster and the user, as kubectl's flags do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Default: the files in `KUBECONFIG`, or `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,

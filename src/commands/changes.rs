@@ -139,7 +139,7 @@ impl ChangeSet {
     ) -> ChangeReport {
         ChangeReport::new(
             context.invocation,
-            session.endpoints(),
+            super::endpoints(session),
             self.command,
             dry_run,
             self.entries(),

@@ -13,11 +13,11 @@ use crate::ops::{self, App};
 use crate::report::{ImageReport, ImagesReport};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<ExitStatus, Error> {
-    let settings = Settings::read(context.global)?;
-    let cluster = ops::connect(context.global).await?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
     let namespace = &namespace(context.global, &cluster)?;
     let (session, streams) = tokio::join!(
-        App::open(context.ui, context.global, cluster.clone(), settings),
+        App::open(context.ui, &context.connection, cluster.clone(), settings),
         image_streams(&cluster, namespace)
     );
     let session = session?;

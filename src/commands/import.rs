@@ -22,14 +22,15 @@ use crate::domain::snapshot::{Build, ImageStream, ReadError, RepositoryTag, Secr
 use crate::error::{Error, ExitStatus};
 use crate::ops::settings::Settings;
 use crate::ops::{self, App, QuayConnection};
+use crate::printable::printable_line;
 use crate::report::{ChangeEntry, ChangeReport};
-use crate::ui::{Ui, printable_line};
+use crate::ui::Ui;
 
 const COMMAND: &str = "import";
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<ExitStatus, Error> {
-    let settings = Settings::read(context.global)?;
-    let cluster = ops::connect(context.global).await?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
     let namespace = namespace(context.global, &cluster)?;
     let has_only_tags =
         !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
@@ -38,7 +39,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         false => settings.for_administrator(for_administrator(context, args, &namespace)),
     };
     let (session, streams, builds) = tokio::join!(
-        App::open(context.ui, context.global, cluster.clone(), settings),
+        App::open(context.ui, &context.connection, cluster.clone(), settings),
         image_streams(&cluster, &namespace),
         async {
             // Only needed for tags that are not named.
@@ -59,7 +60,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     let entries: Vec<_> = choice.selected.iter().map(|chosen| import_run.entry(chosen)).collect();
     let planned = ChangeReport::new(
         context.invocation,
-        session.endpoints(),
+        super::endpoints(&session),
         COMMAND,
         args.changing.dry_run,
         entries.clone(),
@@ -78,7 +79,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         context,
         &ChangeReport::new(
             context.invocation,
-            session.endpoints(),
+            super::endpoints(&session),
             COMMAND,
             false,
             entries.collect(),

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::changes::{
     ChangeSet, finish, obstacles_after, reassessment_failed, report_waiting_pods,
 };
-use super::{CommandContext, require_namespace};
+use super::{CommandContext, require_namespace, select_namespaces};
 use crate::cli::Link;
 use crate::cluster::{
     BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate,
@@ -33,8 +33,8 @@ use crate::quay::ReadStrategy;
 use crate::report::{ChangeReport, Format, manifests};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<ExitStatus, Error> {
-    let settings = Settings::read(context.global)?;
-    let cluster = ops::connect(context.global).await?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
     let link_run = LinkRun::new(context, &cluster, args)?;
     let (session, set) = link_run.plan_all(context, &cluster, settings).await?;
     if args.changing.dry_run {
@@ -81,7 +81,7 @@ struct LinkRun<'a> {
 
 impl<'a> LinkRun<'a> {
     fn new(context: &CommandContext<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
-        let which = NamespaceSelector::of(&args.target, context.global, cluster)?;
+        let which = select_namespaces(context, &args.target, cluster)?;
         Ok(Self { which, requests: args.service_accounts.iter().cloned().collect(), args })
     }
 
@@ -105,8 +105,8 @@ impl<'a> LinkRun<'a> {
         let settings =
             settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
         let (session, parts) = tokio::try_join!(
-            App::open(context.ui, context.global, cluster.clone(), settings),
-            self.parts(cluster, usize::from(context.global.concurrency))
+            App::open(context.ui, &context.connection, cluster.clone(), settings),
+            self.parts(cluster, context.connection.cluster.concurrency)
         )?;
         let target = session.target()?;
         let parts = self.wait_for_service_accounts(context, &session, target, parts).await?;
@@ -172,7 +172,7 @@ impl<'a> LinkRun<'a> {
         Ok((
             ChangeReport::new(
                 context.invocation,
-                session.endpoints(),
+                super::endpoints(session),
                 "link",
                 false,
                 entries,

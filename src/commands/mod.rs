@@ -7,6 +7,7 @@ mod explain;
 mod images;
 mod import;
 mod link;
+mod manifests;
 mod repair;
 mod run;
 mod setup;
@@ -14,21 +15,25 @@ mod status;
 mod unlink;
 mod version;
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, GlobalArgs};
-use crate::cluster::Cluster;
+use crate::cli::{Cli, Command, GlobalArgs, TargetArgs};
+use crate::cluster::{self, Cluster};
 use crate::domain::names;
 use crate::domain::shell_quote::quoted;
 use crate::domain::snapshot::{ImageStream, Namespace, Observed};
 use crate::error::{Error, ExitStatus};
-use crate::report::{Format, Invocation, Style};
+use crate::ops::collect::NamespaceSelector;
+use crate::ops::{App, ConnectionOptions};
+use crate::report::{Endpoints, Format, Invocation, Style};
 use crate::ui::Ui;
 
 pub(crate) struct CommandContext<'a> {
     pub ui: &'a Ui,
     pub global: &'a GlobalArgs,
+    pub connection: ConnectionOptions,
     /// As it was typed: `oc quay` or `kubectl quay`.
     pub program: &'a str,
     /// The start of commands in output.
@@ -106,10 +111,16 @@ pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitS
         Command::Teardown(args) => setup::teardown::run(context, args).await,
         Command::Builds(args) => builds::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
+        Command::Manifests(args) => manifests::run(context, args),
         Command::Explain(args) => explain::run(context, args),
         Command::Completion(args) => completion::run(context, args),
         Command::Version(args) => version::run(context, args).await,
     }
+}
+
+/// The cluster and Quay for a report.
+fn endpoints(app: &App) -> Endpoints {
+    Endpoints::new(&app.snapshot, &app.cluster.server(), app.cluster.context())
 }
 
 /// Rejects a namespace that does not exist, so that a typo is not reported as nothing to do.
@@ -129,6 +140,56 @@ async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageSt
         require_namespace(namespace, &cluster.find_namespace(namespace).await)?;
     }
     Ok(streams)
+}
+
+impl From<&GlobalArgs> for ConnectionOptions {
+    fn from(global: &GlobalArgs) -> Self {
+        Self {
+            cluster: cluster::Options {
+                kubeconfig: global.kubeconfig.clone(),
+                context: global.context.clone(),
+                cluster: global.cluster.clone(),
+                user: global.user.clone(),
+                impersonate: global.impersonate.clone(),
+                impersonate_groups: global.impersonate_groups.clone(),
+                impersonate_uid: global.impersonate_uid.clone(),
+                timeout: global.request_timeout,
+                concurrency: usize::from(global.concurrency),
+            },
+            namespace: global.namespace.clone(),
+            quay_url: global.quay_url.clone(),
+            quay_token_file: global.quay_token_file.clone(),
+            quay_ca_file: global.quay_ca_file.clone(),
+            cluster_id: global.cluster_id.clone(),
+            insecure: global.insecure,
+        }
+    }
+}
+
+/// The namespaces in the arguments, else that of `-n`, else the context's.
+fn select_namespaces(
+    context: &CommandContext<'_>,
+    target: &TargetArgs,
+    cluster: &Cluster,
+) -> Result<NamespaceSelector, Error> {
+    if target.all_namespaces {
+        return Ok(NamespaceSelector::All);
+    }
+    if let Some(selector) = &target.selector {
+        return Ok(NamespaceSelector::Selected(selector.clone()));
+    }
+    let mut names = target.namespaces.clone();
+    names.extend(context.connection.namespace.clone());
+    if names.is_empty() {
+        names.push(cluster.namespace().to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    for name in &names {
+        names::validate_kubernetes_name(name)
+            .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
+    }
+    Ok(NamespaceSelector::Named(names))
 }
 
 fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {

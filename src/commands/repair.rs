@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 
-use super::CommandContext;
 use super::changes::{
     ChangeSet, finish, obstacles_after, reassessment_failed, report_waiting_pods,
 };
+use super::{CommandContext, select_namespaces};
 use crate::cli::Repair;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, ResourceAttributes, SecretsMode};
 use crate::domain::change::Change;
@@ -23,10 +23,9 @@ use crate::quay::ReadStrategy;
 use crate::report::{ChangeEntry, ChangeReport, ChangeState};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<ExitStatus, Error> {
-    let global = context.global;
-    let settings = Settings::read(global)?;
-    let cluster = ops::connect(global).await?;
-    let which = NamespaceSelector::of(&args.target, global, &cluster)?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
+    let which = select_namespaces(context, &args.target, &cluster)?;
     let switches = [("--rotate", args.rotate), ("--adopt", args.adopt), ("--probe", args.probe)];
     let settings = settings.for_namespaces(&which).for_administrator(context.for_administrator(
         "repair",
@@ -34,13 +33,13 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         &switches,
     ));
     let (session, parts, webhooks) = tokio::join!(
-        App::open(context.ui, global, cluster.clone(), settings),
+        App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces(
             &cluster,
             &which,
             SecretsMode::Always,
             BuildsMode::Read,
-            usize::from(global.concurrency)
+            context.connection.cluster.concurrency
         ),
         cluster.build_webhooks(),
     );
@@ -57,7 +56,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         let findings = repair_run.after_integration_findings(set.blocked());
         let report = ChangeReport::new(
             context.invocation,
-            session.endpoints(),
+            super::endpoints(&session),
             "repair",
             true,
             set.entries(),
@@ -97,7 +96,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     }
     let report = ChangeReport::new(
         context.invocation,
-        session.endpoints(),
+        super::endpoints(&session),
         "repair",
         false,
         entries,
@@ -119,13 +118,13 @@ pub(super) async fn plan_all(
 ) -> Result<(String, ChangeReport), Error> {
     let which = NamespaceSelector::All;
     let (session, parts) = tokio::join!(
-        App::open(context.ui, context.global, cluster.clone(), settings),
+        App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces(
             cluster,
             &which,
             SecretsMode::Always,
             BuildsMode::Leave,
-            usize::from(context.global.concurrency)
+            context.connection.cluster.concurrency
         ),
     );
     let session = session?;
@@ -143,7 +142,7 @@ pub(super) async fn plan_all(
         session.endpoint_lines(),
         ChangeReport::new(
             context.invocation,
-            session.endpoints(),
+            super::endpoints(&session),
             "run",
             dry_run,
             set.entries(),

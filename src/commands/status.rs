@@ -11,7 +11,7 @@ use anstream::adapter::strip_str;
 use anyhow::Context as _;
 use futures::StreamExt as _;
 
-use super::CommandContext;
+use super::{CommandContext, select_namespaces};
 use crate::cli::{self, FailOn, Status};
 use crate::cluster::Cluster;
 use crate::domain::checks;
@@ -30,8 +30,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<E
     if args.watch {
         return watch(context, args).await;
     }
-    let settings = Settings::read(context.global)?;
-    let cluster = ops::connect(context.global).await?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
     let report = collect_report(context, &cluster, settings, &args.target, args.probe).await?;
     match &args.output_file {
         None => context.ui.out(&render(&report, args.output, &context.style())?)?,
@@ -87,16 +87,15 @@ pub(super) async fn collect_report(
     target: &cli::TargetArgs,
     probe: bool,
 ) -> Result<StatusReport, Error> {
-    let global = context.global;
-    let which = NamespaceSelector::of(target, global, cluster)?;
+    let which = select_namespaces(context, target, cluster)?;
     let settings = settings.for_namespaces(&which);
-    let concurrency = usize::from(global.concurrency);
+    let concurrency = context.connection.cluster.concurrency;
     let (session, (parts, rewriters), policy, pods) = context
         .ui
         .progress("Reading the cluster", 0)
         .track(async {
             tokio::join!(
-                App::open(context.ui, global, cluster.clone(), settings),
+                App::open(context.ui, &context.connection, cluster.clone(), settings),
                 collect::read_namespaces_and_webhooks(cluster, &which, concurrency),
                 cluster.image_policy(),
                 collect::waiting_pods(cluster, &which, concurrency),
@@ -148,8 +147,8 @@ fn exit_status(report: &StatusReport, fail_on: FailOn) -> ExitStatus {
 
 /// Prints the report after each change, until it is interrupted.
 async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus, Error> {
-    let cluster = ops::connect(context.global).await?;
-    let which = NamespaceSelector::of(&args.target, context.global, &cluster)?;
+    let cluster = ops::connect(&context.connection).await?;
+    let which = select_namespaces(context, &args.target, &cluster)?;
     let watched = match &which {
         NamespaceSelector::Named(names) if names.len() == 1 => names[0].clone(),
         _ => return Err(Error::new("--watch works on one namespace").hint("use -n NAMESPACE")),
@@ -162,10 +161,10 @@ async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus
     let mut shown = String::new();
     // Stdin can only be read once.
     let from_stdin = context.global.quay_token_file.as_deref() == Some(Path::new("-"));
-    let first = if from_stdin { Some(Settings::read(context.global)?) } else { None };
+    let first = if from_stdin { Some(Settings::read(&context.connection)?) } else { None };
     loop {
         // Read the token file again: it might have changed.
-        let settings = first.clone().map_or_else(|| Settings::read(context.global), Ok)?;
+        let settings = first.clone().map_or_else(|| Settings::read(&context.connection), Ok)?;
         let report = collect_report(context, &cluster, settings, &args.target, args.probe).await?;
         let text = report.render(format, &context.style())?;
         if text != shown {

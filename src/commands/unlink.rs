@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::{ChangeSet, finish};
-use super::{CommandContext, require_namespace};
+use super::{CommandContext, require_namespace, select_namespaces};
 use crate::cli::Unlink;
 use crate::cluster::{BuildsMode, SecretsMode};
 use crate::domain::change::Change;
@@ -15,15 +15,14 @@ use crate::error::{Error, ExitStatus};
 use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::ops::settings::Settings;
 use crate::ops::{self, App, QuayConnection};
+use crate::printable::printable_line;
 use crate::quay::ReadStrategy;
 use crate::report::ChangeReport;
-use crate::ui::printable_line;
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
-    let global = context.global;
-    let settings = Settings::read(global)?;
-    let cluster = ops::connect(global).await?;
-    let which = NamespaceSelector::of(&args.target, global, &cluster)?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
+    let which = select_namespaces(context, &args.target, &cluster)?;
     if args.delete_organization && which.is_many() {
         return Err(Error::new("--delete-organization works on one namespace"));
     }
@@ -36,9 +35,9 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
         &[which.to_string()],
         &switches,
     ));
-    let concurrency = usize::from(global.concurrency);
+    let concurrency = context.connection.cluster.concurrency;
     let (session, parts) = tokio::join!(
-        App::open(context.ui, global, cluster.clone(), settings),
+        App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces(
             &cluster,
             &which,
@@ -93,7 +92,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let entries = set.apply(context, &session, target).await;
     let report = ChangeReport::new(
         context.invocation,
-        session.endpoints(),
+        super::endpoints(&session),
         "unlink",
         false,
         entries,

@@ -10,11 +10,11 @@ use crate::report::VersionReport;
 pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<ExitStatus, Error> {
     let mut report = VersionReport::new(env!("CARGO_PKG_VERSION"));
     if !args.client {
-        let cluster = ops::connect(context.global).await?;
-        let settings = Settings::read(context.global)?;
+        let cluster = ops::connect(&context.connection).await?;
+        let settings = Settings::read(&context.connection)?;
         let (version, session) = tokio::join!(
             cluster.version(),
-            App::open(context.ui, context.global, cluster.clone(), settings)
+            App::open(context.ui, &context.connection, cluster.clone(), settings)
         );
         report.cluster = Some(version.unwrap_or_else(|unread| {
             format!("unknown: failed to {}: {}", unread.call, unread.reason)

@@ -114,7 +114,7 @@ fn entries(global: &GlobalArgs) -> Option<cluster::KubeconfigNames> {
 }
 
 async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
-    let cluster = ops::connect(&global).await.ok()?;
+    let cluster = ops::connect(&(&*global).into()).await.ok()?;
     match cluster.list_names(NameKind::Namespaces, None).await {
         Ok(names) => Some(names),
         // Without cluster-wide permissions, a user can list projects.
@@ -123,7 +123,7 @@ async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
 }
 
 async fn namespaced_names(global: Arc<GlobalArgs>, kind: NameKind) -> Option<Vec<String>> {
-    let cluster = ops::connect(&global).await.ok()?;
+    let cluster = ops::connect(&(&*global).into()).await.ok()?;
     let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
     cluster.list_names(kind, Some(namespace)).await.ok()
 }

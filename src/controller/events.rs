@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::event::{ControllerEvent, ReconcileOutcome};
 use crate::cluster::{Cluster, EventInput, EventRecord};
-use crate::ui::printable;
+use crate::printable::printable;
 
 /// Events beyond this number are dropped, so that the controller never waits.
 const QUEUE_CAPACITY: usize = 1000;

@@ -210,7 +210,7 @@ impl Controller<'_> {
 
     /// When the integration could not be read.
     async fn connect(&self, resources: Vec<String>) -> Observed<()> {
-        let app = App::read(self.global, self.cluster.clone(), self.settings.clone()).await;
+        let app = App::read(self.connection, self.cluster.clone(), self.settings.clone()).await;
         let mut app = match app {
             Ok(app) => app,
             Err(error) => {

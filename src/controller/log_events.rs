@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{ControllerEvent, ReconcileOutcome};
 use super::webhook::WebhookEvent;
-use crate::ui::printable;
+use crate::printable::printable;
 
 /// A reconcile without changes is logged at debug level.
 pub(crate) fn log(event: &ControllerEvent) {

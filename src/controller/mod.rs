@@ -3,19 +3,20 @@
 //! `store` caches the cluster, `queue` orders the namespaces, `reconcile` and `imports` work on
 //! one, `integration` follows the QuayIntegration, and `status_conditions` reports in it. `event`
 //! is the output, for `log_events`, `metrics` and `events`. `leader_election` and `operator_watch`
-//! decide whether this replica is active.
+//! decide whether this replica is active. `run` connects them.
 
-pub(crate) mod admin_server;
+mod admin_server;
 pub mod event;
-pub(crate) mod events;
+mod events;
 mod imports;
 mod integration;
-pub(crate) mod leader_election;
-pub(crate) mod log_events;
-pub(crate) mod metrics;
-pub(crate) mod operator_watch;
+mod leader_election;
+mod log_events;
+mod metrics;
+mod operator_watch;
 mod queue;
 mod reconcile;
+mod run;
 pub mod state;
 mod status_conditions;
 mod store;
@@ -31,11 +32,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use crate::backoff;
-use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, Versioned, WatchUpdate};
 use crate::domain::deletion_policy::DeletionPolicy;
 use crate::domain::integration::QuayIntegration;
 use crate::domain::snapshot::{Build, Phase};
+use crate::ops::ConnectionOptions;
 use crate::ops::settings::Settings;
 use crate::request_metrics::Observer;
 use event::{ControllerEvent, EventSink};
@@ -45,6 +46,8 @@ use queue::{Action, Priority};
 use reconcile::NamespaceCache;
 use state::ControllerState;
 use status_conditions::NamespaceStatuses;
+
+pub(crate) use run::{Config, run};
 
 /// Settings of the controller.
 #[derive(Clone)]
@@ -61,7 +64,7 @@ pub struct Options {
 
 /// Reconciles namespaces until it is dropped; every change can be interrupted.
 pub struct Controller<'a> {
-    global: &'a GlobalArgs,
+    connection: &'a ConnectionOptions,
     cluster: Cluster,
     settings: Settings,
     options: Options,
@@ -90,14 +93,14 @@ struct NamespaceCaches {
 
 impl<'a> Controller<'a> {
     pub(crate) fn new(
-        global: &'a GlobalArgs,
+        connection: &'a ConnectionOptions,
         cluster: Cluster,
         settings: Settings,
         options: Options,
         event_sink: EventSink<'a>,
     ) -> Self {
         Self {
-            global,
+            connection,
             cluster,
             settings,
             options,
@@ -124,7 +127,8 @@ impl<'a> Controller<'a> {
     /// Never ends. Caches are updated all the time; namespaces are reconciled while `leading` is
     /// true.
     pub async fn run(&self, leading: watch::Receiver<bool>) {
-        let workers = join_all((0..self.global.concurrency).map(|_| self.work(leading.clone())));
+        let workers =
+            join_all((0..self.connection.cluster.concurrency).map(|_| self.work(leading.clone())));
         tokio::join!(
             self.follow_cluster(),
             self.follow_integration(),

@@ -6,7 +6,6 @@ use futures::future::OptionFuture;
 use jiff::Timestamp;
 
 use super::{App, QuayConnection as QuayTarget, join_concurrently};
-use crate::cli;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_requested};
 use crate::domain::Role;
 use crate::domain::checks::{self, Assessed, Check};
@@ -35,32 +34,6 @@ pub(crate) enum NamespaceSelector {
 }
 
 impl NamespaceSelector {
-    /// The arguments, else `-n`, else the context's namespace.
-    pub(crate) fn of(
-        target: &cli::TargetArgs,
-        global: &cli::GlobalArgs,
-        cluster: &Cluster,
-    ) -> Result<Self, Error> {
-        if target.all_namespaces {
-            return Ok(NamespaceSelector::All);
-        }
-        if let Some(selector) = &target.selector {
-            return Ok(NamespaceSelector::Selected(selector.clone()));
-        }
-        let mut names = target.namespaces.clone();
-        names.extend(global.namespace.clone());
-        if names.is_empty() {
-            names.push(cluster.namespace().to_owned());
-        }
-        let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(name.clone()));
-        for name in &names {
-            names::validate_kubernetes_name(name)
-                .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
-        }
-        Ok(NamespaceSelector::Named(names))
-    }
-
     /// Whether it can select more than one namespace.
     pub(crate) fn is_many(&self) -> bool {
         !matches!(self, NamespaceSelector::Named(names) if names.len() == 1)

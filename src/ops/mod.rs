@@ -4,12 +4,12 @@ pub(crate) mod apply;
 pub(crate) mod collect;
 pub(crate) mod settings;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::GlobalArgs;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::domain::checks;
 use crate::domain::finding::{Code, Finding, ObjectRef};
@@ -22,9 +22,9 @@ use crate::domain::names::QuayUrl;
 use crate::domain::rbac::grant_command;
 use crate::domain::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 use crate::error::Error;
+use crate::printable::printable_line;
 use crate::quay::{self, OptionsError, Quay};
-use crate::report::Endpoints;
-use crate::ui::{Ui, printable_line};
+use crate::ui::Ui;
 use collect::WaitingPods;
 use settings::Settings;
 
@@ -73,20 +73,31 @@ pub(crate) struct QuayConnection {
     pub has_token: bool,
 }
 
+/// Which cluster and which Quay, as given by the flags of every command.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionOptions {
+    pub cluster: cluster::Options,
+    /// `-n`.
+    pub namespace: Option<String>,
+    pub quay_url: Option<String>,
+    /// `-` for stdin.
+    pub quay_token_file: Option<PathBuf>,
+    pub quay_ca_file: Option<PathBuf>,
+    pub cluster_id: Option<String>,
+    /// Skip verification of Quay's certificate and allow plain HTTP.
+    pub insecure: bool,
+}
+
+impl ConnectionOptions {
+    /// The timeout of one request to Quay.
+    pub(crate) fn quay_timeout(&self) -> Duration {
+        if self.cluster.timeout.is_zero() { NO_LIMIT } else { self.cluster.timeout }
+    }
+}
+
 /// Creates a client from the kubeconfig, without a request.
-pub(crate) async fn connect(global: &GlobalArgs) -> Result<Cluster, Error> {
-    let options = cluster::Options {
-        kubeconfig: global.kubeconfig.clone(),
-        context: global.context.clone(),
-        cluster: global.cluster.clone(),
-        user: global.user.clone(),
-        impersonate: global.impersonate.clone(),
-        impersonate_groups: global.impersonate_groups.clone(),
-        impersonate_uid: global.impersonate_uid.clone(),
-        timeout: global.request_timeout,
-        concurrency: usize::from(global.concurrency),
-    };
-    Ok(Cluster::connect(&options).await?)
+pub(crate) async fn connect(options: &ConnectionOptions) -> Result<Cluster, Error> {
+    Ok(Cluster::connect(&options.cluster).await?)
 }
 
 /// Describes the cluster and Quay for a confirmation, with a line for each.
@@ -96,11 +107,6 @@ pub(crate) fn endpoint_lines(cluster: &Cluster, quay: Option<&QuayUrl>) -> Strin
     format!("Cluster  {} (context {context}){quay}", cluster.server())
 }
 
-/// The timeout of one request to Quay.
-pub(crate) fn timeout(global: &GlobalArgs) -> Duration {
-    if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout }
-}
-
 impl App {
     /// Determines the Quay to work with, and prints the warnings.
     ///
@@ -108,11 +114,11 @@ impl App {
     /// If a setting is invalid, or the Quay is unknown.
     pub(crate) async fn open(
         ui: &Ui,
-        global: &GlobalArgs,
+        options: &ConnectionOptions,
         cluster: Cluster,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let app = Self::read(global, cluster, settings).await?;
+        let app = Self::read(options, cluster, settings).await?;
         app.warnings.iter().for_each(|warning| ui.warn(warning));
         app.target.iter().for_each(|target| target.quay.set_wait_notice(ui.teller()));
         if let Some(warning) = unused_lists(&app.snapshot) {
@@ -129,7 +135,7 @@ impl App {
     /// # Errors
     /// If a setting is invalid.
     pub(crate) async fn read(
-        global: &GlobalArgs,
+        options: &ConnectionOptions,
         cluster: Cluster,
         settings: Settings,
     ) -> Result<Self, Error> {
@@ -166,7 +172,7 @@ impl App {
                 token = found;
             }
         }
-        let concurrency = usize::from(global.concurrency);
+        let concurrency = options.cluster.concurrency;
         let target = match snapshot.resolve() {
             // A plain http URL in the settings is rejected earlier; in the QuayIntegration it is a
             // finding.
@@ -187,7 +193,7 @@ impl App {
                     ca: settings.ca,
                     insecure: integration.insecure,
                     concurrency,
-                    timeout: timeout(global),
+                    timeout: options.quay_timeout(),
                 };
                 let quay =
                     client(options, stored_ca, &mut warnings).map_err(anyhow::Error::from)?;
@@ -213,11 +219,6 @@ impl App {
             &self.cluster,
             self.target.as_ref().map(|target| &target.integration.url.value),
         )
-    }
-
-    /// The cluster and Quay for a report.
-    pub(crate) fn endpoints(&self) -> Endpoints {
-        Endpoints::new(&self.snapshot, &self.cluster.server(), self.cluster.context())
     }
 
     pub(crate) fn with_rewriters(mut self, rewriters: BuildWebhookOwners) -> Self {

@@ -10,10 +10,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::GlobalArgs;
 use crate::domain::integration::{Overrides, Source, Sourced};
 use crate::domain::names::{ClusterId, QuayUrl};
 use crate::error::Error;
+use crate::ops::ConnectionOptions;
 use crate::ops::collect::NamespaceSelector;
 use crate::quay::CaBundle;
 
@@ -47,15 +47,15 @@ impl Settings {
 
     /// # Errors
     /// If a setting is invalid.
-    pub(crate) fn read(global: &GlobalArgs) -> Result<Self, Error> {
-        let url = from_flag_or_env(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
+    pub(crate) fn read(options: &ConnectionOptions) -> Result<Self, Error> {
+        let url = from_flag_or_env(options.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
         if let Some(url) = &url {
             let (parsed, _) = QuayUrl::parse(&url.value)
                 .map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
-            reject_plain_http(&parsed, global.insecure)?;
+            reject_plain_http(&parsed, options.insecure)?;
         }
         let cluster_id =
-            from_flag_or_env(global.cluster_id.as_deref(), "--cluster-id", "OC_QUAY_CLUSTER_ID")?;
+            from_flag_or_env(options.cluster_id.as_deref(), "--cluster-id", "OC_QUAY_CLUSTER_ID")?;
         if let Some(id) = &cluster_id
             && let Some(problem) = ClusterId::new(&id.value).problem()
         {
@@ -64,7 +64,7 @@ impl Settings {
                 id.source, id.value
             )));
         }
-        let ca_file = global.quay_ca_file.as_ref().map(|path| path.display().to_string());
+        let ca_file = options.quay_ca_file.as_ref().map(|path| path.display().to_string());
         let mut warnings = Vec::new();
         let ca = match from_flag_or_env(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
             Some(file) => {
@@ -74,14 +74,14 @@ impl Settings {
             }
             None => None,
         };
-        let token = read_token(global.quay_token_file.as_deref())?;
+        let token = read_token(options.quay_token_file.as_deref())?;
         let (token, source) =
             token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
         Ok(Self {
-            given: Overrides { url, cluster_id, token: source, insecure: global.insecure },
+            given: Overrides { url, cluster_id, token: source, insecure: options.insecure },
             token,
             ca,
-            namespace: global.namespace.clone(),
+            namespace: options.namespace.clone(),
             for_administrator: None,
             warnings,
         })

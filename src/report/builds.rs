@@ -14,7 +14,7 @@ use crate::domain::checks::Assessed;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::imports::is_imported;
 use crate::domain::snapshot::{Build, BuildConfig, BuildWebhookOwner, ShipwrightBuild};
-use crate::ui::{printable, printable_line};
+use crate::printable::{printable, printable_line};
 
 /// BuildConfigs and their last builds.
 #[derive(Clone, Debug, Serialize)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::domain::change::{Change, Verb};
 use crate::domain::finding::{Finding, ObjectRef, Severity};
-use crate::ui::{printable, printable_line};
+use crate::printable::{printable, printable_line};
 
 use super::status::{Endpoints, SettingReport};
 use super::text_layout::Style;

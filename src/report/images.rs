@@ -6,25 +6,22 @@ use serde::Serialize;
 use super::text_layout::{Style, TextPage};
 use super::{API_VERSION, client, count, serialize};
 use crate::domain::shell_quote::quoted;
-use crate::ui::printable_line;
+use crate::printable::printable_line;
 
 /// The formats of `images -o`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImagesFormat {
-    /// Text
     #[default]
     Text,
-    /// A summary line
+    /// A summary line.
     Short,
-    /// JSON
     Json,
-    /// YAML
     Yaml,
-    /// Names of the image stream tags
+    /// Names of the image stream tags.
     Name,
-    /// Mapping file for `oc image mirror -f`
+    /// A mapping file for `oc image mirror -f`.
     Mirror,
-    /// One `oc image mirror` command per image
+    /// An `oc image mirror` command per image.
     Commands,
 }
 

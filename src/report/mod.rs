@@ -35,26 +35,23 @@ pub use text_layout::Style;
 pub use version::{VersionFormat, VersionReport};
 
 use crate::domain::finding::{Finding, Severity};
-use crate::ui::{printable, printable_line};
+use crate::printable::{printable, printable_line};
 
 /// The version of the machine-readable formats.
 pub const API_VERSION: &str = "oc-quay/v1";
 
 /// The common formats of `-o`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Text
     #[default]
     Text,
-    /// Text without truncation, with details
+    /// Text without truncation, with details.
     Wide,
-    /// Problems and a summary line
+    /// Problems and a summary line.
     Short,
-    /// JSON
     Json,
-    /// YAML
     Yaml,
-    /// Names of the affected objects
+    /// Names of the affected objects.
     Name,
 }
 

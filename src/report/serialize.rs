@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::domain::finding::ObjectRef;
-use crate::ui::printable_line;
+use crate::printable::printable_line;
 
 pub(super) fn json(report: &impl Serialize) -> anyhow::Result<String> {
     let mut text =

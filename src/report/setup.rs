@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::finding::Severity;
-use crate::ui::printable;
+use crate::printable::printable;
 
 use super::change::{ChangeEntry, ChangeState};
 use super::status::StatusReport;

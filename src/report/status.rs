@@ -2,8 +2,6 @@
 
 use std::cmp::Reverse;
 
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -11,7 +9,7 @@ use crate::domain::checks::{Check, REGISTRY};
 use crate::domain::finding::{Administrator, Code, Finding, Severity};
 use crate::domain::integration::{IntegrationSnapshot, Sourced};
 use crate::domain::names::QuayUrl;
-use crate::ui::{printable, printable_line};
+use crate::printable::{printable, printable_line};
 
 use super::text_layout::Style;
 use super::{
@@ -31,27 +29,6 @@ pub enum StatusFormat {
 impl Default for StatusFormat {
     fn default() -> Self {
         Self::Common(Format::default())
-    }
-}
-
-impl ValueEnum for StatusFormat {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::Common(Format::Text),
-            Self::Common(Format::Wide),
-            Self::Common(Format::Short),
-            Self::Common(Format::Json),
-            Self::Common(Format::Yaml),
-            Self::Common(Format::Name),
-            Self::Html,
-        ]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Common(format) => format.to_possible_value(),
-            Self::Html => Some(PossibleValue::new("html").help("Self-contained HTML page")),
-        }
     }
 }
 

@@ -3,17 +3,14 @@
 use serde::Serialize;
 
 use super::{API_VERSION, serialize};
-use crate::ui::printable_line;
+use crate::printable::printable_line;
 
 /// The formats of `version -o`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VersionFormat {
-    /// Text
     #[default]
     Text,
-    /// JSON
     Json,
-    /// YAML
     Yaml,
 }
 

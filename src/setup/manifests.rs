@@ -7,7 +7,7 @@ use super::{NodeTrust, SetupSession};
 use crate::cluster::CA_KEY;
 use crate::domain::integration::SecretKey;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::ui::printable_line;
+use crate::printable::printable_line;
 
 /// Value of the token in the Secret's manifest.
 const PLACEHOLDER: &str = "the OAuth token for Quay";

@@ -12,7 +12,6 @@ mod manifests;
 pub mod oauth_redirect;
 mod options;
 mod plan;
-mod report;
 mod steps;
 pub mod teardown;
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum;
 use secrecy::SecretString;
 
 use crate::cluster::OPERATOR_NAMESPACE;
@@ -94,7 +93,7 @@ pub struct Application {
 }
 
 /// The controller that reconciles linked namespaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControllerKind {
     /// The Quay Bridge Operator
     Operator,
@@ -122,7 +121,7 @@ impl ControllerKind {
 }
 
 /// Scopes of the issued token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenScopes {
     /// All eight scopes
     Default,
@@ -131,7 +130,7 @@ pub enum TokenScopes {
 }
 
 /// Approval of the operator's updates (OLM `installPlanApproval`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approval {
     /// OLM itself
     Automatic,
@@ -140,7 +139,7 @@ pub enum Approval {
 }
 
 /// Handling of nodes that do not trust Quay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeTrust {
     /// Write it into the cluster's image configuration
     Apply,

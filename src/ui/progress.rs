@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{UNKNOWN_WIDTH, printable};
+use super::UNKNOWN_WIDTH;
+use crate::printable::printable;
 
 const INITIAL_DELAY: Duration = Duration::from_secs(1);
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);

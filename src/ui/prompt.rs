@@ -16,6 +16,7 @@ use secrecy::SecretString;
 
 use super::input::{self, InputError, Question};
 use crate::error::{Cancelled, Error};
+use crate::printable::printable_line;
 
 /// The rest of a paste arrives within this time, faster than a user types.
 const PASTE_GAP: Duration = Duration::from_millis(50);
@@ -61,7 +62,7 @@ pub(super) fn text(
         }
         Ok(Ok(if answer.is_empty() { default.unwrap_or_default() } else { answer }.to_owned()))
     };
-    let shown = |answer: &String| super::printable_line(answer).trim().to_owned();
+    let shown = |answer: &String| printable_line(answer).trim().to_owned();
     ask(|| input::ask(&question, check, shown))
 }
 

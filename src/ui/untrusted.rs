@@ -1,6 +1,7 @@
 //! Fuzz target: see [`crate::untrusted`].
 
-use super::{printable, printable_line, prompt, redraw};
+use super::{prompt, redraw};
+use crate::printable::{printable, printable_line};
 
 /// # Panics
 /// If untrusted text could control the terminal.

@@ -23,6 +23,7 @@ mod findings;
 mod html_report;
 mod images;
 mod import;
+mod layout;
 mod link;
 mod onboarding;
 mod output;

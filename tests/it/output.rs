@@ -363,14 +363,14 @@ fn rejects_labels_that_match_no_namespace() {
 #[test]
 fn prints_requested_format() {
     let env = TestEnv::bare();
-    let list = env.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().stdout;
+    let list = env.oc_quay(&["manifests", "-o", "json"]).succeeds().stdout;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["kind"], "List");
     assert!(
         list["items"].as_array().unwrap().iter().any(|object| object["kind"] == "Deployment"),
         "{list}"
     );
-    env.oc_quay(&["run", "--manifests", "-o", "wide"]).ends_with(2);
+    env.oc_quay(&["manifests", "-o", "wide"]).ends_with(2);
     let names = env.oc_quay(&["explain", "-o", "name"]).succeeds().stdout;
     assert!(names.lines().all(|line| line.len() == 5 && line.starts_with("OQ")), "{names}");
     assert_eq!(env.oc_quay(&["explain", "OQ301", "-o", "name"]).succeeds().stdout, "OQ301\n");

@@ -237,7 +237,7 @@ const TOKEN: &str = "s3cret-t0ken-0123456789";
 #[test]
 #[ignore = "is run by the tests below, in a terminal"]
 fn asks() {
-    let ui = Ui::new(UiOptions { color: clap::ColorChoice::Auto, no_input: false });
+    let ui = Ui::new(UiOptions { color: anstream::ColorChoice::Auto, no_input: false });
     for question in std::env::var("QUESTIONS").unwrap().split(' ') {
         let heard = match question {
             "token" => {

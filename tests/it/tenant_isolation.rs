@@ -178,7 +178,7 @@ fn no_namespace_is_stuck_while_quay_fails() {
     controller.wait_until("deleted while Quay is unavailable", || !is_there(&env, "offline"));
     env.clear_faults();
     let left_behind = || condition(&env, "OrphanedOrganizations");
-    controller.wait_until("it is recorded", || left_behind()["message"] == "openshift_away");
+    controller.wait_until("it is recorded", || left_behind()["message"] == "openshift_offline");
 
     env.merge(
         "Secret",
@@ -191,7 +191,7 @@ fn no_namespace_is_stuck_while_quay_fails() {
     env.delete("Namespace", "", "rejected");
     controller.wait_until("deleted although the token is rejected", || !is_there(&env, "rejected"));
     controller.wait_until("it is recorded too", || {
-        left_behind()["message"] == "openshift_away, openshift_rejected"
+        left_behind()["message"] == "openshift_offline, openshift_rejected"
     });
 
     // An administrator removes the condition, and it is not set again.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::DuplicateKeyPolicy;
 
-use crate::ui::printable_line;
+use crate::printable::printable_line;
 
 /// Like Go, ignores trailing bits.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

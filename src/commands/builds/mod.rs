@@ -34,10 +34,9 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<E
 }
 
 async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus, Error> {
-    let global = context.global;
-    let settings = Settings::read(global)?;
-    let cluster = ops::connect(global).await?;
-    let which = select_namespaces(context, args.all_namespaces, &cluster)?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
+    let which = select(context, args.all_namespaces, &cluster)?;
     let namespace = match &which {
         NamespaceSelector::Named(names) => names.first().map(String::as_str),
         _ => None,
@@ -102,13 +101,13 @@ fn is_about_builds(finding: &Finding) -> bool {
         || (finding.code == Code::CouldNotRead && unread)
 }
 
-fn select_namespaces(
+fn select(
     context: &CommandContext,
     all_namespaces: bool,
     cluster: &Cluster,
 ) -> Result<NamespaceSelector, Error> {
     let target = cli::TargetArgs { namespaces: vec![], all_namespaces, selector: None };
-    NamespaceSelector::of(&target, context.global, cluster)
+    super::select_namespaces(context, &target, cluster)
 }
 
 /// Assesses the namespaces without any request to Quay, and maps each assessment with `map`.
@@ -119,9 +118,9 @@ async fn assess<T>(
     which: &NamespaceSelector,
     map: impl Fn(&QuayConnection, NamespaceAssessment) -> T,
 ) -> Result<(App, Vec<T>), Error> {
-    let concurrency = usize::from(context.global.concurrency);
+    let concurrency = context.connection.cluster.concurrency;
     let (session, (parts, rewriters)) = tokio::join!(
-        App::open(context.ui, context.global, cluster.clone(), settings),
+        App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces_and_webhooks(cluster, which, concurrency),
     );
     let session = session?.with_rewriters(rewriters);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::changes::{ChangeSet, finish};
 use super::super::{CommandContext, require_namespace};
-use super::{assess, select_namespaces};
+use super::{assess, select};
 use crate::cli::BuildConfigs;
 use crate::domain::builds::Destination;
 use crate::domain::change::Change;
@@ -15,8 +15,8 @@ use crate::error::{Error, ExitStatus};
 use crate::ops;
 use crate::ops::collect::{NamespaceAssessment, NamespaceSelector};
 use crate::ops::settings::Settings;
+use crate::printable::printable_line;
 use crate::report::ChangeReport;
-use crate::ui::printable_line;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -40,10 +40,9 @@ pub(super) async fn run(
     configs: &BuildConfigs,
     direction: Direction,
 ) -> Result<ExitStatus, Error> {
-    let global = context.global;
-    let settings = Settings::read(global)?;
-    let cluster = ops::connect(global).await?;
-    let which = select_namespaces(context, configs.all_namespaces, &cluster)?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
+    let which = select(context, configs.all_namespaces, &cluster)?;
     let (session, all) = assess(context, &cluster, settings, &which, |target, judged| {
         let plan = match direction {
             Direction::ToQuay => {
@@ -73,7 +72,7 @@ pub(super) async fn run(
         let findings = [set.blocked(), unchanged.clone()].concat();
         ChangeReport::new(
             context.invocation,
-            session.endpoints(),
+            crate::commands::endpoints(&session),
             direction.command(),
             dry_run,
             entries,

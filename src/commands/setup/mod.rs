@@ -4,6 +4,7 @@ mod equivalent_command;
 mod first_namespaces;
 mod non_interactive;
 mod options;
+mod step_report;
 pub(super) mod teardown;
 mod wizard;
 
@@ -13,6 +14,7 @@ use crate::error::{Error, ExitStatus};
 use crate::ops;
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{Blocker, Connection, SetupSession, SetupStep, StepPlan};
+use step_report::step_report;
 
 pub(super) async fn run(
     context: &CommandContext<'_>,
@@ -23,11 +25,10 @@ pub(super) async fn run(
         return Err(Error::new("setup requires a terminal; use --yes, --dry-run or --check")
             .hint("with --yes, pass at least --quay-url and --quay-token-file"));
     }
-    let (options, warnings) = options::read(context.global, args)?;
+    let (options, warnings) = options::read(&context.connection, args)?;
     warnings.iter().for_each(|warning| context.ui.warn(warning));
-    let cluster = ops::connect(context.global).await?;
-    let mut setup =
-        SetupSession::new(cluster, options, connection(context.global), context.ui.teller());
+    let cluster = ops::connect(&context.connection).await?;
+    let mut setup = SetupSession::new(cluster, options, connection(context), context.ui.teller());
     setup.discover_all().await;
     if is_interactive {
         return wizard::run(context, setup).await;
@@ -41,8 +42,11 @@ pub(super) async fn run(
     non_interactive::run(context, setup).await
 }
 
-fn connection(global: &cli::GlobalArgs) -> Connection {
-    Connection { concurrency: usize::from(global.concurrency), timeout: ops::timeout(global) }
+fn connection(context: &CommandContext<'_>) -> Connection {
+    Connection {
+        concurrency: context.connection.cluster.concurrency,
+        timeout: context.connection.quay_timeout(),
+    }
 }
 
 /// Applies and verifies a step's plan. A failure ends the step; applied changes are kept, and the
@@ -53,7 +57,7 @@ async fn execute(
     step: SetupStep,
     plan: &StepPlan,
 ) -> StepReport {
-    let mut report = plan.report(step);
+    let mut report = step_report(plan, step);
     if report.state != StepState::Planned {
         return report;
     }
@@ -77,7 +81,7 @@ async fn execute(
     match failure {
         Some(error) => report.failed(&error.messages(), error.hints()),
         None => {
-            let found = setup.plan(step).report(step);
+            let found = step_report(&setup.plan(step), step);
             StepReport { state: StepState::Done, facts: found.facts, ..report }
         }
     }

@@ -1,12 +1,13 @@
 //! Setup without questions, its dry run and its check.
 
+use super::step_report::{namespace_previews, step_report};
 use super::{equivalent_command, execute, finish, first_namespaces, is_blocked};
 use crate::cli;
 use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
+use crate::printable::printable;
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{self, Blocker, NodeTrust, SetupSession, SetupStep, StepPlan, TokenSource};
-use crate::ui::printable;
 
 pub(super) async fn run(
     context: &CommandContext<'_>,
@@ -19,7 +20,7 @@ pub(super) async fn run(
     // A failure that is known in advance must not leave a partial setup.
     if plans.iter().any(|(_, plan)| is_blocked(plan)) {
         let steps = plans.iter().map(|(step, plan)| {
-            let report = plan.report(*step);
+            let report = step_report(plan, *step);
             if report.state == StepState::Planned { report.not_reached() } else { report }
         });
         let report = report(context, &setup, false, steps.collect())?;
@@ -31,7 +32,7 @@ pub(super) async fn run(
         let plan = setup.plan(step);
         let has_failed = steps.iter().any(|step| step.state == StepState::Failed);
         steps.push(if has_failed {
-            plan.report(step).not_reached()
+            step_report(&plan, step).not_reached()
         } else {
             execute(context, &mut setup, step, &plan).await
         });
@@ -72,7 +73,7 @@ pub(super) fn dry_run(
         ))?;
         return Ok(ExitStatus::Success);
     }
-    let mut steps: Vec<_> = plans.iter().map(|(step, plan)| plan.report(*step)).collect();
+    let mut steps: Vec<_> = plans.iter().map(|(step, plan)| step_report(plan, *step)).collect();
     steps.push(first_namespaces::plan(&setup));
     let report = report(context, &setup, true, steps)?;
     finish(context, &report, context.output)?;
@@ -86,9 +87,9 @@ pub(super) fn check(
 ) -> Result<ExitStatus, Error> {
     setup.options.node_trust.get_or_insert(NodeTrust::Apply);
     let setup = &setup;
-    let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
+    let steps = plans(setup).iter().map(|(step, plan)| step_report(plan, *step)).collect();
     let mut report = SetupReport::new(context.program, "setup", false, true, steps);
-    report.namespaces = setup::preview(setup);
+    report.namespaces = namespace_previews(setup);
     let status = finish(context, &report, context.output)?;
     // Without read permission nothing was checked.
     let is_unchecked = setup.found.platform.is_err() || setup.found.integrations.is_err();
@@ -106,7 +107,7 @@ fn report(
     steps: Vec<StepReport>,
 ) -> Result<SetupReport, Error> {
     let mut report = SetupReport::new(context.program, "setup", dry_run, false, steps);
-    report.namespaces = setup::preview(setup);
+    report.namespaces = namespace_previews(setup);
     if setup.options.node_trust == Some(NodeTrust::Print) {
         report.manifests = Some(crate::report::stream(setup::trust_manifests(setup).into_iter())?);
     }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use crate::cli::{self, GlobalArgs};
+use crate::cli;
 use crate::domain::integration::Source;
 use crate::domain::names::QuayUrl;
 use crate::error::Error;
+use crate::ops::ConnectionOptions;
 use crate::ops::settings::{self, Settings};
 use crate::setup::{Application, SetupOptions, SignInOptions, TokenSource};
 
@@ -16,16 +17,16 @@ use crate::setup::{Application, SetupOptions, SignInOptions, TokenSource};
 /// # Errors
 /// For invalid options, before any connection.
 pub(super) fn read(
-    global: &GlobalArgs,
+    connection: &ConnectionOptions,
     args: &cli::Setup,
 ) -> Result<(SetupOptions, Vec<String>), Error> {
     let uses_stdin = |file: &Option<std::path::PathBuf>| {
         file.as_deref().is_some_and(|file| file.as_os_str() == "-")
     };
-    if uses_stdin(&global.quay_token_file) && uses_stdin(&args.token.quay_password_file) {
+    if uses_stdin(&connection.quay_token_file) && uses_stdin(&args.token.quay_password_file) {
         return Err(Error::new("the token and the password cannot both be read from stdin"));
     }
-    let settings = Settings::read(global)?;
+    let settings = Settings::read(connection)?;
     let url = settings
         .given
         .url
@@ -70,7 +71,7 @@ pub(super) fn read(
         user_role: args.integration.user_role,
         node_trust: args.integration.node_trust,
         link: link_names(&args.integration.link)
-            .or_else(|| global.namespace.clone().map(|name| vec![name])),
+            .or_else(|| connection.namespace.clone().map(|name| vec![name])),
     };
     Ok((options, settings.warnings))
 }

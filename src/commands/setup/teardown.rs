@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::step_report::named_step_report;
 use super::{connection, finish};
 use crate::backoff;
 use crate::cli::Teardown;
@@ -25,20 +26,20 @@ pub(in crate::commands) async fn run(
     context: &CommandContext<'_>,
     args: &Teardown,
 ) -> Result<ExitStatus, Error> {
-    let settings = Settings::read(context.global)?;
-    let cluster = ops::connect(context.global).await?;
+    let settings = Settings::read(&context.connection)?;
+    let cluster = ops::connect(&context.connection).await?;
     let url =
         settings.given.url.and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
     let mut setup = SetupSession::new(
         cluster,
         SetupOptions::none(url),
-        connection(context.global),
+        connection(context),
         context.ui.teller(),
     );
     setup.refresh(SetupStep::Cluster).await;
     let planned: Vec<_> = TeardownStep::ALL
         .iter()
-        .map(|step| teardown::plan(&setup, *step).report_as(step.name_and_title()))
+        .map(|step| named_step_report(&teardown::plan(&setup, *step), step.name_and_title()))
         .collect();
     let is_blocked = planned.iter().any(|report| report.state == StepState::Failed);
     let report =
@@ -66,7 +67,7 @@ pub(in crate::commands) async fn run(
     let mut steps: Vec<StepReport> = Vec::new();
     for step in TeardownStep::ALL {
         let has_failed = steps.iter().any(|report| report.state == StepState::Failed);
-        let planned = teardown::plan(&setup, step).report_as(step.name_and_title());
+        let planned = named_step_report(&teardown::plan(&setup, step), step.name_and_title());
         steps.push(if has_failed {
             planned.not_reached()
         } else {
@@ -111,7 +112,7 @@ async fn execute_step(
             plan.changes.retain(|change| matches!(change, SetupChange::ReleaseNamespace { .. }));
         }
         for (change, entry) in
-            plan.changes.iter().zip(plan.report_as(step.name_and_title()).changes)
+            plan.changes.iter().zip(named_step_report(&plan, step.name_and_title()).changes)
         {
             if is_installer(change) {
                 // OLM v1 uses it to remove the operator.

@@ -2,6 +2,7 @@
 
 use owo_colors::OwoColorize as _;
 
+use super::step_report::{namespace_previews, step_report};
 use super::{equivalent_command, execute, finish, first_namespaces, is_blocked, outcome};
 use crate::commands::CommandContext;
 use crate::error::{Cancelled, Error, ExitStatus};
@@ -26,7 +27,7 @@ pub(super) async fn run(
     );
     steps.push(last.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
-    report.namespaces = setup::preview(&setup);
+    report.namespaces = namespace_previews(&setup);
     report.status = last.status;
     report.command_line = Some(equivalent_command::render(context, &setup));
     if setup.options.node_trust == Some(NodeTrust::Print) {
@@ -57,7 +58,7 @@ async fn run_step(
     loop {
         setup.ask(step, context.ui).await?;
         let plan = setup.plan(step);
-        let report = plan.report(step).with_program_name(context.program);
+        let report = step_report(&plan, step).with_program_name(context.program);
         let is_agreed = agreed.take().is_some_and(|agreed| agreed == plan.changes);
         if !is_agreed {
             context.ui.status(&report.render(&context.style()));

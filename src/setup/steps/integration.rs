@@ -14,7 +14,6 @@ use crate::domain::names::{
 use crate::domain::ownership_mark::{ClusterIdentity, Owner, OwnershipMark};
 use crate::domain::scope::Scope;
 use crate::error::Error;
-use crate::report::NamespacePreview;
 use crate::setup::{CLUSTER_ID, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};
 use crate::ui::Ui;
 
@@ -241,13 +240,12 @@ fn fields(resource: &QuayIntegration) -> [(String, Value); 7] {
 }
 
 /// Whether each namespace is in scope, and why.
-pub fn preview(setup: &SetupSession) -> Vec<NamespacePreview> {
+pub fn preview(setup: &SetupSession) -> Vec<(String, Scope)> {
     let (Ok(namespaces), Some(wanted)) = (&setup.found.namespaces, wanted(setup)) else {
         return vec![];
     };
     let preview = namespaces.iter().map(|(name, namespace)| {
-        let scope = Scope::of(name, namespace.linked_on_request, Some(&wanted));
-        NamespacePreview { name: name.clone(), in_scope: scope.is_in(), why: scope.to_string() }
+        (name.clone(), Scope::of(name, namespace.linked_on_request, Some(&wanted)))
     });
     preview.collect()
 }
@@ -259,9 +257,9 @@ fn add_scope(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) {
     }
     let preview = preview(setup);
     let (included, excluded): (Vec<_>, Vec<_>) =
-        preview.iter().partition(|namespace| namespace.in_scope);
+        preview.iter().partition(|(_, scope)| scope.is_in());
     let organizations: BTreeSet<_> =
-        included.iter().map(|namespace| id.organization(&namespace.name)).collect();
+        included.iter().map(|(name, _)| id.organization(name)).collect();
     let known = setup.token_info().and_then(|info| info.organizations.as_ref());
     let new = known.map(|known| organizations.difference(known).count());
     let count = match new {
@@ -273,14 +271,14 @@ fn add_scope(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) {
         format!("{} in scope, {} not; {count}", count_namespaces(included.len()), excluded.len()),
     );
     for (names, place) in [(included, "in"), (excluded, "out")] {
-        let mut reasons: Vec<_> = names.iter().map(|namespace| namespace.why.as_str()).collect();
+        let mut reasons: Vec<_> = names.iter().map(|(_, scope)| scope.to_string()).collect();
         reasons.sort_unstable();
         reasons.dedup();
         for why in reasons {
             let names_with_reason: Vec<_> = names
                 .iter()
-                .filter(|namespace| namespace.why == why)
-                .map(|namespace| namespace.name.as_str())
+                .filter(|(_, scope)| scope.to_string() == why)
+                .map(|(name, _)| name.as_str())
                 .collect();
             plan.note(
                 Severity::Info,
@@ -408,7 +406,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
         return Ok(());
     }
     ask_cluster_id(setup, ui).await?;
-    let within = preview(setup).into_iter().filter(|namespace| namespace.in_scope).count();
+    let within = preview(setup).into_iter().filter(|(_, scope)| scope.is_in()).count();
     if setup.existing().is_none() && setup.options.allow.is_none() && within > PREVIEW_LIMIT {
         ui.warn(&format!("{within} namespaces would be linked, each with its own organization"));
         let good = |text: &str| {

@@ -12,12 +12,13 @@ use crate::domain::finding::Severity;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::ReadErrorKind;
 use crate::error::Error;
+use crate::printable::printable;
 use crate::setup::controller_manifests::ControllerManifests;
 use crate::setup::{
     Approval, Blocker, ControllerKind, ObjectChange, ObjectWrite, SetupChange, SetupSession,
     StepPlan,
 };
-use crate::ui::{Ui, printable};
+use crate::ui::Ui;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -7,9 +7,10 @@ use crate::domain::finding::Severity;
 use crate::domain::integration::{OPERATOR_TOKEN_KEY, StoredTokenState};
 use crate::domain::names::validate_kubernetes_name;
 use crate::error::Error;
+use crate::printable::printable;
 use crate::quay::{ErrorKind, QuayError, TokenInfo};
 use crate::setup::{ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan, TokenSource};
-use crate::ui::{Ui, printable};
+use crate::ui::Ui;
 
 pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     let mut plan = StepPlan::default();

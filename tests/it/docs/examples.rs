@@ -72,9 +72,7 @@ fn every_command_has_working_examples() {
     let Some(env) = env_of_examples() else { return };
     env.integration();
     // Commands that do not end have their own tests.
-    let ends = |example: &Vec<String>| {
-        example[0] != "run" || example.iter().any(|word| word == "--manifests")
-    };
+    let ends = |example: &Vec<String>| example[0] != "run";
     for example in of.into_iter().flatten().filter(ends) {
         if example[0] == "setup" {
             // Each has a new env.

@@ -121,13 +121,17 @@ fn warns_about_builds_that_are_not_rewritten() {
             ReviewOutcome::Unchanged,
             "namespace kube-system is not in the integration",
         ),
-        (elsewhere("images"), ReviewOutcome::Unchanged, "set output.pushSecret to a secret"),
+        (
+            elsewhere("images"),
+            ReviewOutcome::Unchanged,
+            "output.pushSecret to a secret with credentials",
+        ),
         (
             elsewhere("nowhere"),
             ReviewOutcome::Unknown,
             "cannot determine whether namespace nowhere is in the integration",
         ),
-        (build(stream_tag("App:1")), ReviewOutcome::Unchanged, "Quay can have no such image"),
+        (build(stream_tag("App:1")), ReviewOutcome::Unchanged, "invalid image name"),
         (
             by_deployer,
             ReviewOutcome::NotLinked,
