@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 
 use super::builds::{StoredBuild, StoredBuildConfig};
 use super::client::Cluster;
-use super::read::{BuildsMode, NamespaceResources, not_requested, registry_secrets};
+use super::read::{BuildsMode, registry_secrets};
 use super::resources::{
     self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS,
 };
 use crate::domain::snapshot::{
-    Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount,
+    Build, BuildConfig, ImageStream, Namespace, NamespaceSnapshot, Observed, ReadError, Secret,
+    ServiceAccount,
 };
 
 type ByNamespace<T> = Observed<HashMap<String, Vec<T>>>;
@@ -30,15 +31,15 @@ pub struct ClusterResources {
 
 impl ClusterResources {
     /// Moves the objects of a namespace out; a second call returns empty lists.
-    pub fn take(&mut self, name: &str, namespace: Namespace) -> NamespaceResources {
-        NamespaceResources {
-            name: name.to_owned(),
+    pub fn take(&mut self, name: &str, namespace: Namespace) -> NamespaceSnapshot {
+        NamespaceSnapshot {
             namespace: Ok(Some(namespace)),
             service_accounts: take(&mut self.service_accounts, name),
-            secrets: Some(take(&mut self.secrets, name)),
+            secrets: take(&mut self.secrets, name),
             image_streams: take(&mut self.image_streams, name),
             build_configs: take(&mut self.build_configs, name),
             builds: take(&mut self.builds, name),
+            ..NamespaceSnapshot::new(name)
         }
     }
 }
@@ -70,8 +71,12 @@ impl Cluster {
             async {
                 match builds {
                     BuildsMode::Read => join!(self.all_build_configs(), self.all_builds()),
-                    BuildsMode::Configs => (self.all_build_configs().await, Err(not_requested())),
-                    BuildsMode::Leave => (Err(not_requested()), Err(not_requested())),
+                    BuildsMode::Configs => {
+                        (self.all_build_configs().await, Err(ReadError::not_requested()))
+                    }
+                    BuildsMode::Leave => {
+                        (Err(ReadError::not_requested()), Err(ReadError::not_requested()))
+                    }
                 }
             },
         );

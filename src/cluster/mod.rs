@@ -65,6 +65,5 @@ pub use operator::{
     QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 pub use package_manifests::{Channel, Package};
-pub(crate) use read::not_requested;
-pub use read::{BuildsMode, NamespaceResources, SecretsMode};
+pub use read::{BuildsMode, SecretsMode};
 pub use watch::{Content, OtherSecret, Versioned, WatchUpdate};

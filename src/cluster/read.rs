@@ -19,27 +19,12 @@ use crate::domain::desired;
 use crate::domain::integration::QuayIntegration;
 use crate::domain::names;
 use crate::domain::snapshot::{
-    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret,
+    ImageStream, Namespace, NamespaceSnapshot, Observed, ReadError, ReadErrorKind, Secret,
     ServiceAccount,
 };
 
 /// The page size of kubectl.
 const PAGE: u32 = 500;
-
-/// The objects of one namespace.
-#[derive(Clone, Debug)]
-pub struct NamespaceResources {
-    pub name: String,
-    pub namespace: Observed<Option<Namespace>>,
-    pub service_accounts: Observed<Vec<ServiceAccount>>,
-    /// Secrets of type `kubernetes.io/dockerconfigjson`; none until [`Cluster::complete_secrets`]
-    /// decides whether to read them. It also adds secrets of another type that have one of our
-    /// names.
-    pub secrets: Option<Observed<Vec<Secret>>>,
-    pub image_streams: Observed<Vec<ImageStream>>,
-    pub build_configs: Observed<Vec<BuildConfig>>,
-    pub builds: Observed<Vec<Build>>,
-}
 
 /// Selects when the secrets of a namespace are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,33 +99,37 @@ impl Cluster {
         known: Option<Namespace>,
         secrets: SecretsMode,
         builds: BuildsMode,
-    ) -> NamespaceResources {
+    ) -> NamespaceSnapshot {
         let (namespace, service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.namespace_object(name, known),
             self.service_accounts(name),
             async {
                 match secrets {
-                    SecretsMode::Always => Some(self.registry_secrets(name).await),
-                    SecretsMode::IfReferenced => None,
+                    SecretsMode::Always => self.registry_secrets(name).await,
+                    SecretsMode::IfReferenced => Err(ReadError::not_requested()),
                 }
             },
             self.image_streams(name),
             async {
                 match builds {
                     BuildsMode::Read => join!(self.build_configs(name), self.builds(name)),
-                    BuildsMode::Configs => (self.build_configs(name).await, Err(not_requested())),
-                    BuildsMode::Leave => (Err(not_requested()), Err(not_requested())),
+                    BuildsMode::Configs => {
+                        (self.build_configs(name).await, Err(ReadError::not_requested()))
+                    }
+                    BuildsMode::Leave => {
+                        (Err(ReadError::not_requested()), Err(ReadError::not_requested()))
+                    }
                 }
             },
         );
-        NamespaceResources {
-            name: name.to_owned(),
+        NamespaceSnapshot {
             namespace,
             service_accounts,
             secrets,
             image_streams,
             build_configs,
             builds,
+            ..NamespaceSnapshot::new(name)
         }
     }
 
@@ -149,25 +138,27 @@ impl Cluster {
     /// another type that have one of our names.
     pub async fn complete_secrets(
         &self,
-        mut parts: NamespaceResources,
+        mut snapshot: NamespaceSnapshot,
         secret_of: impl Fn(&str) -> String,
-    ) -> NamespaceResources {
-        let accounts = parts.service_accounts.as_deref();
-        let secrets = match parts.secrets {
-            Some(secrets) => secrets,
-            None if accounts.is_ok_and(|accounts| !reference_ours(accounts, &secret_of)) => {
-                parts.secrets = Some(Ok(vec![]));
-                return parts;
+    ) -> NamespaceSnapshot {
+        let accounts = snapshot.service_accounts.as_deref();
+        let secrets = match snapshot.secrets {
+            Err(unread) if unread.kind == ReadErrorKind::Skipped => {
+                if accounts.is_ok_and(|accounts| !reference_ours(accounts, &secret_of)) {
+                    snapshot.secrets = Ok(vec![]);
+                    return snapshot;
+                }
+                self.registry_secrets(&snapshot.name).await
             }
-            None => self.registry_secrets(&parts.name).await,
+            secrets => secrets,
         };
-        parts.secrets = Some(match (secrets, accounts) {
+        snapshot.secrets = match (secrets, accounts) {
             (Ok(secrets), Ok(accounts)) => {
-                self.with_mistyped(&parts.name, accounts, secrets, secret_of).await
+                self.with_mistyped(&snapshot.name, accounts, secrets, secret_of).await
             }
             (secrets, _) => secrets,
-        });
-        parts
+        };
+        snapshot
     }
 
     async fn namespace_object(
@@ -316,15 +307,6 @@ impl Cluster {
                 return Ok(Some((found, page.metadata.version.unwrap_or_default())));
             }
         }
-    }
-}
-
-/// The error for builds that were not requested.
-pub(crate) fn not_requested() -> ReadError {
-    ReadError {
-        call: "list builds".into(),
-        reason: "not requested".into(),
-        kind: ReadErrorKind::Skipped,
     }
 }
 

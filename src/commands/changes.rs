@@ -44,7 +44,7 @@ impl ChangeSet {
     /// Adds a namespace's plan; `scope_changes` come first.
     pub(super) fn add(
         &mut self,
-        judged: NamespaceAssessment,
+        assessment: NamespaceAssessment,
         scope_changes: Vec<Change>,
         mut plan: Plan,
     ) {
@@ -56,7 +56,7 @@ impl ChangeSet {
             }
         }
         plan.changes.splice(0..0, first);
-        self.plans.push((judged, plan));
+        self.plans.push((assessment, plan));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -125,8 +125,10 @@ impl ChangeSet {
     pub(super) fn entries(&self) -> Vec<ChangeEntry> {
         let scope = (!self.scope.is_empty())
             .then(|| ChangeEntry::new(None, &Change::EditScope(self.scope.clone())));
-        let plans = self.plans.iter().flat_map(|(judged, plan)| {
-            plan.changes.iter().map(|change| ChangeEntry::new(Some(&judged.snapshot.name), change))
+        let plans = self.plans.iter().flat_map(|(assessment, plan)| {
+            plan.changes
+                .iter()
+                .map(|change| ChangeEntry::new(Some(&assessment.snapshot.name), change))
         });
         scope.into_iter().chain(plans).collect()
     }
@@ -134,12 +136,12 @@ impl ChangeSet {
     pub(super) fn planned(
         &self,
         context: &CommandContext,
-        session: &App,
+        app: &App,
         dry_run: bool,
     ) -> ChangeReport {
         ChangeReport::new(
             context.invocation,
-            super::endpoints(session),
+            super::endpoints(app),
             self.command,
             dry_run,
             self.entries(),
@@ -150,23 +152,23 @@ impl ChangeSet {
     pub(super) fn confirm(
         &self,
         context: &CommandContext,
-        session: &App,
+        app: &App,
         changing: ChangeArgs,
     ) -> Result<Format, Error> {
-        confirm(context, session, changing, &self.planned(context, session, false))
+        confirm(context, app, changing, &self.planned(context, app, false))
     }
 
     pub(super) async fn apply(
         &self,
         context: &CommandContext<'_>,
-        session: &App,
+        app: &App,
         target: &QuayConnection,
     ) -> Vec<ChangeEntry> {
         let mut entries = self.entries();
         let progress = context.ui.progress("Changing", entries.len());
         let mut outcomes = Vec::with_capacity(entries.len());
         if !self.scope.is_empty() {
-            let edited = progress.track(session.cluster.edit_scope(&self.scope)).await;
+            let edited = progress.track(app.cluster.edit_scope(&self.scope)).await;
             progress.tick();
             if let Some(made) = edited.as_ref().ok().filter(|made| !made.is_empty()) {
                 // The lists might have changed since the plan.
@@ -178,13 +180,12 @@ impl ChangeSet {
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
             let made = match self.plans.iter().any(|(_, plan)| plan.has_rotation()) {
-                true => progress.track(self.apply_sequentially(session, target, &progress)).await,
+                true => progress.track(self.apply_sequentially(app, target, &progress)).await,
                 false => {
-                    let work = self
-                        .plans
-                        .iter()
-                        .map(|(judged, plan)| apply_plan(session, target, judged, plan, &progress));
-                    progress.track(join_concurrently(work, session.concurrency)).await
+                    let work = self.plans.iter().map(|(assessment, plan)| {
+                        apply_plan(app, target, assessment, plan, &progress)
+                    });
+                    progress.track(join_concurrently(work, app.concurrency)).await
                 }
             };
             outcomes.extend(made.into_iter().flatten());
@@ -204,18 +205,18 @@ impl ChangeSet {
     /// stale token. So at most one robot account is affected.
     async fn apply_sequentially(
         &self,
-        session: &App,
+        app: &App,
         target: &QuayConnection,
         progress: &Progress<'_>,
     ) -> Vec<Vec<Outcome>> {
         let mut made = Vec::with_capacity(self.plans.len());
         let mut is_stopped = false;
-        for (judged, plan) in &self.plans {
+        for (assessment, plan) in &self.plans {
             if is_stopped && plan.has_rotation() {
                 made.push(vec![Outcome::Skipped; plan.changes.len()]);
                 continue;
             }
-            let outcomes = apply_plan(session, target, judged, plan, progress).await;
+            let outcomes = apply_plan(app, target, assessment, plan, progress).await;
             let mut results = plan.changes.iter().zip(&outcomes);
             is_stopped |= results.any(|(change, outcome)| {
                 change.can_strand_token() && matches!(outcome, Outcome::Failed(_))
@@ -227,16 +228,19 @@ impl ChangeSet {
 }
 
 async fn apply_plan(
-    session: &App,
+    app: &App,
     target: &QuayConnection,
-    judged: &NamespaceAssessment,
+    assessment: &NamespaceAssessment,
     plan: &Plan,
     progress: &Progress<'_>,
 ) -> Vec<Outcome> {
-    progress.at(&judged.snapshot.name);
-    let work =
-        ApplyInput { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
-    session.apply(target, &work, |_, _| progress.tick()).await
+    progress.at(&assessment.snapshot.name);
+    let work = ApplyInput {
+        changes: &plan.changes,
+        snapshot: &assessment.snapshot,
+        desired: &assessment.desired,
+    };
+    app.apply(target, &work, |_, _| progress.tick()).await
 }
 
 fn has_takeover(plan: &Plan) -> bool {
@@ -258,22 +262,18 @@ pub(super) fn reassessment_failed(error: &Error) -> Finding {
 
 /// Prints commands that restart pods waiting for an image: a pod keeps the pull secrets that it was created with.
 /// Skipped in new namespaces, whose pods are new, too.
-pub(super) async fn report_waiting_pods(
-    context: &CommandContext<'_>,
-    session: &App,
-    set: &ChangeSet,
-) {
+pub(super) async fn report_waiting_pods(context: &CommandContext<'_>, app: &App, set: &ChangeSet) {
     let edits = |change: &Change| matches!(change, Change::EditServiceAccount { .. });
     let edited = set
         .plans
         .iter()
-        .filter(|(judged, plan)| !judged.is_new() && plan.changes.iter().any(edits));
-    for (judged, _) in edited {
-        let name = &judged.snapshot.name;
-        let pods = session.cluster.waiting_pods(Some(name)).await.unwrap_or_default();
+        .filter(|(assessment, plan)| !assessment.is_new() && plan.changes.iter().any(edits));
+    for (assessment, _) in edited {
+        let name = &assessment.snapshot.name;
+        let pods = app.cluster.waiting_pods(Some(name)).await.unwrap_or_default();
         let waits_for_quay = |pod: &&WaitingPod| {
             pod.waits_for.iter().any(|waiting| {
-                RegistryScope::of_image(&waiting.image) == Some(judged.desired.place())
+                RegistryScope::of_image(&waiting.image) == Some(assessment.desired.place())
             })
         };
         let restart = |pod| checks::restart(pod, name);
@@ -290,7 +290,7 @@ pub(super) async fn report_waiting_pods(
 
 /// Diagnoses Quay after a failed change.
 pub(super) async fn obstacles_after(
-    session: &App,
+    app: &App,
     target: &QuayConnection,
     made: &[ChangeEntry],
 ) -> Vec<Finding> {
@@ -298,7 +298,7 @@ pub(super) async fn obstacles_after(
         return vec![];
     }
     tokio::join!(target.quay.diagnose(), target.quay.check_read_only());
-    session.obstacles(target)
+    app.obstacles(target)
 }
 
 /// Shows the plan and asks for confirmation, unless `--yes` is set. Returns the format of the final report, which is short
@@ -308,7 +308,7 @@ pub(super) async fn obstacles_after(
 /// [`Cancelled`] if the answer is no; a failure without a terminal.
 pub(super) fn confirm(
     context: &CommandContext,
-    session: &App,
+    app: &App,
     changing: ChangeArgs,
     planned: &ChangeReport,
 ) -> Result<Format, Error> {
@@ -323,7 +323,7 @@ pub(super) fn confirm(
             .hint("use --yes to skip confirmation, or --dry-run to show the changes"));
     }
     context.ui.status(&planned.render(Format::Text, &context.style())?);
-    context.ui.status(&session.endpoint_lines());
+    context.ui.status(&app.endpoint_lines());
     if !context.ui.confirm("Make these changes?", false)? {
         return Err(Cancelled.into());
     }

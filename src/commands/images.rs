@@ -16,15 +16,15 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let settings = Settings::read(&context.connection)?;
     let cluster = ops::connect(&context.connection).await?;
     let namespace = &namespace(context.global, &cluster)?;
-    let (session, streams) = tokio::join!(
+    let (app, streams) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         image_streams(&cluster, namespace)
     );
-    let session = session?;
-    let integration = &session.settings()?.integration;
+    let app = app?;
+    let integration = &app.settings()?.integration;
     let streams = streams?;
 
-    let cluster = &session.cluster;
+    let cluster = &app.cluster;
     let quay = &integration.url.value.host();
     let mut is_complete = true;
     for stream in &streams {
@@ -63,11 +63,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
             tags_in_registry(stream, quay).filter(|(tag, image)| validate_copy(tag, image).is_ok());
         copyable.map(report).collect::<Vec<_>>()
     });
-    let images = futures::stream::iter(reports)
-        .buffered(session.concurrency)
-        .collect::<Vec<_>>()
-        .await
-        .concat();
+    let images =
+        futures::stream::iter(reports).buffered(app.concurrency).collect::<Vec<_>>().await.concat();
     let report = ImagesReport::new(context.program, namespace, images);
     context.ui.out(&report.render(args.output, &context.style())?)?;
     Ok(if is_complete { ExitStatus::Success } else { ExitStatus::Findings })

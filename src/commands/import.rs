@@ -38,7 +38,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         true => settings,
         false => settings.for_administrator(for_administrator(context, args, &namespace)),
     };
-    let (session, streams, builds) = tokio::join!(
+    let (app, streams, builds) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         image_streams(&cluster, &namespace),
         async {
@@ -46,10 +46,9 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
             if has_only_tags { Ok(vec![]) } else { cluster.builds(&namespace).await }
         },
     );
-    let session = session?;
+    let app = app?;
     let streams = streams?;
-    let import_run =
-        ImportRun { session: &session, target: session.settings()?, namespace: &namespace, args };
+    let import_run = ImportRun { app: &app, target: app.settings()?, namespace: &namespace, args };
 
     let built = import_run.pushed_images(builds.iter().flatten());
     let wanted = ImportRequest { named: &args.named, missing: args.missing, built: &built };
@@ -60,7 +59,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     let entries: Vec<_> = choice.selected.iter().map(|chosen| import_run.entry(chosen)).collect();
     let planned = ChangeReport::new(
         context.invocation,
-        super::endpoints(&session),
+        super::endpoints(&app),
         COMMAND,
         args.changing.dry_run,
         entries.clone(),
@@ -69,7 +68,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     if args.changing.dry_run {
         return finish(context, &planned, context.output);
     }
-    let format = confirm(context, &session, args.changing, &planned)?;
+    let format = confirm(context, &app, args.changing, &planned)?;
     let outcomes = import_run.import(context.ui, &choice.selected).await;
     let entries = entries.into_iter().zip(outcomes).map(|(entry, outcome)| match outcome {
         Ok(()) => entry.done(),
@@ -79,7 +78,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         context,
         &ChangeReport::new(
             context.invocation,
-            super::endpoints(&session),
+            super::endpoints(&app),
             COMMAND,
             false,
             entries.collect(),
@@ -100,7 +99,7 @@ fn for_administrator(context: &CommandContext<'_>, args: &Import, namespace: &st
 }
 
 struct ImportRun<'a> {
-    session: &'a App,
+    app: &'a App,
     target: &'a QuayConnection,
     namespace: &'a str,
     args: &'a Import,
@@ -153,7 +152,7 @@ impl ImportRun<'_> {
             return Ok(BTreeMap::new());
         }
         let quay = &self
-            .session
+            .app
             .target()
             .map_err(|error| error.hint("name the tags to import them without a token"))?
             .quay;
@@ -180,7 +179,7 @@ impl ImportRun<'_> {
             Ok((name, tags.unwrap_or_default()))
         });
         let found: Vec<Result<_, Error>> =
-            futures::stream::iter(work).buffered(self.session.concurrency).collect().await;
+            futures::stream::iter(work).buffered(self.app.concurrency).collect().await;
         found.into_iter().collect()
     }
 
@@ -226,25 +225,20 @@ impl ImportRun<'_> {
                         .map(|(chosen, _)| chosen),
                 )
             };
-            let outcomes = match self
-                .session
-                .cluster
-                .import_image_stream(self.namespace, stream, choose)
-                .await
-            {
-                Ok(imported) => outcomes(&since, imported),
-                Err(error) => vec![Err(ImportProblem::Request(error.to_string())); tags.len()],
-            };
+            let outcomes =
+                match self.app.cluster.import_image_stream(self.namespace, stream, choose).await {
+                    Ok(imported) => outcomes(&since, imported),
+                    Err(error) => vec![Err(ImportProblem::Request(error.to_string())); tags.len()],
+                };
             tags.iter().for_each(|_| progress.tick());
             outcomes
         });
-        let work =
-            futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
+        let work = futures::stream::iter(work).buffered(self.app.concurrency).collect::<Vec<_>>();
         let outcomes = progress.track(work).await.concat();
         let has_rejected = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_rejected(&failure.message));
         // The secrets explain only rejected credentials.
         let secrets = match outcomes.iter().any(has_rejected) {
-            true => self.session.cluster.registry_secrets(self.namespace).await.ok(),
+            true => self.app.cluster.registry_secrets(self.namespace).await.ok(),
             false => None,
         };
         outcomes

@@ -13,9 +13,7 @@ use super::changes::{
 };
 use super::{CommandContext, require_namespace, select_namespaces};
 use crate::cli::Link;
-use crate::cluster::{
-    BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate,
-};
+use crate::cluster::{BuildsMode, Cluster, SecretsMode, Versioned, WatchUpdate};
 use crate::domain::Role;
 use crate::domain::change::Change;
 use crate::domain::checks::Assessed;
@@ -24,7 +22,7 @@ use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::integration::{Integration, QuayIntegration};
 use crate::domain::plan::{self, Options, Plan};
 use crate::domain::scope::{ProtectedNamespace, Scope, allow_namespace, apply_edits};
-use crate::domain::snapshot::ServiceAccount;
+use crate::domain::snapshot::{NamespaceSnapshot, ServiceAccount};
 use crate::error::{Error, ExitStatus};
 use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::ops::settings::Settings;
@@ -36,22 +34,24 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<Exi
     let settings = Settings::read(&context.connection)?;
     let cluster = ops::connect(&context.connection).await?;
     let link_run = LinkRun::new(context, &cluster, args)?;
-    let (session, set) = link_run.plan_all(context, &cluster, settings).await?;
+    let (app, set) = link_run.plan_all(context, &cluster, settings).await?;
     if args.changing.dry_run {
         if context.output == Format::Yaml {
             context.ui.out(&manifests(
-                set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())),
+                set.plans
+                    .iter()
+                    .map(|(assessment, plan)| (&assessment.snapshot, plan.changes.as_slice())),
             )?)?;
             return Ok(set.exit_status_or(ExitStatus::Success));
         }
         return Ok(set.exit_status_or(finish(
             context,
-            &set.planned(context, &session, true),
+            &set.planned(context, &app, true),
             context.output,
         )?));
     }
-    let format = set.confirm(context, &session, args.changing)?;
-    let (report, set) = link_run.execute(context, &session, set).await?;
+    let format = set.confirm(context, &app, args.changing)?;
+    let (report, set) = link_run.execute(context, &app, set).await?;
     let status = finish(context, &report, format)?;
     // Some blocking findings only show when a change fails.
     let is_stopped = report.findings.iter().any(|finding| finding.code.stops_changes());
@@ -69,8 +69,8 @@ pub(super) async fn link(
     args: &Link,
 ) -> Result<ChangeReport, Error> {
     let link_run = LinkRun::new(context, cluster, args)?;
-    let (session, set) = link_run.plan_all(context, cluster, settings).await?;
-    Ok(link_run.execute(context, &session, set).await?.0)
+    let (app, set) = link_run.plan_all(context, cluster, settings).await?;
+    Ok(link_run.execute(context, &app, set).await?.0)
 }
 
 struct LinkRun<'a> {
@@ -104,14 +104,14 @@ impl<'a> LinkRun<'a> {
     ) -> Result<(App, ChangeSet), Error> {
         let settings =
             settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
-        let (session, parts) = tokio::try_join!(
+        let (app, snapshots) = tokio::try_join!(
             App::open(context.ui, &context.connection, cluster.clone(), settings),
-            self.parts(cluster, context.connection.cluster.concurrency)
+            self.read_namespaces(cluster, context.connection.cluster.concurrency)
         )?;
-        let target = session.target()?;
-        let parts = self.wait_for_service_accounts(context, &session, target, parts).await?;
+        let target = app.target()?;
+        let snapshots = self.wait_for_service_accounts(context, &app, target, snapshots).await?;
         let (mut set, mut rejections) =
-            self.plan(context, &session, target, target.integration.resource.clone(), parts).await;
+            self.plan(context, &app, target, target.integration.resource.clone(), snapshots).await;
         if !self.which.is_many()
             && let Some(rejection) = rejections.pop()
         {
@@ -119,10 +119,10 @@ impl<'a> LinkRun<'a> {
         }
         // The others of several namespaces are linked.
         set.left_out = rejections.into_iter().map(|rejection| *rejection.finding).collect();
-        if let Some(obstacle) = session.scope_obstacle() {
+        if let Some(obstacle) = app.scope_obstacle() {
             context.ui.warn(&obstacle.message);
         }
-        Ok((session, set))
+        Ok((app, set))
     }
 
     /// Makes the changes. An adopted organization is read and linked in a second pass. Failures after the first change are
@@ -130,40 +130,40 @@ impl<'a> LinkRun<'a> {
     async fn execute(
         &self,
         context: &CommandContext<'_>,
-        session: &App,
+        app: &App,
         set: ChangeSet,
     ) -> Result<(ChangeReport, ChangeSet), Error> {
-        let target = session.target()?;
-        let mut entries = set.apply(context, session, target).await;
+        let target = app.target()?;
+        let mut entries = set.apply(context, app, target).await;
         let mut last = set;
         if last.has_taken_over(&entries) {
             // The content of an organization is only readable after its adoption.
             match collect::reread_namespaces(
-                &session.cluster,
+                &app.cluster,
                 &self.which,
                 SecretsMode::IfReferenced,
                 BuildsMode::Leave,
-                session.concurrency,
+                app.concurrency,
             )
             .await
             {
-                Ok(parts) => {
+                Ok(snapshots) => {
                     let mut resource = target.integration.resource.clone();
                     if let Some(resource) = &mut resource {
                         last.scope.apply(&mut resource.allow, &mut resource.deny);
                     }
                     let (next, rejections) =
-                        self.plan(context, session, target, resource, parts).await;
+                        self.plan(context, app, target, resource, snapshots).await;
                     last = next.without_takeovers();
                     last.left_out =
                         rejections.into_iter().map(|rejection| *rejection.finding).collect();
-                    entries.extend(last.apply(context, session, target).await);
+                    entries.extend(last.apply(context, app, target).await);
                 }
                 Err(error) => last.left_out.push(reassessment_failed(&error)),
             }
         }
-        report_waiting_pods(context, session, &last).await;
-        let mut findings = obstacles_after(session, target, &entries).await;
+        report_waiting_pods(context, app, &last).await;
+        let mut findings = obstacles_after(app, target, &entries).await;
         for finding in last.findings() {
             if !findings.contains(&finding) {
                 findings.push(finding);
@@ -172,7 +172,7 @@ impl<'a> LinkRun<'a> {
         Ok((
             ChangeReport::new(
                 context.invocation,
-                super::endpoints(session),
+                super::endpoints(app),
                 "link",
                 false,
                 entries,
@@ -182,11 +182,11 @@ impl<'a> LinkRun<'a> {
         ))
     }
 
-    async fn parts(
+    async fn read_namespaces(
         &self,
         cluster: &Cluster,
         concurrency: usize,
-    ) -> Result<Vec<NamespaceResources>, Error> {
+    ) -> Result<Vec<NamespaceSnapshot>, Error> {
         collect::read_namespaces(
             cluster,
             &self.which,
@@ -201,23 +201,23 @@ impl<'a> LinkRun<'a> {
     async fn wait_for_service_accounts(
         &self,
         context: &CommandContext<'_>,
-        session: &App,
+        app: &App,
         target: &QuayConnection,
-        mut parts: Vec<NamespaceResources>,
-    ) -> Result<Vec<NamespaceResources>, Error> {
+        mut snapshots: Vec<NamespaceSnapshot>,
+    ) -> Result<Vec<NamespaceSnapshot>, Error> {
         let resource = target.integration.resource.as_ref();
-        let is_selected = |parts: &&NamespaceResources| {
+        let is_selected = |snapshot: &&NamespaceSnapshot| {
             !matches!(self.which, NamespaceSelector::All)
-                || Scope::from_observed(&parts.name, &parts.namespace, resource).is_in()
+                || Scope::from_observed(&snapshot.name, &snapshot.namespace, resource).is_in()
         };
-        let missing = parts
+        let missing = snapshots
             .iter()
             .filter(is_selected)
-            .map(|parts| (parts.name.clone(), self.missing_service_accounts(parts)));
+            .map(|snapshot| (snapshot.name.clone(), self.missing_service_accounts(snapshot)));
         let missing: BTreeMap<_, _> =
             missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
         if missing.is_empty() || self.args.wait.is_zero() {
-            return Ok(parts);
+            return Ok(snapshots);
         }
         let accounts: BTreeSet<&str> = missing.values().flatten().map(String::as_str).collect();
         let accounts = accounts.into_iter().collect::<Vec<_>>().join(", ");
@@ -231,14 +231,13 @@ impl<'a> LinkRun<'a> {
         let watch_accounts = async {
             match self.which {
                 NamespaceSelector::All => {
-                    session
-                        .cluster
+                    app.cluster
                         .follow_service_accounts(|update| remove_created(&missing, update))
                         .await
                 }
                 _ => {
                     let watch_namespace = |name| {
-                        session.cluster.follow_service_accounts_in(name, |update| {
+                        app.cluster.follow_service_accounts_in(name, |update| {
                             remove_created(&missing, update)
                         })
                     };
@@ -254,26 +253,26 @@ impl<'a> LinkRun<'a> {
         }
         let which = NamespaceSelector::Named(names);
         for read in collect::read_namespaces(
-            &session.cluster,
+            &app.cluster,
             &which,
             SecretsMode::IfReferenced,
             BuildsMode::Leave,
-            session.concurrency,
+            app.concurrency,
         )
         .await?
         {
-            parts
+            snapshots
                 .iter_mut()
-                .filter(|parts| parts.name == read.name)
-                .for_each(|parts| *parts = read.clone());
+                .filter(|snapshot| snapshot.name == read.name)
+                .for_each(|snapshot| *snapshot = read.clone());
         }
-        Ok(parts)
+        Ok(snapshots)
     }
 
     /// Missing ones of `--service-account`, and of OpenShift's defaults in a new namespace. In an older namespace the defaults
     /// are not created any more: the capability is disabled.
-    fn missing_service_accounts(&self, parts: &NamespaceResources) -> Vec<String> {
-        let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace)
+    fn missing_service_accounts(&self, snapshot: &NamespaceSnapshot) -> Vec<String> {
+        let (Ok(existing), Ok(Some(namespace))) = (&snapshot.service_accounts, &snapshot.namespace)
         else {
             return vec![];
         };
@@ -294,10 +293,10 @@ impl<'a> LinkRun<'a> {
     async fn plan(
         &self,
         context: &CommandContext<'_>,
-        session: &App,
+        app: &App,
         target: &QuayConnection,
         mut resource: Option<QuayIntegration>,
-        parts: Vec<NamespaceResources>,
+        snapshots: Vec<NamespaceSnapshot>,
     ) -> (ChangeSet, Vec<LinkRejection>) {
         let options = ReadOptions {
             quay: Some(ReadStrategy::AssumeNew),
@@ -307,30 +306,32 @@ impl<'a> LinkRun<'a> {
         };
         let mut set = ChangeSet::new("link");
         let mut rejections = Vec::new();
-        let mut all = session
-            .assess_each(context.ui, target, parts, options, &self.requests, |judged| judged)
+        let mut all = app
+            .assess_each(context.ui, target, snapshots, options, &self.requests, |assessment| {
+                assessment
+            })
             .await;
-        all.retain(|judged| {
-            !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target)
+        all.retain(|assessment| {
+            !matches!(self.which, NamespaceSelector::All) || assessment.is_to_be_linked(target)
         });
         if all.iter().any(lacks_organization) {
             // Diagnose before the first change: an organization without robot accounts is useless.
             target.quay.diagnose().await;
         }
-        set.obstacles = session.obstacles(target);
-        for judged in all {
-            if !set.obstacles.is_empty() && judged.snapshot.organization.is_err() {
+        set.obstacles = app.obstacles(target);
+        for assessment in all {
+            if !set.obstacles.is_empty() && assessment.snapshot.organization.is_err() {
                 continue;
             }
             let mut edited = resource.clone();
             match self
-                .check_preconditions(&judged)
-                .and_then(|()| self.plan_namespace(target, &mut edited, &judged))
+                .check_preconditions(&assessment)
+                .and_then(|()| self.plan_namespace(target, &mut edited, &assessment))
             {
                 Ok((_, plan)) if plan.stopped_by(&set.obstacles).is_some() => {}
                 Ok((scope, plan)) => {
                     resource = edited;
-                    set.add(judged, scope, plan);
+                    set.add(assessment, scope, plan);
                 }
                 Err(rejection) => rejections.push(rejection),
             }
@@ -338,8 +339,8 @@ impl<'a> LinkRun<'a> {
         (set, rejections)
     }
 
-    fn check_preconditions(&self, judged: &NamespaceAssessment) -> Result<(), LinkRejection> {
-        let name = &judged.snapshot.name;
+    fn check_preconditions(&self, assessment: &NamespaceAssessment) -> Result<(), LinkRejection> {
+        let name = &assessment.snapshot.name;
         let rejection = |error| {
             LinkRejection::new(
                 error,
@@ -348,11 +349,11 @@ impl<'a> LinkRun<'a> {
                 name,
             )
         };
-        require_namespace(name, &judged.snapshot.namespace).map_err(rejection)?;
-        if judged.is_terminating() {
+        require_namespace(name, &assessment.snapshot.namespace).map_err(rejection)?;
+        if assessment.is_terminating() {
             return Err(rejection(Error::new(format!("namespace {name} is being deleted"))));
         }
-        let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
+        let Ok(existing) = &assessment.snapshot.service_accounts else { return Ok(()) };
         match self
             .requests
             .keys()
@@ -374,22 +375,22 @@ impl<'a> LinkRun<'a> {
         &self,
         target: &QuayConnection,
         resource: &mut Option<QuayIntegration>,
-        judged: &NamespaceAssessment,
+        assessment: &NamespaceAssessment,
     ) -> Result<(Vec<Change>, Plan), LinkRejection> {
-        let mut snapshot = judged.snapshot.clone();
+        let mut snapshot = assessment.snapshot.clone();
         let name = &snapshot.name;
         let scope =
-            allow_namespace(name, judged.is_on_request(), resource.as_ref(), self.args.force)
+            allow_namespace(name, assessment.is_on_request(), resource.as_ref(), self.args.force)
                 .map_err(|ProtectedNamespace| {
-                    let error = Error::new(format!("namespace {name} is protected"))
-                        .hint("use --force to link it anyway");
-                    LinkRejection::new(
-                        error,
-                        Code::OutOfScope,
-                        ObjectRef::cluster("Namespace", name),
-                        name,
-                    )
-                })?;
+                let error = Error::new(format!("namespace {name} is protected"))
+                    .hint("use --force to link it anyway");
+                LinkRejection::new(
+                    error,
+                    Code::OutOfScope,
+                    ObjectRef::cluster("Namespace", name),
+                    name,
+                )
+            })?;
         apply_edits(&scope, resource.as_mut());
         let integration = Integration { resource: resource.clone(), ..target.integration.clone() };
         if scope.iter().any(|change| matches!(change, Change::AnnotateNamespace { .. }))
@@ -397,18 +398,13 @@ impl<'a> LinkRun<'a> {
         {
             namespace.linked_on_request = true;
         }
-        let subject = Assessed {
-            integration: &integration,
-            troubles: &[],
-            snapshot: &snapshot,
-            desired: &judged.desired,
-        };
+        let subject = Assessed::new(&integration, &snapshot, &assessment.desired);
         Ok((scope, plan::repair(&subject, Options { adopt: self.args.adopt, rotate: false })))
     }
 }
 
-fn lacks_organization(judged: &NamespaceAssessment) -> bool {
-    matches!(judged.snapshot.organization, Ok(None))
+fn lacks_organization(assessment: &NamespaceAssessment) -> bool {
+    matches!(assessment.snapshot.organization, Ok(None))
 }
 
 /// The reason not to link a namespace: an error for a single namespace, a finding for one of several.

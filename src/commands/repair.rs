@@ -9,12 +9,12 @@ use super::changes::{
 };
 use super::{CommandContext, select_namespaces};
 use crate::cli::Repair;
-use crate::cluster::{BuildsMode, Cluster, NamespaceResources, ResourceAttributes, SecretsMode};
+use crate::cluster::{BuildsMode, Cluster, ResourceAttributes, SecretsMode};
 use crate::domain::change::Change;
 use crate::domain::checks::{self, Assessed, Check};
 use crate::domain::finding::{Code, Finding, Severity};
 use crate::domain::plan::{self, Options, Plan};
-use crate::domain::snapshot::BuildWebhookOwners;
+use crate::domain::snapshot::{BuildWebhookOwners, NamespaceSnapshot};
 use crate::error::{Error, ExitStatus};
 use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::ops::settings::Settings;
@@ -32,7 +32,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         &[which.to_string()],
         &switches,
     ));
-    let (session, parts, webhooks) = tokio::join!(
+    let (app, snapshots, webhooks) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces(
             &cluster,
@@ -43,20 +43,20 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         ),
         cluster.build_webhooks(),
     );
-    let session = session?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
-    let target = session.target()?;
+    let app = app?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
+    let target = app.target()?;
     let strategy = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
     let read =
         ReadOptions { quay: Some(strategy), tags: true, probe: args.probe, beyond_scope: false };
-    let repair_run = RepairRun { context, session: &session, target, which: &which, read };
+    let repair_run = RepairRun { context, app: &app, target, which: &which, read };
 
     let options = Options { adopt: args.adopt, rotate: args.rotate };
-    let (set, mut findings) = repair_run.plan(parts?, options).await;
+    let (set, mut findings) = repair_run.plan(snapshots?, options).await;
     if args.changing.dry_run {
         let findings = repair_run.after_integration_findings(set.blocked());
         let report = ChangeReport::new(
             context.invocation,
-            super::endpoints(&session),
+            super::endpoints(&app),
             "repair",
             true,
             set.entries(),
@@ -65,8 +65,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         let status = finish(context, &report, context.output)?;
         return Ok(if set.obstacles.is_empty() { status } else { ExitStatus::Findings });
     }
-    let format = set.confirm(context, &session, args.changing)?;
-    let mut entries = set.apply(context, &session, target).await;
+    let format = set.confirm(context, &app, args.changing)?;
+    let mut entries = set.apply(context, &app, target).await;
     let mut is_complete = true;
     if set.len() > 0 {
         let without_rotation = Options { rotate: false, ..options };
@@ -75,7 +75,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         // The content of an organization is only readable after its adoption.
         let next = next.map(ChangeSet::without_takeovers);
         if let Some(next) = next.filter(|next| set.has_takeover() && next.len() > 0) {
-            entries.extend(next.apply(context, &session, target).await);
+            entries.extend(next.apply(context, &app, target).await);
             let (last, remaining) = repair_run.reassess(without_rotation).await;
             (is_complete, findings) = (last.is_some(), remaining);
         }
@@ -86,8 +86,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
             set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed),
         );
     }
-    report_waiting_pods(context, &session, &set).await;
-    obstacles_after(&session, target, &entries).await;
+    report_waiting_pods(context, &app, &set).await;
+    obstacles_after(&app, target, &entries).await;
     let mut findings = repair_run.after_integration_findings(findings);
     for warning in set.plans.iter().flat_map(|(_, plan)| &plan.warnings) {
         if !findings.contains(warning) {
@@ -96,7 +96,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     }
     let report = ChangeReport::new(
         context.invocation,
-        super::endpoints(&session),
+        super::endpoints(&app),
         "repair",
         false,
         entries,
@@ -117,7 +117,7 @@ pub(super) async fn plan_all(
     dry_run: bool,
 ) -> Result<(String, ChangeReport), Error> {
     let which = NamespaceSelector::All;
-    let (session, parts) = tokio::join!(
+    let (app, snapshots) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces(
             cluster,
@@ -127,22 +127,22 @@ pub(super) async fn plan_all(
             context.connection.cluster.concurrency
         ),
     );
-    let session = session?;
-    let target = session.target()?;
+    let app = app?;
+    let target = app.target()?;
     let read = ReadOptions {
         quay: Some(ReadStrategy::Minimal),
         tags: false,
         probe: false,
         beyond_scope: false,
     };
-    let repair_run = RepairRun { context, session: &session, target, which: &which, read };
-    let (set, _) = repair_run.plan(parts?, Options::default()).await;
+    let repair_run = RepairRun { context, app: &app, target, which: &which, read };
+    let (set, _) = repair_run.plan(snapshots?, Options::default()).await;
     let findings = repair_run.after_integration_findings(set.blocked());
     Ok((
-        session.endpoint_lines(),
+        app.endpoint_lines(),
         ChangeReport::new(
             context.invocation,
-            super::endpoints(&session),
+            super::endpoints(&app),
             "run",
             dry_run,
             set.entries(),
@@ -153,7 +153,7 @@ pub(super) async fn plan_all(
 
 struct RepairRun<'a> {
     context: &'a CommandContext<'a>,
-    session: &'a App,
+    app: &'a App,
     target: &'a QuayConnection,
     which: &'a NamespaceSelector,
     read: ReadOptions,
@@ -162,44 +162,39 @@ struct RepairRun<'a> {
 impl RepairRun<'_> {
     async fn plan(
         &self,
-        parts: Vec<NamespaceResources>,
+        snapshots: Vec<NamespaceSnapshot>,
         options: Options,
     ) -> (ChangeSet, Vec<Finding>) {
         let integration = &self.target.integration;
-        let plan_namespace = |judged: NamespaceAssessment| {
-            let subject = Assessed {
-                integration,
-                troubles: &[],
-                snapshot: &judged.snapshot,
-                desired: &judged.desired,
-            };
+        let plan_namespace = |assessment: NamespaceAssessment| {
+            let subject = Assessed::new(integration, &assessment.snapshot, &assessment.desired);
             let plan = plan::repair(&subject, options);
-            let findings: Vec<Finding> = judged.checks.iter().flat_map(remaining).collect();
+            let findings: Vec<Finding> = assessment.checks.iter().flat_map(remaining).collect();
             // Do not keep thousands of namespaces without changes.
-            let work =
-                (!plan.changes.is_empty() || !plan.blocked.is_empty()).then_some((judged, plan));
+            let work = (!plan.changes.is_empty() || !plan.blocked.is_empty())
+                .then_some((assessment, plan));
             (work, findings)
         };
         let mut set = ChangeSet::new("repair");
         let mut findings = Vec::new();
-        let judged = self
-            .session
+        let assessment = self
+            .app
             .assess_each(
                 self.context.ui,
                 self.target,
-                parts,
+                snapshots,
                 self.read,
                 &BTreeMap::new(),
                 plan_namespace,
             )
             .await;
-        for (work, remaining) in judged {
+        for (work, remaining) in assessment {
             findings.extend(remaining);
-            if let Some((judged, plan)) = work {
-                set.add(judged, vec![], plan);
+            if let Some((assessment, plan)) = work {
+                set.add(assessment, vec![], plan);
             }
         }
-        let obstacles = self.session.obstacles(self.target);
+        let obstacles = self.app.obstacles(self.target);
         let planned = set.plans.len();
         set.plans.retain(|(_, plan)| plan.stopped_by(&obstacles).is_none());
         if set.plans.len() < planned {
@@ -225,7 +220,7 @@ impl RepairRun<'_> {
 
     /// Plans again after changes. Without a plan if the namespaces could not be read, which is a finding.
     async fn reassess(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
-        let (cluster, concurrency) = (&self.session.cluster, self.session.concurrency);
+        let (cluster, concurrency) = (&self.app.cluster, self.app.concurrency);
         match collect::reread_namespaces(
             cluster,
             self.which,
@@ -235,8 +230,8 @@ impl RepairRun<'_> {
         )
         .await
         {
-            Ok(parts) => {
-                let (set, findings) = self.plan(parts, options).await;
+            Ok(snapshots) => {
+                let (set, findings) = self.plan(snapshots, options).await;
                 (Some(set), findings)
             }
             Err(error) => (None, vec![reassessment_failed(&error)]),
@@ -247,15 +242,15 @@ impl RepairRun<'_> {
     /// current token immediately.
     async fn withhold_rotations(&self, set: &mut ChangeSet, options: Options) {
         let rotating = set.plans.iter_mut().filter(|(_, plan)| plan.has_rotation());
-        let work = rotating.map(|(judged, plan)| async move {
-            let Some(reason) = self.secrets_obstacle(&judged.snapshot.name, plan).await else {
+        let work = rotating.map(|(assessment, plan)| async move {
+            let Some(reason) = self.secrets_obstacle(&assessment.snapshot.name, plan).await else {
                 return;
             };
-            let subject = judged.subject(self.target);
+            let subject = assessment.subject(self.target);
             *plan = plan::repair(&subject, Options { rotate: false, ..options });
             plan.blocked.push(plan::token_not_renewed(&subject, &reason));
         });
-        futures::stream::iter(work).buffered(self.session.concurrency).collect::<()>().await;
+        futures::stream::iter(work).buffered(self.app.concurrency).collect::<()>().await;
     }
 
     async fn secrets_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
@@ -267,7 +262,7 @@ impl RepairRun<'_> {
             name: None,
         };
         let permissions: Vec<_> = plan.secret_verbs().into_iter().map(permission).collect();
-        match self.session.cluster.missing_permissions(&permissions).await {
+        match self.app.cluster.missing_permissions(&permissions).await {
             Ok(lacking) => {
                 lacking.first().map(|lacking| format!("you are not allowed to {lacking}"))
             }
@@ -278,8 +273,7 @@ impl RepairRun<'_> {
     /// The findings after those of the integration: if Quay rejects the token, a namespace has no changes, but is not
     /// healthy either.
     fn after_integration_findings(&self, findings: Vec<Finding>) -> Vec<Finding> {
-        let checks =
-            checks::integration(&self.session.snapshot, Some(&self.target.quay.problems()));
+        let checks = checks::integration(&self.app.snapshot, Some(&self.target.quay.problems()));
         let mut all: Vec<_> = checks.iter().flat_map(remaining).collect();
         let others: Vec<_> =
             findings.into_iter().filter(|finding| !all.contains(finding)).collect();

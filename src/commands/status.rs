@@ -90,7 +90,7 @@ pub(super) async fn collect_report(
     let which = select_namespaces(context, target, cluster)?;
     let settings = settings.for_namespaces(&which);
     let concurrency = context.connection.cluster.concurrency;
-    let (session, (parts, rewriters), policy, pods) = context
+    let (app, (snapshots, rewriters), policy, pods) = context
         .ui
         .progress("Reading the cluster", 0)
         .track(async {
@@ -102,33 +102,32 @@ pub(super) async fn collect_report(
             )
         })
         .await;
-    let session = session?.with_rewriters(rewriters).with_image_policy(policy).with_pods(pods);
+    let app = app?.with_rewriters(rewriters).with_image_policy(policy).with_pods(pods);
     let strategy = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
     let options = ReadOptions { quay: Some(strategy), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();
-    let mut troubles = None;
-    if let Some(target) = &session.target {
-        namespaces = session
-            .assess_each(context.ui, target, parts?, options, &BTreeMap::new(), |judged| {
-                let linked = judged.is_to_be_linked(target);
-                let why = if judged.is_terminating() {
+    let mut problems = None;
+    if let Some(target) = &app.target {
+        namespaces = app
+            .assess_each(context.ui, target, snapshots?, options, &BTreeMap::new(), |assessment| {
+                let linked = assessment.is_to_be_linked(target);
+                let why = if assessment.is_terminating() {
                     "it is being deleted".to_owned()
                 } else {
-                    judged.scope.to_string()
+                    assessment.scope.to_string()
                 };
-                let organization = Some(judged.desired.organization).filter(|_| linked);
+                let organization = Some(assessment.desired.organization).filter(|_| linked);
                 (
-                    NamespaceReport::new(judged.snapshot.name, organization, linked, why),
-                    judged.checks,
+                    NamespaceReport::new(assessment.snapshot.name, organization, linked, why),
+                    assessment.checks,
                 )
             })
             .await;
         let is_used = target.has_token && namespaces.iter().any(|(namespace, _)| namespace.linked);
-        troubles = is_used.then(|| target.quay.problems());
+        problems = is_used.then(|| target.quay.problems());
     }
-    let integration =
-        IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());
-    let checks = checks::integration(&session.snapshot, troubles.as_deref());
+    let integration = IntegrationReport::new(&app.snapshot, &cluster.server(), cluster.context());
+    let checks = checks::integration(&app.snapshot, problems.as_deref());
     Ok(StatusReport::new(context.invocation, &which.to_string(), integration, checks, namespaces))
 }
 

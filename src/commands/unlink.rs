@@ -36,7 +36,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
         &switches,
     ));
     let concurrency = context.connection.cluster.concurrency;
-    let (session, parts) = tokio::join!(
+    let (app, snapshots) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces(
             &cluster,
@@ -46,11 +46,11 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
             concurrency
         )
     );
-    let session = session?;
+    let app = app?;
     let touches_quay = args.delete_robots || args.delete_organization;
     // Linking again needs the token. A token known to be missing is accepted: that Quay might not exist any more.
-    let needs_token = touches_quay || session.snapshot.token_unread().is_some();
-    let target = if needs_token { session.target()? } else { session.settings()? };
+    let needs_token = touches_quay || app.snapshot.token_unread().is_some();
+    let target = if needs_token { app.target()? } else { app.settings()? };
     if touches_quay && target.integration.lists_unread {
         // The namespaces would be kept in scope, and be linked again without their images.
         context.ui.warn("nothing is deleted in Quay: the namespace lists could not be read");
@@ -68,31 +68,33 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     };
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();
-    for judged in session
-        .assess_each(context.ui, target, parts?, read, &BTreeMap::new(), |judged| judged)
+    for assessment in app
+        .assess_each(context.ui, target, snapshots?, read, &BTreeMap::new(), |assessment| {
+            assessment
+        })
         .await
     {
-        plan_namespace(&mut set, &which, target, &mut resource, judged, options)?;
+        plan_namespace(&mut set, &which, target, &mut resource, assessment, options)?;
     }
     if !set.plans.is_empty() {
         // Without this edit, the next resync links the namespaces again.
-        set.scope_obstacle = session.scope_obstacle();
+        set.scope_obstacle = app.scope_obstacle();
     }
     if args.changing.dry_run {
         return Ok(set.exit_status_unless_unread(finish(
             context,
-            &set.planned(context, &session, true),
+            &set.planned(context, &app, true),
             context.output,
         )?));
     }
     if args.delete_organization {
-        confirm_deletion(context, &session, target, &set, args).await?;
+        confirm_deletion(context, &app, target, &set, args).await?;
     }
-    let format = set.confirm(context, &session, args.changing)?;
-    let entries = set.apply(context, &session, target).await;
+    let format = set.confirm(context, &app, args.changing)?;
+    let entries = set.apply(context, &app, target).await;
     let report = ChangeReport::new(
         context.invocation,
-        super::endpoints(&session),
+        super::endpoints(&app),
         "unlink",
         false,
         entries,
@@ -107,31 +109,26 @@ fn plan_namespace(
     which: &NamespaceSelector,
     target: &QuayConnection,
     resource: &mut Option<QuayIntegration>,
-    judged: NamespaceAssessment,
+    assessment: NamespaceAssessment,
     options: UnlinkOptions,
 ) -> Result<(), Error> {
-    let name = &judged.snapshot.name;
-    require_namespace(name, &judged.snapshot.namespace)?;
-    if matches!(which, NamespaceSelector::All) && !judged.is_to_be_linked(target) {
+    let name = &assessment.snapshot.name;
+    require_namespace(name, &assessment.snapshot.namespace)?;
+    if matches!(which, NamespaceSelector::All) && !assessment.is_to_be_linked(target) {
         return Ok(());
     }
-    let scope = deny_namespace(name, judged.is_on_request(), resource.as_ref());
+    let scope = deny_namespace(name, assessment.is_on_request(), resource.as_ref());
     apply_edits(&scope, resource.as_mut());
-    let subject = Assessed {
-        integration: &target.integration,
-        troubles: &[],
-        snapshot: &judged.snapshot,
-        desired: &judged.desired,
-    };
+    let subject = Assessed::new(&target.integration, &assessment.snapshot, &assessment.desired);
     let plan = plan::unlink(&subject, options);
-    set.add(judged, scope, plan);
+    set.add(assessment, scope, plan);
     Ok(())
 }
 
 /// Lists the repositories to delete and asks for the organization's name.
 async fn confirm_deletion(
     context: &CommandContext<'_>,
-    session: &App,
+    app: &App,
     target: &QuayConnection,
     set: &ChangeSet,
     args: &Unlink,
@@ -139,10 +136,10 @@ async fn confirm_deletion(
     let deletes = |plan: &Plan| {
         plan.changes.iter().any(|change| matches!(change, Change::DeleteOrganization { .. }))
     };
-    let Some((judged, _)) = set.plans.first().filter(|(_, plan)| deletes(plan)) else {
+    let Some((assessment, _)) = set.plans.first().filter(|(_, plan)| deletes(plan)) else {
         return Ok(());
     };
-    let organization = &judged.desired.organization;
+    let organization = &assessment.desired.organization;
     let contents = target.quay.tag_counts(organization).await.map_err(anyhow::Error::from)?;
     let tags: usize = contents.iter().map(|(_, tags)| tags).sum();
     context.ui.warn(&format!(
@@ -155,7 +152,7 @@ async fn confirm_deletion(
     let named = match &args.confirm_organization {
         Some(name) => name.clone(),
         None if context.ui.can_prompt() => {
-            context.ui.status(&session.endpoint_lines());
+            context.ui.status(&app.endpoint_lines());
             context.ui.text("Name of the organization to delete:", None, &|_| Ok(()))?
         }
         None => {
@@ -168,7 +165,7 @@ async fn confirm_deletion(
     if named != *organization {
         return Err(Error::new(format!(
             "`{named}` is not the organization of namespace {}; nothing was changed",
-            judged.snapshot.name
+            assessment.snapshot.name
         )));
     }
     Ok(())

@@ -12,14 +12,14 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<
     if !args.client {
         let cluster = ops::connect(&context.connection).await?;
         let settings = Settings::read(&context.connection)?;
-        let (version, session) = tokio::join!(
+        let (version, app) = tokio::join!(
             cluster.version(),
             App::open(context.ui, &context.connection, cluster.clone(), settings)
         );
         report.cluster = Some(version.unwrap_or_else(|unread| {
             format!("unknown: failed to {}: {}", unread.call, unread.reason)
         }));
-        report.quay = Some(match session {
+        report.quay = Some(match app {
             Ok(App { target: Some(target), .. }) => {
                 let url = &target.integration.url.value;
                 match target.quay.server_info().await {

@@ -168,9 +168,7 @@ impl Controller<'_> {
             &snapshot,
             &builds,
         );
-        let is_to_be_linked =
-            Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }
-                .is_to_be_linked();
+        let is_to_be_linked = Assessed::new(integration, &snapshot, &desired).is_to_be_linked();
         if !is_to_be_linked {
             return self.finalize(active, snapshot, &desired, cache).await;
         }
@@ -198,9 +196,8 @@ impl Controller<'_> {
         if plan.creates_organization() {
             active.connection.quay.diagnose().await;
         }
-        let troubles = active.connection.quay.problems();
-        let subject =
-            Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let problems = active.connection.quay.problems();
+        let subject = Assessed::new(integration, &snapshot, &desired).with_problems(&problems);
         let findings: Vec<_> =
             checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
         if let Some(obstacle) = plan.stopped_by(&active.app.obstacles(&active.connection)) {
@@ -261,9 +258,8 @@ impl Controller<'_> {
             // A change during the apply queued the namespace again.
             return vec![];
         }
-        let troubles = active.connection.quay.problems();
-        let subject =
-            Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let problems = active.connection.quay.problems();
+        let subject = Assessed::new(integration, &snapshot, &desired).with_problems(&problems);
         checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
     }
 
@@ -274,12 +270,7 @@ impl Controller<'_> {
         snapshot: &NamespaceSnapshot,
         desired: &Desired,
     ) -> (Plan, bool) {
-        let subject = Assessed {
-            integration: &active.connection.integration,
-            troubles: &[],
-            snapshot,
-            desired,
-        };
+        let subject = Assessed::new(&active.connection.integration, snapshot, desired);
         let mut plan = plan::repair(&subject, Options::default());
         plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.deletion_policy));
         let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
@@ -312,17 +303,15 @@ impl Controller<'_> {
     ) -> ReconcileResult {
         let (integration, policy) = (&active.connection.integration, self.options.deletion_policy);
         let plan_cleanup = |snapshot: &NamespaceSnapshot| {
-            plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, policy)
+            plan::plan_cleanup(&Assessed::new(integration, snapshot, desired), policy)
         };
         let mut planned = plan_cleanup(&snapshot);
         if !planned.plan.blocked.is_empty() {
             self.read_organization(active, &mut snapshot, desired).await;
             planned = plan_cleanup(&snapshot);
         }
-        let finalizer = plan::plan_finalizer(
-            &Assessed { integration, troubles: &[], snapshot: &snapshot, desired },
-            policy,
-        );
+        let finalizer =
+            plan::plan_finalizer(&Assessed::new(integration, &snapshot, desired), policy);
         planned.plan.changes.extend(finalizer);
         let mut changes = self.apply(active, &snapshot, desired, &planned.plan, cache).await;
         let mut failed = planned.plan.failure(&changes);
@@ -472,24 +461,18 @@ impl Controller<'_> {
 
     /// Reads the cluster side without the watches.
     async fn refetch(&self, name: &str, active: Option<&ActiveIntegration>) -> NamespaceSnapshot {
-        let parts = self
+        let snapshot = self
             .cluster
             .namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave)
             .await;
-        let parts = match active {
+        let snapshot = match active {
             Some(active) => {
                 let id = &active.connection.integration.cluster_id.value;
-                self.cluster.complete_secrets(parts, |account| id.secret(account)).await
+                self.cluster.complete_secrets(snapshot, |account| id.secret(account)).await
             }
-            None => parts,
+            None => snapshot,
         };
-        NamespaceSnapshot {
-            namespace: parts.namespace,
-            service_accounts: parts.service_accounts,
-            secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
-            image_streams: parts.image_streams,
-            ..self.state.snapshot(name)
-        }
+        NamespaceSnapshot { build_configs: self.state.snapshot(name).build_configs, ..snapshot }
     }
 }
 

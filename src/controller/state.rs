@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::queue::Queue;
 use super::store::Stores;
 use super::webhook::WebhookView;
-use crate::cluster::not_requested;
 use crate::domain::integration::Integration;
 use crate::domain::scope::Scope;
-use crate::domain::snapshot::{NamespaceSnapshot, ReadError, ReadErrorKind};
+use crate::domain::snapshot::NamespaceSnapshot;
 use crate::domain::{Role, desired};
 
 /// A handle; clones share one state.
@@ -49,22 +48,12 @@ impl ControllerState {
     pub(super) fn snapshot(&self, namespace: &str) -> NamespaceSnapshot {
         let stores = self.stores();
         NamespaceSnapshot {
-            name: namespace.to_owned(),
             namespace: stores.namespaces.in_namespace(namespace).map(|mut found| found.pop()),
             service_accounts: stores.service_accounts.in_namespace(namespace),
             secrets: stores.secrets.in_namespace(namespace),
             image_streams: stores.image_streams.in_namespace(namespace),
             build_configs: stores.build_configs.in_namespace(namespace),
-            builds: Err(not_requested()),
-            webhooks: Err(not_requested()),
-            trial: None,
-            pods: Err(not_requested()),
-            organization: Err(ReadError {
-                call: "query Quay".into(),
-                reason: "skipped".into(),
-                kind: ReadErrorKind::Skipped,
-            }),
-            probes: vec![],
+            ..NamespaceSnapshot::new(namespace)
         }
     }
 

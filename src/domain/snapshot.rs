@@ -28,6 +28,17 @@ pub struct ReadError {
     pub kind: ReadErrorKind,
 }
 
+impl ReadError {
+    /// Of a part of a snapshot that was not read, since the command does not need it.
+    pub fn not_requested() -> Self {
+        Self {
+            call: "read it".into(),
+            reason: "not requested".into(),
+            kind: ReadErrorKind::Skipped,
+        }
+    }
+}
+
 impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "could not {}: {}", self.call, self.reason)
@@ -292,6 +303,25 @@ impl Namespace {
 }
 
 impl NamespaceSnapshot {
+    /// A snapshot of which nothing was requested yet.
+    pub fn new(name: &str) -> Self {
+        let not_requested = ReadError::not_requested;
+        Self {
+            name: name.to_owned(),
+            namespace: Err(not_requested()),
+            service_accounts: Err(not_requested()),
+            secrets: Err(not_requested()),
+            image_streams: Err(not_requested()),
+            build_configs: Err(not_requested()),
+            builds: Err(not_requested()),
+            webhooks: Err(not_requested()),
+            trial: None,
+            pods: Err(not_requested()),
+            organization: Err(not_requested()),
+            probes: vec![],
+        }
+    }
+
     /// The organization if it is known to exist; the lookups below answer likewise.
     pub fn organization(&self) -> Option<&Organization> {
         self.organization.as_ref().ok()?.as_ref()

@@ -6,7 +6,7 @@ use futures::future::OptionFuture;
 use jiff::Timestamp;
 
 use super::{App, QuayConnection as QuayTarget, join_concurrently};
-use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_requested};
+use crate::cluster::{BuildsMode, Cluster, SecretsMode};
 use crate::domain::Role;
 use crate::domain::checks::{self, Assessed, Check};
 use crate::domain::desired::Desired;
@@ -64,16 +64,16 @@ pub(crate) async fn read_namespaces(
     secrets: SecretsMode,
     builds: BuildsMode,
     concurrency: usize,
-) -> Result<Vec<NamespaceResources>, Error> {
-    let parts = reread_namespaces(cluster, which, secrets, builds, concurrency).await?;
+) -> Result<Vec<NamespaceSnapshot>, Error> {
+    let snapshots = reread_namespaces(cluster, which, secrets, builds, concurrency).await?;
     match which {
-        NamespaceSelector::Selected(selector) if parts.is_empty() => {
+        NamespaceSelector::Selected(selector) if snapshots.is_empty() => {
             Err(Error::new(format!("no namespace matches the selector {selector}")).hint(format!(
                 "check the labels: oc get namespaces -l {} --show-labels",
                 quoted(selector)
             )))
         }
-        _ => Ok(parts),
+        _ => Ok(snapshots),
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn reread_namespaces(
     secrets: SecretsMode,
     builds: BuildsMode,
     concurrency: usize,
-) -> Result<Vec<NamespaceResources>, Error> {
+) -> Result<Vec<NamespaceSnapshot>, Error> {
     let (selector, all) = match which {
         NamespaceSelector::Named(names) => {
             let read = |name| cluster.namespace_resources(name, None, secrets, builds);
@@ -131,7 +131,7 @@ pub(crate) async fn waiting_pods(
         (name.clone(), found.map(|mut found| found.remove(name).unwrap_or_default()))
     };
     let named = join_concurrently(names.iter().map(read), concurrency).await.into_iter().collect();
-    WaitingPods { named, others: Err(not_requested()) }
+    WaitingPods { named, others: Err(ReadError::not_requested()) }
 }
 
 /// Pods that wait for an image, by namespace.
@@ -144,7 +144,7 @@ pub(crate) struct WaitingPods {
 
 impl WaitingPods {
     pub(crate) fn not_requested() -> Self {
-        Self { named: BTreeMap::new(), others: Err(not_requested()) }
+        Self { named: BTreeMap::new(), others: Err(ReadError::not_requested()) }
     }
 
     fn in_namespace(&self, namespace: &str) -> Observed<Vec<WaitingPod>> {
@@ -163,30 +163,30 @@ pub(crate) async fn read_namespaces_and_webhooks(
     cluster: &Cluster,
     which: &NamespaceSelector,
     concurrency: usize,
-) -> (Result<Vec<NamespaceResources>, Error>, BuildWebhookOwners) {
-    let (parts, webhooks) = tokio::join!(
+) -> (Result<Vec<NamespaceSnapshot>, Error>, BuildWebhookOwners) {
+    let (snapshots, webhooks) = tokio::join!(
         read_namespaces(cluster, which, SecretsMode::Always, BuildsMode::Read, concurrency),
         cluster.build_webhooks()
     );
-    let trial = dry_run_build(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
-    (parts, BuildWebhookOwners { webhooks, trial })
+    let trial = dry_run_build(cluster, snapshots.as_deref().unwrap_or_default(), &webhooks).await;
+    (snapshots, BuildWebhookOwners { webhooks, trial })
 }
 
 /// Creates a build with `dryRun` in one namespace that has BuildConfigs, to see whether a webhook
 /// rewrites it. This works without permission to read webhooks.
 async fn dry_run_build(
     cluster: &Cluster,
-    parts: &[NamespaceResources],
+    snapshots: &[NamespaceSnapshot],
     webhooks: &Observed<Vec<BuildWebhook>>,
 ) -> Option<DryRunBuild> {
     let might_exist = match webhooks {
         Ok(webhooks) => !webhooks.is_empty(),
         Err(unread) => unread.kind == ReadErrorKind::Forbidden,
     };
-    let has_builds = |parts: &&NamespaceResources| {
-        parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty())
+    let has_builds = |snapshot: &&NamespaceSnapshot| {
+        snapshot.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty())
     };
-    let namespace = &parts.iter().find(has_builds).filter(|_| might_exist)?.name;
+    let namespace = &snapshots.iter().find(has_builds).filter(|_| might_exist)?.name;
     let outcome = cluster.dry_run_build(namespace).await?;
     Some(DryRunBuild { namespace: namespace.clone(), outcome })
 }
@@ -232,7 +232,7 @@ impl NamespaceAssessment {
     /// The input of checks and plans.
     pub(crate) fn subject<'a>(&'a self, target: &'a QuayTarget) -> Assessed<'a> {
         let integration = &target.integration;
-        Assessed { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }
+        Assessed::new(integration, &self.snapshot, &self.desired)
     }
 
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
@@ -248,21 +248,21 @@ impl App {
         &self,
         ui: &Ui,
         target: &QuayTarget,
-        parts: Vec<NamespaceResources>,
+        snapshots: Vec<NamespaceSnapshot>,
         options: ReadOptions,
         requests: &BTreeMap<String, Role>,
         each: impl Fn(NamespaceAssessment) -> T,
     ) -> Vec<T> {
         let uses_organization_list =
-            parts.len() > 1 && options.quay == Some(ReadStrategy::Minimal) && target.has_token;
+            snapshots.len() > 1 && options.quay == Some(ReadStrategy::Minimal) && target.has_token;
         let existing =
             if uses_organization_list { target.quay.organization_names().await } else { None };
-        let progress = ui.progress("Reading", parts.len());
-        let work = parts.into_iter().map(|parts| {
+        let progress = ui.progress("Reading", snapshots.len());
+        let work = snapshots.into_iter().map(|snapshot| {
             let (existing, each, progress) = (existing.as_ref(), &each, &progress);
             async move {
-                progress.at(&parts.name);
-                let assessment = self.assess(target, parts, options, requests, existing).await;
+                progress.at(&snapshot.name);
+                let assessment = self.assess(target, snapshot, options, requests, existing).await;
                 progress.tick();
                 each(assessment)
             }
@@ -273,42 +273,32 @@ impl App {
     async fn assess(
         &self,
         target: &QuayTarget,
-        parts: NamespaceResources,
+        mut snapshot: NamespaceSnapshot,
         options: ReadOptions,
         requests: &BTreeMap<String, Role>,
         existing: Option<&BTreeSet<String>>,
     ) -> NamespaceAssessment {
         let integration = &target.integration;
-        let scope =
-            Scope::from_observed(&parts.name, &parts.namespace, integration.resource.as_ref());
-        let is_relevant = options.beyond_scope || (scope.is_in() && is_active(&parts.namespace));
+        let scope = Scope::from_observed(
+            &snapshot.name,
+            &snapshot.namespace,
+            integration.resource.as_ref(),
+        );
+        let is_relevant = options.beyond_scope || (scope.is_in() && is_active(&snapshot.namespace));
         let secret_name = |account: &str| integration.cluster_id.value.secret(account);
-        let parts = if is_relevant {
-            self.cluster.complete_secrets(parts, secret_name).await
-        } else {
-            parts
-        };
-        let not_asked = ReadError {
+        if is_relevant {
+            snapshot = self.cluster.complete_secrets(snapshot, secret_name).await;
+        }
+        if let Some(rewriters) = &self.snapshot.rewriters {
+            snapshot.webhooks = rewriters.webhooks.clone();
+            snapshot.trial = rewriters.trial_in(&snapshot.name).cloned();
+        }
+        snapshot.pods = self.pods.in_namespace(&snapshot.name);
+        snapshot.organization = Err(ReadError {
             call: "ask Quay".into(),
             reason: "there is no token for it".into(),
             kind: ReadErrorKind::Skipped,
-        };
-        let rewriters = self.snapshot.rewriters.as_ref();
-        let mut snapshot = NamespaceSnapshot {
-            namespace: parts.namespace,
-            service_accounts: parts.service_accounts,
-            secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
-            image_streams: parts.image_streams,
-            build_configs: parts.build_configs,
-            builds: parts.builds,
-            webhooks: rewriters
-                .map_or_else(|| Err(not_requested()), |rewriters| rewriters.webhooks.clone()),
-            trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
-            pods: self.pods.in_namespace(&parts.name),
-            organization: Err(not_asked),
-            probes: vec![],
-            name: parts.name,
-        };
+        });
         let desired = Desired::of(integration, &snapshot, requests);
         let name_is_possible = names::validate_organization(&desired.organization).is_ok();
         if let Some(depth) =
@@ -343,13 +333,10 @@ impl App {
         if is_diagnosed && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }
-        let troubles = target.quay.problems();
-        let checks = checks::namespace(&Assessed {
-            integration,
-            troubles: &troubles,
-            snapshot: &snapshot,
-            desired: &desired,
-        });
+        let problems = target.quay.problems();
+        let checks = checks::namespace(
+            &Assessed::new(integration, &snapshot, &desired).with_problems(&problems),
+        );
         if is_diagnosed && checks.iter().any(|check| check.severity == Severity::Error) {
             // Before a repair, check whether Quay rejects every change.
             target.quay.check_read_only().await;

@@ -176,20 +176,20 @@ impl StatusReport {
         let mut findings;
         (integration.checks, findings) = split(integration_checks);
 
-        let mut judged: Vec<_> = namespaces
+        let mut assessment: Vec<_> = namespaces
             .into_iter()
             .map(|(namespace, checks)| namespace.with_checks(checks))
             .collect();
-        if judged.len() > 1 {
+        if assessment.len() > 1 {
             for (namespace, _) in
-                judged.iter_mut().filter(|(namespace, _)| !namespace.has_problems())
+                assessment.iter_mut().filter(|(namespace, _)| !namespace.has_problems())
             {
                 namespace.checks = Vec::new();
             }
         }
-        judged.sort_by(|(a, _), (b, _)| a.rank().cmp(&b.rank()));
-        let mut namespaces = Vec::with_capacity(judged.len());
-        for (namespace, its_findings) in judged {
+        assessment.sort_by(|(a, _), (b, _)| a.rank().cmp(&b.rank()));
+        let mut namespaces = Vec::with_capacity(assessment.len());
+        for (namespace, its_findings) in assessment {
             namespaces.push(namespace);
             findings.extend(its_findings);
         }

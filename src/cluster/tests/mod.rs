@@ -21,8 +21,8 @@ use sandbox::openshift::OpenShift;
 use sandbox::{Options as SandboxOptions, Sandbox, manifests};
 use serde_json::Value;
 
-use super::{BuildsMode, Cluster, NamespaceResources, Options, SecretsMode};
-use crate::domain::snapshot::Namespace;
+use super::{BuildsMode, Cluster, Options, SecretsMode};
+use crate::domain::snapshot::{Namespace, NamespaceSnapshot};
 
 /// A sandbox with the namespace `myproj`, and a runtime.
 struct Stage {
@@ -95,7 +95,7 @@ impl Stage {
         known: Option<Namespace>,
         secret_of: fn(&str) -> String,
         secrets: SecretsMode,
-    ) -> NamespaceResources {
+    ) -> NamespaceSnapshot {
         self.run(async {
             let resources =
                 cluster.namespace_resources(name, known, secrets, BuildsMode::Leave).await;

@@ -76,14 +76,14 @@ fn transient_problems_are_no_failure() {
             "OLM failed to install it and will retry",
         ),
     ];
-    for (olm, trouble, state, meaning) in table {
+    for (olm, problem, state, meaning) in table {
         let stage = stage(olm, false);
-        stage.openshift().trouble(Some(&trouble));
+        stage.openshift().trouble(Some(&problem));
         install(&stage, olm);
         let explains = |text: &String| text.contains(state) && text.contains(meaning);
         let operator = wait_until(&stage, |operator| operator.problems().iter().any(explains));
-        assert!(!operator.is_healthy() && operator.is_installed(), "{trouble:?}");
-        assert!(!operator.has_failed(), "{trouble:?}: {:#?}", operator.problems());
+        assert!(!operator.is_healthy() && operator.is_installed(), "{problem:?}");
+        assert!(!operator.has_failed(), "{problem:?}: {:#?}", operator.problems());
     }
 }
 

@@ -30,7 +30,7 @@ fn reads_new_namespace_with_two_calls() {
         SecretsMode::IfReferenced,
     );
     assert_eq!(stage.requests(), ["list imagestreams", "list serviceaccounts"]);
-    assert_eq!((resources.namespace, resources.secrets.unwrap().unwrap().len()), (Ok(known), 0));
+    assert_eq!((resources.namespace, resources.secrets.unwrap().len()), (Ok(known), 0));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn reads_secrets_if_one_is_referenced() {
     let cluster = stage.cluster("admin");
     let resources =
         stage.namespace_resources(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
-    assert_eq!(names(&resources.secrets.unwrap().unwrap()), ["builder-quay-openshift"]);
+    assert_eq!(names(&resources.secrets.unwrap()), ["builder-quay-openshift"]);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn finds_secret_of_wrong_type_by_name() {
     let cluster = stage.cluster("admin");
     let resources =
         stage.namespace_resources(&cluster, "myproj", None, secret_of, SecretsMode::Always);
-    let secrets = resources.secrets.unwrap().unwrap();
+    let secrets = resources.secrets.unwrap();
     let wrong = secrets.iter().find(|secret| secret.name == "builder-quay-openshift").unwrap();
     assert_eq!((secrets.len(), wrong.kind.as_str()), (2, "Opaque"));
     assert_eq!(
@@ -79,7 +79,7 @@ fn does_not_request_invalid_names() {
     let impossible = |account: &str| format!("{account}-quay-Prod_1");
     let resources =
         stage.namespace_resources(&cluster, "myproj", None, impossible, SecretsMode::Always);
-    assert_eq!(resources.secrets.unwrap().unwrap().len(), 0);
+    assert_eq!(resources.secrets.unwrap().len(), 0);
     assert_eq!(stage.openshift().traffic().count("get secrets"), 0);
 }
 
@@ -102,8 +102,8 @@ fn reads_all_namespaces_in_pages() {
         )
     );
     for name in ["even", "odd"] {
-        assert_eq!(all.take(name, Namespace::default()).secrets.unwrap().unwrap().len(), 505);
-        assert_eq!(all.take(name, Namespace::default()).secrets.unwrap().unwrap().len(), 0);
+        assert_eq!(all.take(name, Namespace::default()).secrets.unwrap().len(), 505);
+        assert_eq!(all.take(name, Namespace::default()).secrets.unwrap().len(), 0);
     }
     assert_eq!(all.take("myproj", Namespace::default()).service_accounts.unwrap().len(), 3);
 }
@@ -114,7 +114,7 @@ fn forbidden_list_is_unknown_in_each_namespace() {
     let cluster = stage.cluster("dev");
     let mut all = stage.run(cluster.all_resources(BuildsMode::Read));
     let resources = all.take("myproj", Namespace::default());
-    assert_eq!(resources.secrets.unwrap().unwrap_err().call, "list secrets in all namespaces");
+    assert_eq!(resources.secrets.unwrap_err().call, "list secrets in all namespaces");
     assert_eq!(resources.service_accounts.unwrap_err().kind, ReadErrorKind::Forbidden);
     assert!(all.take("other", Namespace::default()).image_streams.is_err());
 }

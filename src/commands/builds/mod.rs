@@ -42,32 +42,31 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
         _ => None,
     };
     let (assessed, shipwright) = tokio::join!(
-        assess(context, &cluster, settings, &which, |_, judged| judged),
+        assess(context, &cluster, settings, &which, |_, assessment| assessment),
         cluster.shipwright_builds(namespace)
     );
-    let (session, all) = assessed?;
-    let target = session.settings()?;
+    let (app, all) = assessed?;
+    let target = app.settings()?;
     let mut configs = Vec::new();
     // Build webhooks are registered for the whole cluster.
     let of_integration =
-        checks::integration(&session.snapshot, None).into_iter().flat_map(|check| check.findings);
+        checks::integration(&app.snapshot, None).into_iter().flat_map(|check| check.findings);
     let mut findings: Vec<Finding> = of_integration.filter(is_about_builds).collect();
     let mut images = Vec::new();
     let mut unread = Vec::new();
     // Platform namespaces are only listed when named.
-    for judged in all
-        .iter()
-        .filter(|judged| !matches!(which, NamespaceSelector::All) || judged.scope != Scope::BuiltIn)
-    {
-        require_namespace(&judged.snapshot.name, &judged.snapshot.namespace)?;
-        let subject = judged.subject(target);
-        let build_configs = judged.snapshot.build_configs.iter().flatten();
-        unread.extend(judged.snapshot.build_configs.as_ref().err().map(ToString::to_string));
+    for assessment in all.iter().filter(|assessment| {
+        !matches!(which, NamespaceSelector::All) || assessment.scope != Scope::BuiltIn
+    }) {
+        require_namespace(&assessment.snapshot.name, &assessment.snapshot.namespace)?;
+        let subject = assessment.subject(target);
+        let build_configs = assessment.snapshot.build_configs.iter().flatten();
+        unread.extend(assessment.snapshot.build_configs.as_ref().err().map(ToString::to_string));
         configs.extend(build_configs.map(|config| BuildConfigReport::new(&subject, config)));
-        let checked = judged.checks.iter().flat_map(|check| &check.findings);
+        let checked = assessment.checks.iter().flat_map(|check| &check.findings);
         findings.extend(checked.filter(|finding| is_about_builds(finding)).cloned());
         let builds =
-            shipwright.iter().flatten().filter(|build| build.namespace == judged.snapshot.name);
+            shipwright.iter().flatten().filter(|build| build.namespace == assessment.snapshot.name);
         images.extend(builds.map(|build| ShipwrightReport::new(&subject, build)));
     }
     if let Err(unread) = shipwright {
@@ -119,17 +118,17 @@ async fn assess<T>(
     map: impl Fn(&QuayConnection, NamespaceAssessment) -> T,
 ) -> Result<(App, Vec<T>), Error> {
     let concurrency = context.connection.cluster.concurrency;
-    let (session, (parts, rewriters)) = tokio::join!(
+    let (app, (snapshots, rewriters)) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         collect::read_namespaces_and_webhooks(cluster, which, concurrency),
     );
-    let session = session?.with_rewriters(rewriters);
+    let app = app?.with_rewriters(rewriters);
     let options = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };
-    let target = session.settings()?;
-    let all = session
-        .assess_each(context.ui, target, parts?, options, &BTreeMap::new(), |judged| {
-            map(target, judged)
+    let target = app.settings()?;
+    let all = app
+        .assess_each(context.ui, target, snapshots?, options, &BTreeMap::new(), |assessment| {
+            map(target, assessment)
         })
         .await;
-    Ok((session, all))
+    Ok((app, all))
 }

@@ -43,36 +43,36 @@ pub(super) async fn run(
     let settings = Settings::read(&context.connection)?;
     let cluster = ops::connect(&context.connection).await?;
     let which = select(context, configs.all_namespaces, &cluster)?;
-    let (session, all) = assess(context, &cluster, settings, &which, |target, judged| {
+    let (app, all) = assess(context, &cluster, settings, &which, |target, assessment| {
         let plan = match direction {
             Direction::ToQuay => {
-                plan::rewrite_builds(&judged.subject(target), &configs.build_configs)
+                plan::rewrite_builds(&assessment.subject(target), &configs.build_configs)
             }
             Direction::ToOriginal => {
-                plan::restore_builds(&judged.subject(target), &configs.build_configs)
+                plan::restore_builds(&assessment.subject(target), &configs.build_configs)
             }
         };
-        (judged, plan)
+        (assessment, plan)
     })
     .await?;
     let mut set = ChangeSet::new(direction.command());
     let mut unchanged = Vec::new();
-    for (judged, plan) in all {
-        require_namespace(&judged.snapshot.name, &judged.snapshot.namespace)?;
-        validate_names(&judged, &configs.build_configs)?;
+    for (assessment, plan) in all {
+        require_namespace(&assessment.snapshot.name, &assessment.snapshot.namespace)?;
+        validate_names(&assessment, &configs.build_configs)?;
         // With -A, do not report every namespace that is out of scope.
         let BuildsPlan { plan, skipped } = plan;
-        let is_reported = !matches!(which, NamespaceSelector::All) || judged.scope.is_in();
+        let is_reported = !matches!(which, NamespaceSelector::All) || assessment.scope.is_in();
         if is_reported || direction == Direction::ToOriginal {
             unchanged.extend(skipped);
-            set.add(judged, vec![], plan);
+            set.add(assessment, vec![], plan);
         }
     }
     let report = |dry_run, entries, set: &ChangeSet| {
         let findings = [set.blocked(), unchanged.clone()].concat();
         ChangeReport::new(
             context.invocation,
-            crate::commands::endpoints(&session),
+            crate::commands::endpoints(&app),
             direction.command(),
             dry_run,
             entries,
@@ -86,14 +86,14 @@ pub(super) async fn run(
             context.output,
         )?));
     }
-    let format = set.confirm(context, &session, configs.changing)?;
-    let entries = set.apply(context, &session, session.settings()?).await;
+    let format = set.confirm(context, &app, configs.changing)?;
+    let entries = set.apply(context, &app, app.settings()?).await;
     let status = set.exit_status_or(finish(context, &report(false, entries, &set), format)?);
     if direction == Direction::ToQuay && set.len() > 0 {
         context
             .ui
             .status("Images of these builds are not imported automatically. After a build, run (with --scheduled for periodic imports):");
-        for command in import_commands(context.program, &set, &session.settings()?.integration) {
+        for command in import_commands(context.program, &set, &app.settings()?.integration) {
             context.ui.status(&format!("  {command}"));
         }
     }
@@ -118,8 +118,8 @@ fn import_commands(program: &str, set: &ChangeSet, integration: &Integration) ->
 }
 
 /// Rejects a BuildConfig that does not exist, so that a typo is not reported as nothing to do.
-fn validate_names(judged: &NamespaceAssessment, names: &[String]) -> Result<(), Error> {
-    let snapshot = &judged.snapshot;
+fn validate_names(assessment: &NamespaceAssessment, names: &[String]) -> Result<(), Error> {
+    let snapshot = &assessment.snapshot;
     let Some(missing) = names.iter().find(|name| snapshot.build_config(name).is_none()) else {
         return Ok(());
     };

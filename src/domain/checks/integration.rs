@@ -8,11 +8,11 @@ use crate::domain::integration::{
 use crate::domain::names::{ClusterId, QuayUrl, UrlProblem};
 use crate::domain::snapshot::ReadErrorKind;
 
-/// The checks of the integration, in display order. `troubles` are the problems that calls to Quay met; none without calls.
-pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Vec<Check> {
-    let known = troubles.unwrap_or_default();
+/// The checks of the integration, in display order. `problems` are the problems that calls to Quay met; none without calls.
+pub fn integration(snapshot: &IntegrationSnapshot, problems: Option<&[QuayProblem]>) -> Vec<Check> {
+    let known = problems.unwrap_or_default();
     let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, known)];
-    checks.extend(quay(snapshot, troubles));
+    checks.extend(quay(snapshot, problems));
     checks.extend(image_policy(snapshot));
     checks.extend(snapshot.rewriters.as_ref().and_then(webhooks::check));
     checks
@@ -120,7 +120,7 @@ fn url_finding(
     Some(Finding::new(code, object(snapshot), message))
 }
 
-fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
+fn token(snapshot: &IntegrationSnapshot, problems: &[QuayProblem]) -> Check {
     let mut findings = Vec::new();
     let source = snapshot.token_source();
     let object = match &source {
@@ -180,8 +180,8 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
         };
         findings.push(Finding::new(code, object.clone(), message));
     }
-    for trouble in troubles {
-        let (code, message) = match trouble {
+    for problem in problems {
+        let (code, message) = match problem {
             QuayProblem::TokenRejected { reason } => (
                 Code::TokenRejected,
                 format!("Quay rejected the token{}: {reason}", token_origin(snapshot)),
@@ -217,18 +217,18 @@ fn token_origin(snapshot: &IntegrationSnapshot) -> String {
 }
 
 /// None if Quay was not called although there is a token.
-fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Option<Check> {
-    let Some(troubles) = troubles else {
+fn quay(snapshot: &IntegrationSnapshot, problems: Option<&[QuayProblem]>) -> Option<Check> {
+    let Some(problems) = problems else {
         let has_token = snapshot.given.token.is_some()
             || matches!(snapshot.stored_token, Some(Ok(StoredTokenState::Present)));
         return (!has_token).then(|| Check::skipped("Quay", "no token"));
     };
     let url = snapshot.url().map(|url| url.value).unwrap_or_default();
     let object = ObjectRef::cluster("Quay", &url);
-    let findings: Vec<_> = troubles
+    let findings: Vec<_> = problems
         .iter()
-        .filter_map(|trouble| {
-            let (code, message) = match trouble {
+        .filter_map(|problem| {
+            let (code, message) = match problem {
                 QuayProblem::Unreachable { step, reason } => {
                     (Code::QuayUnreachable, format!("Connection failed ({step}): {reason}"))
                 }

@@ -77,11 +77,26 @@ impl Check {
 pub struct Assessed<'a> {
     pub integration: &'a Integration,
     /// The problems that calls to Quay met.
-    pub troubles: &'a [QuayProblem],
+    pub problems: &'a [QuayProblem],
     /// Observed state.
     pub snapshot: &'a NamespaceSnapshot,
     /// Desired state.
     pub desired: &'a Desired,
+}
+
+impl<'a> Assessed<'a> {
+    /// Without problems, which plans do not need.
+    pub fn new(
+        integration: &'a Integration,
+        snapshot: &'a NamespaceSnapshot,
+        desired: &'a Desired,
+    ) -> Self {
+        Self { integration, problems: &[], snapshot, desired }
+    }
+
+    pub fn with_problems(self, problems: &'a [QuayProblem]) -> Self {
+        Self { problems, ..self }
+    }
 }
 
 /// All checks of one namespace, in display order. For a namespace that is out of scope or being deleted, only the check of
@@ -193,8 +208,8 @@ impl Assessed<'_> {
 
     /// Whether Quay is unreachable or not trusted, so that its URL might be wrong.
     fn is_address_in_doubt(&self) -> bool {
-        self.troubles.iter().any(|trouble| {
-            matches!(trouble, QuayProblem::Unreachable { .. } | QuayProblem::Untrusted { .. })
+        self.problems.iter().any(|problem| {
+            matches!(problem, QuayProblem::Unreachable { .. } | QuayProblem::Untrusted { .. })
         })
     }
 

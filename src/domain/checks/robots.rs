@@ -35,7 +35,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
             continue;
         }
         let full_name = desired.robot_username(&account.name);
-        let disallowed = subject.troubles.contains(&QuayProblem::RobotsDisallowed);
+        let disallowed = subject.problems.contains(&QuayProblem::RobotsDisallowed);
         let code = if disallowed { Code::RobotsDisallowed } else { Code::RobotMissing };
         findings.push(subject.finding(
             code,

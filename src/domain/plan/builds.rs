@@ -264,12 +264,7 @@ mod tests {
         snapshot.build_configs = Ok(vec![config]);
         let integration = integration();
         let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-        let subject = Assessed {
-            integration: &integration,
-            troubles: &[],
-            snapshot: &snapshot,
-            desired: &desired,
-        };
+        let subject = Assessed::new(&integration, &snapshot, &desired);
         let builds = rewrite_builds(&subject, &[]);
         match builds.plan.changes.as_slice() {
             [Change::RewriteBuildConfig { former, .. }] => {
@@ -338,12 +333,7 @@ mod tests {
         }]);
         let integration = integration();
         let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-        let subject = Assessed {
-            integration: &integration,
-            troubles: &[],
-            snapshot: &snapshot,
-            desired: &desired,
-        };
+        let subject = Assessed::new(&integration, &snapshot, &desired);
         [restore_builds(&subject, &[]), rewrite_builds(&subject, &[])].map(|builds| {
             let output = |output: &RawOutput| {
                 format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default())

@@ -33,7 +33,7 @@ pub(crate) fn with_subject<T>(
 ) -> T {
     let integration = integration();
     let desired = Desired::of(&integration, snapshot, &BTreeMap::new());
-    work(&Assessed { integration: &integration, troubles: &[], snapshot, desired: &desired })
+    work(&Assessed::new(&integration, snapshot, &desired))
 }
 
 fn repair(snapshot: &NamespaceSnapshot, options: Options) -> Plan {
@@ -400,12 +400,7 @@ fn reports_ok_only_for_compared_objects() {
     let (snapshot, integration) =
         (golden(), Integration { lists_unread: true, resource: None, ..integration() });
     let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-    let subject = Assessed {
-        integration: &integration,
-        troubles: &[],
-        snapshot: &snapshot,
-        desired: &desired,
-    };
+    let subject = Assessed::new(&integration, &snapshot, &desired);
     let check = checks::namespace(&subject).remove(0);
     assert_eq!(check.severity, Severity::Unknown, "{check:?}");
 }
@@ -428,16 +423,13 @@ fn does_not_report_secrets_if_quay_is_unreachable() {
         }
     }
     let reason = "no such name".to_owned();
-    let trouble = QuayProblem::Unreachable { step: ConnectionStage::Name, reason };
+    let problem = QuayProblem::Unreachable { step: ConnectionStage::Name, reason };
     let integration = integration();
     let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-    let found = |troubles: &[QuayProblem]| {
-        let checks = checks::namespace(&Assessed {
-            integration: &integration,
-            troubles,
-            snapshot: &snapshot,
-            desired: &desired,
-        });
+    let found = |problems: &[QuayProblem]| {
+        let checks = checks::namespace(
+            &Assessed::new(&integration, &snapshot, &desired).with_problems(problems),
+        );
         checks
             .into_iter()
             .flat_map(|check| check.findings)
@@ -445,5 +437,5 @@ fn does_not_report_secrets_if_quay_is_unreachable() {
             .collect::<Vec<_>>()
     };
     assert!(found(&[]).contains(&Code::SecretWrongHost));
-    assert!(!found(&[trouble]).contains(&Code::SecretWrongHost));
+    assert!(!found(&[problem]).contains(&Code::SecretWrongHost));
 }
