@@ -163,6 +163,17 @@ impl<'a> Terminal<'a> {
         self
     }
 
+    /// Waits until no prompt reads keys, so that Ctrl-C is a signal.
+    #[track_caller]
+    pub(crate) fn waits_for_restored_modes(&self) -> &Self {
+        let deadline = Instant::now() + SCREEN_TIMEOUT;
+        while flags(&tcgetattr(&self.end).unwrap()) != flags(&self.modes) {
+            assert!(Instant::now() < deadline, "{}: the prompt did not end", self.line);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self
+    }
+
     /// Number of rows that the terminal had to wrap.
     pub(crate) fn broken_lines(&self) -> usize {
         let shown = self.shown();

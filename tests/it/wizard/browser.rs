@@ -192,8 +192,9 @@ fn ctrl_c_ends_the_wait_for_the_browser() {
     person
         .types(HERE, "")
         .terminal
-        .sees("> How do you want to transfer the token? Wait for the browser");
-    person.terminal.press(Key::CtrlC);
+        .sees("> How do you want to transfer the token? Wait for the browser")
+        .waits_for_restored_modes()
+        .press(Key::CtrlC);
     person.terminal.ends_with(130);
 }
 
