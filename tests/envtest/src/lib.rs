@@ -274,9 +274,9 @@ fn assets() -> Option<PathBuf> {
 fn etcd_arguments(dir: &Path, client_url: &str, peer_url: &str) -> Vec<String> {
     vec![
         format!("--data-dir={}", dir.join("etcd").display()),
-        format!("--metrics-bind-address-client-urls={client_url}"),
+        format!("--listen-client-urls={client_url}"),
         format!("--advertise-client-urls={client_url}"),
-        format!("--metrics-bind-address-peer-urls={peer_url}"),
+        format!("--listen-peer-urls={peer_url}"),
         // Data is temporary, so durability is not required.
         "--unsafe-no-fsync".to_owned(),
     ]
