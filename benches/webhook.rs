@@ -1,6 +1,6 @@
 //! Latency of the build webhook.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,6 +8,7 @@ use oc_quay::controller::webhook::{PATH, Webhook, WebhookEvent, WebhookView};
 use oc_quay::domain::integration::{Integration, Source, Sourced};
 use oc_quay::domain::names::{ClusterId, QuayUrl};
 use oc_quay::domain::scope::Scope;
+use parking_lot::Mutex;
 use reqwest::{Certificate, Client};
 use sandbox::tls::Authority;
 use serde_json::json;
@@ -50,7 +51,7 @@ pub(super) fn latency() -> Result<()> {
     let times = Arc::clone(&inside);
     let observer = Arc::new(move |event: &WebhookEvent| {
         if let WebhookEvent::Reviewed { took, .. } = event {
-            times.lock().unwrap_or_else(PoisonError::into_inner).push(*took);
+            times.lock().push(*took);
         }
     });
     let webhook =
@@ -64,7 +65,7 @@ pub(super) fn latency() -> Result<()> {
         tokio::spawn(webhook.serve(listener));
         load(&client, &url).await
     })?;
-    let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut inside = inside.lock();
     print("inside the webhook", &mut inside);
     print("over TLS, from scheduled time", &mut outside);
     Ok(())

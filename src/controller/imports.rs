@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
@@ -185,11 +184,11 @@ impl Controller<'_> {
     }
 
     pub(super) fn forget_imports(&self, namespace: &str) {
-        self.pending_imports.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+        self.pending_imports.lock().remove(namespace);
     }
 
     fn import_tasks<T>(&self, namespace: &str, update: impl FnOnce(&mut PendingImports) -> T) -> T {
-        let mut all = self.pending_imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.pending_imports.lock();
         let tasks = all.entry(namespace.to_owned()).or_default();
         let result = update(tasks);
         if tasks.is_empty() {

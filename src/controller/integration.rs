@@ -1,7 +1,7 @@
 //! The active QuayIntegration, connected again when it or its token Secret changes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -255,7 +255,7 @@ impl Controller<'_> {
     /// Reconnecting repeats all warnings.
     pub(super) fn warn_once(&self, warnings: &[String]) {
         for warning in warnings {
-            if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.clone()) {
+            if self.warned.lock().insert(warning.clone()) {
                 self.emit(&ControllerEvent::Warning(warning.clone()));
             }
         }

@@ -1,7 +1,8 @@
 //! Logs the events of the controller and the webhook.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::event::{ControllerEvent, ReconcileOutcome};
 use super::webhook::WebhookEvent;
@@ -106,7 +107,7 @@ impl Period {
 impl ReviewLog {
     /// Logs at most [`MAX_LOGGED_REVIEWS`] in each [`LOG_PERIOD`].
     pub(crate) fn log(&self, event: &WebhookEvent) {
-        let decision = self.0.lock().unwrap_or_else(PoisonError::into_inner).decide(Instant::now());
+        let decision = self.0.lock().decide(Instant::now());
         let LogDecision::Log { suppressed } = decision else { return };
         if suppressed > 0 {
             tracing::info!(suppressed, "suppressed reviews");

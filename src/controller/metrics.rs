@@ -7,8 +7,8 @@
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -296,7 +296,7 @@ impl Metrics {
             })
             .or_default() += 1;
         }
-        let mut found = self.namespace_findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.namespace_findings.lock();
         for (labels, count) in found.remove(namespace).unwrap_or_default() {
             self.findings.get_or_create(&labels).dec_by(count);
         }

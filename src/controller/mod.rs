@@ -24,10 +24,10 @@ pub mod webhook;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -328,11 +328,11 @@ impl<'a> Controller<'a> {
     }
 
     fn statuses(&self) -> MutexGuard<'_, NamespaceStatuses> {
-        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.statuses.lock()
     }
 
     fn namespace_caches(&self) -> MutexGuard<'_, NamespaceCaches> {
-        self.namespace_caches.lock().unwrap_or_else(PoisonError::into_inner)
+        self.namespace_caches.lock()
     }
 
     fn emit(&self, event: &ControllerEvent) {

@@ -2,10 +2,10 @@
 //! read each time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Controller;
@@ -443,14 +443,10 @@ impl Controller<'_> {
                     None
                 }
             };
-            apply_to_snapshot(
-                &mut organization.lock().unwrap_or_else(PoisonError::into_inner),
-                change,
-                token,
-            );
+            apply_to_snapshot(&mut organization.lock(), change, token);
         });
         let outcomes = outcomes.await;
-        cache.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
+        cache.organization = organization.into_inner();
         let failed = |outcome| match outcome {
             Outcome::Done => None,
             Outcome::Failed(reason) => Some(reason),

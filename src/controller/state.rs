@@ -1,6 +1,8 @@
 //! State shared by the reconciler and the webhook.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::queue::Queue;
 use super::store::Stores;
@@ -30,8 +32,7 @@ impl ControllerState {
     }
 
     pub(super) fn set_integration(&self, integration: Option<Integration>) {
-        *self.0.integration.lock().unwrap_or_else(PoisonError::into_inner) =
-            integration.map(Arc::new);
+        *self.0.integration.lock() = integration.map(Arc::new);
     }
 
     /// Every resource was listed once, or is known not to be readable.
@@ -58,7 +59,7 @@ impl ControllerState {
     }
 
     pub(super) fn stores(&self) -> MutexGuard<'_, Stores> {
-        self.0.stores.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.stores.lock()
     }
 
     pub(super) fn queue(&self) -> &Queue {
@@ -69,7 +70,7 @@ impl ControllerState {
 impl WebhookView for ControllerState {
     /// `None` without exactly one usable QuayIntegration.
     fn integration(&self) -> Option<Arc<Integration>> {
-        self.0.integration.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.integration.lock().clone()
     }
 
     fn scope(&self, namespace: &str) -> Option<Scope> {

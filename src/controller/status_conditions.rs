@@ -2,9 +2,9 @@
 //! `OrphanedOrganizations`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -142,11 +142,11 @@ impl Controller<'_> {
         let last = Mutex::new(vec![]);
         let keep = |before: &[OlmCondition]| {
             let conditions = wanted(before);
-            last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&conditions);
+            last.lock().clone_from(&conditions);
             conditions
         };
         self.cluster.write_conditions(name, keep).await?;
-        let written = parse_names(&last.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let written = parse_names(&last.into_inner());
         self.statuses().orphaned.retain(|organization| !written.contains(organization));
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Application of a plan to the cluster and Quay.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::{App, QuayConnection};
@@ -239,15 +239,12 @@ impl TokenCache {
     }
 
     fn record(&self, robot: &str, token: SecretString) -> Effect {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(robot.to_owned(), token.clone());
+        self.0.lock().insert(robot.to_owned(), token.clone());
         Effect::Token(token)
     }
 
     fn get(&self, robot: &str) -> Option<SecretString> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(robot).cloned()
+        self.0.lock().get(robot).cloned()
     }
 }
 

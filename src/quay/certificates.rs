@@ -1,13 +1,14 @@
 //! Certificates of servers and of PEM files, in a form that people can compare.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -86,7 +87,7 @@ pub async fn presented_chain(
         .map_err(|reason| failed(ErrorKind::Unexpected, reason))?;
     let deadline = Instant::now() + timeout;
     let outcome = http.get(url.as_url().clone()).timeout(timeout).send().await;
-    let chain = std::mem::take(&mut *verifier.chain.lock().unwrap_or_else(PoisonError::into_inner));
+    let chain = std::mem::take(&mut *verifier.chain.lock());
     if !chain.is_empty() {
         let parsed = chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>();
         return parsed.map_err(|error| {
@@ -180,7 +181,7 @@ impl ServerCertVerifier for CapturingVerifier {
     ) -> Result<ServerCertVerified, TlsError> {
         let chain =
             std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect();
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = chain;
+        *self.chain.lock() = chain;
         Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer))
     }
 

@@ -1,7 +1,8 @@
 //! Stops calls to a server that has failed too often, so that thousands of calls do not each wait for it.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::domain::integration::{ConnectionStage, QuayProblem};
@@ -72,7 +73,7 @@ impl CircuitBreaker {
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock()
     }
 }
 

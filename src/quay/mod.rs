@@ -27,9 +27,10 @@ mod write;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::HeaderValue;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -208,7 +209,7 @@ impl Quay {
 
     /// The problems that make all calls fail, or all calls of a kind, as known from the responses so far; without duplicates.
     pub fn problems(&self) -> Vec<QuayProblem> {
-        let problems = self.0.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let problems = self.0.problems.lock();
         self.0.api.problem().into_iter().chain(problems.iter()).cloned().collect()
     }
 
@@ -221,7 +222,7 @@ impl Quay {
     }
 
     fn record_problem(&self, problem: QuayProblem) {
-        let mut problems = self.0.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problems = self.0.problems.lock();
         if !problems.contains(&problem) {
             problems.push(problem);
         }
@@ -231,7 +232,7 @@ impl Quay {
 impl Shared {
     /// The known problems that do not depend on the token.
     fn server_problems(&self) -> Vec<QuayProblem> {
-        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let problems = self.problems.lock();
         problems
             .iter()
             .filter(|problem| {

@@ -1,8 +1,9 @@
 //! Limits the requests in flight. A slow Quay gets fewer at once; after a 429 all calls wait.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
@@ -145,7 +146,7 @@ impl Throttle {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -223,16 +224,14 @@ mod tests {
         let throttle = Throttle::new(8);
         let notices = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&notices);
-        throttle.set_wait_notice(Arc::new(move |text: &str| {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())
-        }));
+        throttle.set_wait_notice(Arc::new(move |text: &str| sink.lock().push(text.to_owned())));
         let started = Instant::now();
         for _ in 0..8 {
             assert!(throttle.record_rate_limit(started, Some(Duration::from_millis(300))));
         }
         throttle.wait().await;
         assert!(started.elapsed() >= Duration::from_millis(300));
-        assert_eq!(notices.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
+        assert_eq!(notices.lock().len(), 1);
         assert_eq!(throttle.lock().limit, 4);
         throttle.record_response(started, FAST, TIMEOUT);
         assert!(

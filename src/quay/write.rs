@@ -1,9 +1,9 @@
 //! Writes to Quay. All of them are idempotent: if Quay's operation is not, an error is followed by a read.
 
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::json;
@@ -213,11 +213,11 @@ impl Quay {
     }
 
     fn created_organizations(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.created_organizations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.created_organizations.lock()
     }
 
     fn raced_robots(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.raced_robots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.raced_robots.lock()
     }
 
     /// The current token of a robot account.

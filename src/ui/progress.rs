@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::UNKNOWN_WIDTH;
@@ -60,7 +60,7 @@ impl<'a> Progress<'a> {
     }
 
     pub fn at(&self, item: &str) {
-        item.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+        item.clone_into(&mut self.current.lock());
     }
 
     pub fn tick(&self) {
@@ -99,7 +99,7 @@ impl<'a> Progress<'a> {
                 )
             }
         };
-        match self.current.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+        match self.current.lock().as_str() {
             "" => format!("{what}: {state}"),
             current => format!("{what}: {state}: {}", printable(current)),
         }

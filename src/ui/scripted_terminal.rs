@@ -1,8 +1,7 @@
 //! A terminal for unit tests with predefined answers and captured output.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use anstream::adapter::strip_str;
+use parking_lot::{Mutex, MutexGuard};
 use secrecy::SecretString;
 
 use crate::error::{Cancelled, Error};
@@ -108,7 +107,7 @@ impl ScriptedTerminal {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Captured output, for runs within the process of a test.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use anstream::adapter::strip_str;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Stdout and stderr, without colors.
 #[derive(Debug, Default)]
@@ -18,6 +17,6 @@ impl Transcript {
     }
 
     pub(super) fn streams(&self) -> MutexGuard<'_, [String; 2]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

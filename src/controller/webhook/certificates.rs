@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -43,7 +44,7 @@ impl Certificates {
     ///
     /// The files are small and read for new connections only, of which an API server makes few.
     pub(super) fn current(&self) -> (Arc<ServerConfig>, Result<(), String>) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         let outcome = Files::read(&self.folder).and_then(|files| current.replace(files));
         (Arc::clone(&current.config), outcome)
     }

@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use reqwest::{Certificate, Client, StatusCode};
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ impl TestWebhook {
         let events = Arc::new(Mutex::new(Vec::new()));
         let observer: Observer = {
             let events = Arc::clone(&events);
-            Arc::new(move |event: &WebhookEvent| events.lock().unwrap().push(event.clone()))
+            Arc::new(move |event: &WebhookEvent| events.lock().push(event.clone()))
         };
         let webhook = Webhook::new(folder.path(), Arc::new(FakeView::default()), observer).unwrap();
         let runtime = Runtime::new().unwrap();
@@ -94,7 +95,7 @@ fn answers_over_tls_and_emits_events() {
     ] {
         assert_eq!(webhook.post(&certificate, path, body).unwrap().0, status);
     }
-    let events = webhook.events.lock().unwrap();
+    let events = webhook.events.lock();
     let outcomes = events.iter().filter_map(|event| match event {
         WebhookEvent::Reviewed { namespace, outcome, .. } => Some((namespace.as_str(), *outcome)),
         WebhookEvent::CertificateUnusable { .. } => None,
@@ -119,7 +120,7 @@ fn serves_renewed_certificate_at_once() {
     assert!(webhook.post(&new, PATH, body()).is_ok());
     fs::remove_file(webhook.folder.path().join("tls.key")).unwrap();
     assert!(webhook.post(&new, PATH, body()).is_ok());
-    let events = webhook.events.lock().unwrap();
+    let events = webhook.events.lock();
     let reasons: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
