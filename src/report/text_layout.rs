@@ -1,6 +1,7 @@
 //! Layout of text output: glyphs, colors, wrapping.
 
 use owo_colors::OwoColorize as _;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::domain::finding::Severity;
 
@@ -25,8 +26,7 @@ impl Style {
 
     /// Pads a glyph to [`Self::mark_width`].
     pub(super) fn mark(&self, mark: &str) -> String {
-        let padding = self.mark_width().saturating_sub(columns(mark));
-        format!("{mark}{:padding$}", "")
+        pad(mark, self.mark_width())
     }
 
     pub(super) fn glyph(&self, severity: Severity) -> String {
@@ -56,7 +56,13 @@ pub(super) fn paint(severity: Severity, text: &str) -> String {
 
 /// The displayed width, without escape sequences.
 pub(super) fn columns(text: &str) -> usize {
-    anstream::adapter::strip_str(text).to_string().chars().count()
+    anstream::adapter::strip_str(text).to_string().width()
+}
+
+/// Adds spaces. The padding of `format!` counts characters, not columns.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    let padding = width.saturating_sub(columns(text));
+    format!("{text}{:padding$}", "")
 }
 
 pub(super) struct TextPage {
@@ -154,6 +160,17 @@ mod tests {
         );
         bare.paragraph("OQ301 ", "a secret that is not there", plain);
         assert_eq!(anstream::adapter::strip_str(&colored.finish()).to_string(), bare.finish());
+    }
+
+    #[test]
+    fn counts_columns_of_wide_and_combining_characters() {
+        let (wide, combined) = ("倉庫", "cafe\u{301}");
+        assert_eq!([wide, combined].map(columns), [4, 4]);
+        assert_eq!([wide, combined].map(|name| pad(name, 6)), ["倉庫  ", "cafe\u{301}  "]);
+        assert_eq!(wrap(&format!("{wide} {wide} {combined}"), 9), ["倉庫 倉庫", combined]);
+        let mut page = page(40);
+        page.paragraph(&format!("{wide} "), "one two three four five six seven eight", plain);
+        assert!(page.finish().ends_with("seven\n     eight\n"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crossterm::terminal::{self, Clear, ClearType};
 use crossterm::{execute, queue};
 use inquire::InquireError;
 use owo_colors::OwoColorize as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::UNKNOWN_WIDTH;
 
@@ -281,7 +282,7 @@ fn wrap_at(text: &str, indent: usize, width: usize) -> String {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ') {
-        let length = word.chars().count();
+        let length = word.width();
         let Some(line) = lines.last_mut() else { break };
         if used > 0 && used + 1 + length > room {
             lines.push(word.to_owned());
@@ -348,7 +349,9 @@ fn up(stderr: &mut io::StderrLock<'_>, rows: usize) -> io::Result<()> {
 fn position(text: &[char], at: usize, columns: usize) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);
     for (index, char) in text.iter().enumerate() {
-        if *char != '\n' && column == columns {
+        let width = char.width().unwrap_or_default();
+        // A wide character that does not fit is printed in the next row.
+        if column > 0 && column + width > columns {
             (row, column) = (row + 1, 0);
         }
         if index == at {
@@ -357,7 +360,7 @@ fn position(text: &[char], at: usize, columns: usize) -> (usize, usize) {
         if *char == '\n' {
             (row, column) = (row + 1, 0);
         } else {
-            column += 1;
+            column += width;
         }
     }
     (row, column)
@@ -453,6 +456,10 @@ mod tests {
         assert_eq!(position(&text, 5, 4), (1, 0));
         assert_eq!(position(&text, 9, 4), (2, 0));
         assert_eq!(position(&text, 10, 4), (2, 1));
+        let text: Vec<char> = "倉庫e\u{301} ".chars().collect();
+        assert_eq!(position(&text, 1, 8), (0, 2));
+        assert_eq!(position(&text, 1, 3), (1, 0));
+        assert_eq!(position(&text, 4, 8), (0, 5));
     }
 
     #[test]

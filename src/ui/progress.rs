@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::UNKNOWN_WIDTH;
 use crate::printable::printable;
@@ -37,10 +38,17 @@ impl StatusLine {
     fn show(&self, text: &str) {
         let width = terminal_size::terminal_size_of(io::stderr())
             .map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
-        let text: String = text.chars().take(width.saturating_sub(1)).collect();
-        let shown = self.shown.swap(text.chars().count(), Relaxed);
-        let _ = write!(io::stderr(), "\r{text:shown$}");
+        let text = truncate(text, width.saturating_sub(1));
+        let padding = self.shown.swap(text.width(), Relaxed).saturating_sub(text.width());
+        let _ = write!(io::stderr(), "\r{text}{:padding$}", "");
     }
+}
+
+/// The start of the text that fits into the columns.
+fn truncate(text: &str, columns: usize) -> &str {
+    let ends = text.char_indices().map(|(start, char)| start + char.len_utf8());
+    let end = ends.take_while(|end| text[..*end].width() <= columns).last();
+    &text[..end.unwrap_or_default()]
 }
 
 /// Work with a number of items, or of unknown size.
@@ -187,6 +195,18 @@ mod tests {
     #[test]
     fn removes_control_characters_from_names() {
         assert_eq!(text("Reading", 0, 0, "a\x1b[2Jb", 1000), "Reading: 1 s: ab");
+    }
+
+    #[test]
+    fn truncates_to_columns() {
+        for (name, columns, shown) in [
+            ("倉庫", 4, "倉庫"),
+            ("倉庫", 3, "倉"),
+            ("cafe\u{301}s", 4, "cafe\u{301}"),
+            ("shop", 0, ""),
+        ] {
+            assert_eq!(truncate(name, columns), shown, "{name} {columns}");
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use inquire::list_option::ListOption;
 use inquire::ui::{RenderConfig, Styled};
 use inquire::{InquireError, Select};
 use secrecy::SecretString;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::input::{self, InputError, Question};
 use crate::error::{Cancelled, Error};
@@ -122,13 +123,13 @@ fn describe((label, help): (&str, &str), width: usize) -> String {
         return label.to_owned();
     }
     let line = format!("{label}: {help}");
-    if MARK + line.chars().count() < width {
+    if MARK + line.width() < width {
         return line;
     }
     let mut lines = vec![label.to_owned()];
     let mut last = String::new();
     for word in help.split_whitespace() {
-        if !last.is_empty() && INDENT + last.chars().count() + 1 + word.chars().count() >= width {
+        if !last.is_empty() && INDENT + last.width() + 1 + word.width() >= width {
             lines.push(std::mem::take(&mut last));
         }
         last = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };

@@ -1,5 +1,7 @@
 //! Replaces the text on a terminal.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::strip_str;
 
 const HOME: &str = "\x1b[H";
@@ -11,7 +13,7 @@ const CLEAR_BELOW: &str = "\x1b[J";
 pub(super) fn frame(text: &str, columns: usize, rows: usize) -> String {
     let lines: Vec<_> = text.lines().collect();
     let columns = columns.max(1);
-    let width = |line: &str| strip_str(line).to_string().chars().count();
+    let width = |line: &str| strip_str(line).to_string().width();
     let height = |line: &&str| width(line).div_ceil(columns).max(1);
     let mut shown = HOME.to_owned();
     let mut show = |line: &str| {
@@ -68,6 +70,12 @@ mod tests {
             (9, "line 7", "... 22 more lines", "line 30")
         );
         assert_eq!(lines(&text, 80, 1), ["... 29 more lines", "line 30"]);
+    }
+
+    #[test]
+    fn counts_columns_of_wide_and_combining_characters() {
+        assert_eq!(frame("倉庫\n", 4, 24), "\x1b[H倉庫\n\x1b[J");
+        assert_eq!(frame("cafe\u{301}\n", 5, 24), "\x1b[Hcafe\u{301}\x1b[K\n\x1b[J");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use owo_colors::OwoColorize as _;
 use super::findings::FindingList;
 use crate::domain::finding::{Finding, Severity};
 use crate::report::status::{NamespaceReport, StatusReport};
-use crate::report::text_layout::{Style, TextPage, columns, paint, plain};
+use crate::report::text_layout::{Style, TextPage, columns, pad, paint, plain};
 
 /// The maximum number of rows for namespaces with problems. Namespaces without problems are only counted if either kind
 /// has more.
@@ -92,7 +92,7 @@ impl Column {
     }
 
     fn pad(&self, text: &str) -> String {
-        format!("{text:<width$}{GUTTER}", width = self.width)
+        pad(text, self.width) + GUTTER
     }
 
     fn total_width(all: &[Column], style: &Style) -> usize {
