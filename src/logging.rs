@@ -1,4 +1,7 @@
 //! The log on stderr. It never contains bodies or headers, since these hold tokens.
+//!
+//! JSON is not formatted by tracing-subscriber, whose format names the time `timestamp`, writes
+//! levels in upper case, and has no option for either. docs/run.md documents `time`.
 
 use std::fmt;
 
