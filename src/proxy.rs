@@ -1,9 +1,9 @@
 //! Proxy settings from the environment, with the rules of Go (`golang.org/x/net/http/httpproxy`)
 //! and `oc`, for the cluster and Quay.
 //!
-//! Not hyper-util's `client::proxy::matcher`, which follows curl: it uses `ALL_PROXY`, ignores
-//! ports in `NO_PROXY`, matches `example.com` with `.example.com`, proxies loopback addresses and
-//! skips invalid proxies.
+//! Not hyper-util's `client::proxy::matcher`, which follows curl. It proxies loopback addresses and
+//! skips invalid proxies. In `NO_PROXY`, it matches `example.com` with `.example.com`, but nothing
+//! with a port, with `*.example.com` or with an international name, and no IP address with `*`.
 
 use std::fmt;
 use std::net::IpAddr;
