@@ -1,4 +1,7 @@
 //! Exponential backoff with jitter.
+//!
+//! Not backon's, which is an iterator: callers keep a count of failures, and each delay would build
+//! an iterator and skip to its position, in more lines than the formula. Its jitter is not separate.
 
 use std::env;
 use std::hash::{BuildHasher as _, RandomState};
