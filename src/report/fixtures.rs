@@ -29,14 +29,17 @@ pub(super) fn strip(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-/// Compares a text with a file of the project. `UPDATE_DOCS=1` updates the file.
+/// Compares a text with a file of the project. `UPDATE_SNAPSHOTS=1` updates the file.
 pub(super) fn assert_file(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, text).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == text, "{file} is stale, update it with UPDATE_DOCS=1; expected:\n{text}");
+    assert!(
+        written == text,
+        "{file} is stale, update it with UPDATE_SNAPSHOTS=1; expected:\n{text}"
+    );
 }
 
 pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {

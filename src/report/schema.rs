@@ -1,5 +1,5 @@
 //! The published JSON Schema of `-o json` and `-o yaml`, generated from the report types. Update it with
-//! `UPDATE_DOCS=1 cargo test -p oc-quay --lib schema`.
+//! `UPDATE_SNAPSHOTS=1 cargo test -p oc-quay --lib schema`.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
 //! README and docs are correct: command lines parse, sessions end as shown, links have targets, and
-//! generated pages are up to date. `UPDATE_DOCS=1 cargo test --test it docs` generates them again.
+//! generated pages are up to date. `UPDATE_SNAPSHOTS=1 cargo test --test it docs` generates them again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
@@ -37,13 +37,13 @@ fn in_project(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Asserts that each page is up to date, or writes it with `UPDATE_DOCS`.
+/// Asserts that each page is up to date, or writes it with `UPDATE_SNAPSHOTS`.
 fn assert_fresh(pages: &[(String, String)]) {
     let stale: Vec<_> = pages
         .iter()
         .filter(|(path, fresh)| fs::read_to_string(in_project(path)).ok().as_ref() != Some(fresh))
         .collect();
-    if env::var_os("UPDATE_DOCS").is_some() {
+    if env::var_os("UPDATE_SNAPSHOTS").is_some() {
         for (path, fresh) in stale {
             fs::write(in_project(path), fresh).unwrap();
         }
@@ -51,7 +51,11 @@ fn assert_fresh(pages: &[(String, String)]) {
     }
     let differences: Vec<_> =
         stale.into_iter().map(|(path, fresh)| difference(path, fresh)).collect();
-    assert!(differences.is_empty(), "{}\nUPDATE_DOCS=1 generates them", differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{}\nUPDATE_SNAPSHOTS=1 generates them",
+        differences.join("\n")
+    );
 }
 
 fn difference(path: &str, fresh: &str) -> String {

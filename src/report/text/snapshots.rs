@@ -1,4 +1,4 @@
-//! Snapshot tests of the text output; the files are in `snapshots/`. `UPDATE_DOCS=1` updates them.
+//! Snapshot tests of the text output; the files are in `snapshots/`. `UPDATE_SNAPSHOTS=1` updates them.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use crate::report::fixtures::*;

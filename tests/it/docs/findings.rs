@@ -8,7 +8,7 @@ use super::markdown::anchors;
 const PATH: &str = "docs/findings.md";
 
 const INTRODUCTION: &str = "\
-<!-- Generated from the table in `src/domain/catalog.rs`; update it with `UPDATE_DOCS=1 cargo test --test it docs` -->
+<!-- Generated from the table in `src/domain/catalog.rs`; update it with `UPDATE_SNAPSHOTS=1 cargo test --test it docs` -->
 
 # Findings
 

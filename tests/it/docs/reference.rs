@@ -8,7 +8,7 @@ use super::assert_fresh;
 const PATH: &str = "docs/reference.md";
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/cli.rs`; update it with `UPDATE_DOCS=1 cargo test --test it docs` -->
+<!-- Generated from `src/cli.rs`; update it with `UPDATE_SNAPSHOTS=1 cargo test --test it docs` -->
 
 # Command reference
 

@@ -1,6 +1,6 @@
 //! The screen after a whole setup.
 //!
-//! `BLESS=1` writes the screens again; read them before they are committed.
+//! `UPDATE_SNAPSHOTS=1` updates them; read them before they are committed.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn screens_match_snapshots_at_both_widths() {
         let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join(format!("tests/it/wizard/screen-{columns}.txt"));
-        if std::env::var_os("BLESS").is_some() {
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(&file, &screen).unwrap();
         }
         assert_eq!(screen, std::fs::read_to_string(&file).unwrap(), "at {columns} columns");
