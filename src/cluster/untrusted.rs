@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
-use super::authorization::Authorizer;
-use super::error::Cause;
-use super::{Options, builds, kubeconfig, resources, transport};
+use crate::cluster::access::authorization::Authorizer;
+use crate::cluster::access::error::Cause;
+use crate::cluster::access::{kubeconfig, transport};
+use crate::cluster::namespaces::builds;
+use crate::cluster::{Options, resources};
 use crate::domain::integration::QuayIntegration;
 use crate::domain::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount};
 

@@ -18,8 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::cluster::Options;
-use crate::cluster::authorization::Authorization;
-use crate::cluster::kubeconfig::{ResolvedContext, resolve_files};
+use crate::cluster::access::authorization::Authorization;
+use crate::cluster::access::kubeconfig::{ResolvedContext, resolve_files};
 
 const CA: &str = include_str!("clientcmd/ca.pem");
 const CERTIFICATE: &str = include_str!("clientcmd/client.pem");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::traffic::Fault;
 
 use super::Stage;
-use crate::cluster::in_cluster::InClusterConfig;
+use crate::cluster::access::in_cluster::InClusterConfig;
 use crate::cluster::{Cause, Cluster, Options};
 use crate::domain::integration::ConnectionStage;
 use crate::domain::snapshot::ReadErrorKind;

@@ -21,7 +21,7 @@ use sandbox::openshift::OpenShift;
 use sandbox::{Options as SandboxOptions, Sandbox, manifests};
 use serde_json::Value;
 
-use super::{BuildsMode, Cluster, Options, SecretsMode};
+use crate::cluster::{BuildsMode, Cluster, Options, SecretsMode};
 use crate::domain::snapshot::{Namespace, NamespaceSnapshot};
 
 /// A sandbox with the namespace `myproj`, and a runtime.
