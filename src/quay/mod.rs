@@ -2,26 +2,12 @@
 //!
 //! Every request with a token costs Quay 0.2 s of CPU, so the number of requests is kept low.
 
-mod api_types;
-mod certificates;
-mod circuit_breaker;
-mod diagnose;
-mod discovery;
-mod error;
-mod issue_token;
-mod oauth_scope;
-mod read;
+mod api;
+mod auth;
+mod http;
 mod registry;
-mod request;
-mod sign_in;
-mod tags;
-mod throttle;
-mod token_check;
-mod transport_error;
 #[cfg(any(test, fuzzing))]
 pub mod untrusted;
-mod web_session;
-mod write;
 
 #[cfg(test)]
 mod tests;
@@ -43,20 +29,22 @@ use crate::domain::names::QuayUrl;
 use crate::proxy::ProxyRules;
 use crate::request_metrics::{Observer, ObserverSlot};
 use crate::tls::{self, Trust};
-use circuit_breaker::CircuitBreaker;
-use diagnose::Diagnosis;
+use api::api_types;
+use api::diagnose::Diagnosis;
+use http::circuit_breaker::CircuitBreaker;
+use http::throttle::Throttle;
+use http::transport_error;
 use registry::Challenge;
-use throttle::Throttle;
 
-pub use certificates::{CaBundle, Certificate, describe_pem, presented_chain};
-pub use discovery::{Features, Inspection, ServerInfo};
-pub use error::{ErrorKind, OptionsError, QuayError};
-pub use issue_token::{IssuedToken, TokenRequest};
-pub use oauth_scope::Scope;
-pub use read::ReadStrategy;
-pub use sign_in::Session;
-pub use throttle::WaitNotice;
-pub use token_check::TokenInfo;
+pub use api::discovery::{Features, Inspection, ServerInfo};
+pub use api::read::ReadStrategy;
+pub use api::token_check::TokenInfo;
+pub use auth::issue_token::{IssuedToken, TokenRequest};
+pub use auth::oauth_scope::Scope;
+pub use auth::sign_in::Session;
+pub use http::certificates::{CaBundle, Certificate, describe_pem, presented_chain};
+pub use http::error::{ErrorKind, OptionsError, QuayError};
+pub use http::throttle::WaitNotice;
 
 /// Quay rejects API calls with the user agent of a browser (`wire/090`).
 const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));

@@ -10,11 +10,11 @@ use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError, parse_message};
-use super::request::{Auth, Call, QuayResponse};
 use crate::domain::snapshot::{Grant, ProbeOutcome, RegistryCredentials};
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::http::error::{ErrorKind, QuayError, parse_message};
+use crate::quay::http::request::{Auth, Call, QuayResponse};
 
 /// Limit for the encoded scopes of one request. Quay's web server rejects request lines longer than 4094 bytes (gunicorn
 /// `limit_request_line`); the difference is for the path and the service's name.

@@ -21,11 +21,11 @@ use sandbox::traffic::{Fault, Traffic};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Runtime;
 
-use super::{Options, Quay, ReadStrategy};
 use crate::domain::names::QuayUrl;
 use crate::domain::ownership::Claim;
 use crate::domain::ownership_mark::{ClusterIdentity, OwnershipMark};
 use crate::domain::snapshot::{Observed, Organization, Robot};
+use crate::quay::{Options, Quay, ReadStrategy};
 
 /// The organization of the tests, its robot accounts and its repositories.
 const ORGANIZATION: &str = "prod_app";

@@ -3,9 +3,10 @@
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::error::QuayError;
-use super::request::QuayResponse;
-use super::{api_types, registry};
+use crate::quay::api::api_types;
+use crate::quay::http::error::QuayError;
+use crate::quay::http::request::QuayResponse;
+use crate::quay::registry;
 
 /// Parses a response of Quay as each type.
 pub fn quay(bytes: &[u8]) {

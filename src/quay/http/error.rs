@@ -30,11 +30,11 @@ pub enum OptionsError {
 }
 
 impl OptionsError {
-    pub(super) fn invalid_certificate(error: impl fmt::Display) -> Self {
+    pub(in crate::quay) fn invalid_certificate(error: impl fmt::Display) -> Self {
         Self::Ca(format!("invalid certificate ({error})"))
     }
 
-    pub(super) fn no_certificate() -> Self {
+    pub(in crate::quay) fn no_certificate() -> Self {
         Self::Ca("no PEM certificate found".into())
     }
 }
@@ -103,18 +103,18 @@ impl ErrorKind {
     }
 
     /// A write might have been applied.
-    pub(super) fn is_uncertain(self) -> bool {
+    pub(in crate::quay) fn is_uncertain(self) -> bool {
         matches!(self, Self::Unreachable(ConnectionStage::Http) | Self::Server)
     }
 }
 
 impl QuayError {
-    pub(super) fn new(call: &str, kind: ErrorKind, reason: impl Into<String>) -> Self {
+    pub(in crate::quay) fn new(call: &str, kind: ErrorKind, reason: impl Into<String>) -> Self {
         Self { call: call.into(), reason: reason.into(), status: None, kind }
     }
 
     /// The error of a call that was not sent.
-    pub(super) fn skipped(call: &str, problem: &QuayProblem) -> Self {
+    pub(in crate::quay) fn skipped(call: &str, problem: &QuayProblem) -> Self {
         let reason = match problem {
             QuayProblem::Unreachable { step, reason } => {
                 format!("skipped: Quay is unavailable ({step}: {reason})")
@@ -127,7 +127,7 @@ impl QuayError {
 
     /// The error of a response. Its body has one of three shapes: `{"error_message", "detail", …}`, `{"message"}`, or the
     /// text or HTML of a proxy.
-    pub(super) fn from_response(call: &str, status: StatusCode, body: &str) -> Self {
+    pub(in crate::quay) fn from_response(call: &str, status: StatusCode, body: &str) -> Self {
         let message = parse_message(body);
         let kind = classify(status, body, message.as_deref().unwrap_or_default());
         let reason = match (kind, message) {
@@ -142,7 +142,7 @@ impl QuayError {
     }
 
     /// The error of a successful response whose body is not Quay's.
-    pub(super) fn not_quay(call: &str, status: StatusCode) -> Self {
+    pub(in crate::quay) fn not_quay(call: &str, status: StatusCode) -> Self {
         Self { status: Some(status.as_u16()), ..Self::new(call, ErrorKind::Unexpected, NOT_QUAY) }
     }
 }
@@ -184,13 +184,13 @@ fn classify(status: StatusCode, body: &str, message: &str) -> ErrorKind {
 }
 
 /// The body of a 503 of read-only mode (`wire/647`).
-pub(super) fn is_readonly(body: &str) -> bool {
+pub(in crate::quay) fn is_readonly(body: &str) -> bool {
     serde_json::from_str::<Value>(body).is_ok_and(|body| body["is_readonly"] == true)
 }
 
 /// Quay's message in a JSON body; its content type can be HTML nevertheless (`wire/105`). The registry has a list of errors
 /// (`wire/462`).
-pub(super) fn parse_message(body: &str) -> Option<String> {
+pub(in crate::quay) fn parse_message(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     let message =
         ["error_message", "detail", "message", "error"].iter().find_map(|key| body[key].as_str());
@@ -198,7 +198,7 @@ pub(super) fn parse_message(body: &str) -> Option<String> {
 }
 
 /// The first line of a text without control characters, cut to [`MAX_QUOTE_CHARS`].
-pub(super) fn single_line(text: &str) -> Option<String> {
+pub(in crate::quay) fn single_line(text: &str) -> Option<String> {
     let line = text.trim().lines().next()?;
     let clean = line.chars().map(|c| if c.is_control() { ' ' } else { c });
     Some(clean.take(MAX_QUOTE_CHARS).collect::<String>().trim_end().to_owned())

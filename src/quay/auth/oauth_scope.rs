@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::discovery::Features;
+use crate::quay::api::discovery::Features;
 
 /// A scope of an OAuth token of Quay (`auth/scopes.py`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

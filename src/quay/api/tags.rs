@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use reqwest::Method;
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError};
 use crate::domain::snapshot::{Observed, RepositoryTag};
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::http::error::{ErrorKind, QuayError};
 
 /// Quay's maximum (`endpoints/api/tag.py`).
 const TAGS_PER_PAGE: &str = "100";

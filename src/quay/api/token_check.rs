@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use futures::join;
 
-use super::Quay;
-use super::api_types;
-use super::diagnose::{Diagnosis, lacks_org_admin, missing_scope, user_problems};
-use super::discovery::Features;
-use super::error::{ErrorKind, QuayError};
-use super::oauth_scope::Scope;
 use crate::domain::integration::QuayProblem;
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::api::diagnose::{Diagnosis, lacks_org_admin, missing_scope, user_problems};
+use crate::quay::api::discovery::Features;
+use crate::quay::auth::oauth_scope::Scope;
+use crate::quay::http::error::{ErrorKind, QuayError};
 
 /// The user, the permissions and the visible organizations of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Quay {
     /// The user is an administrator of an organization, but the token lacks the scope org:admin. With the scope user:admin,
     /// Quay's list of the user's organizations shows it (`org_view` of `endpoints/api/user.py`); otherwise the first one is
     /// read.
-    pub(super) async fn is_missing_org_admin(&self, user: &api_types::User) -> bool {
+    pub(in crate::quay) async fn is_missing_org_admin(&self, user: &api_types::User) -> bool {
         let Some(first) = user.organizations.first() else { return false };
         if user.organizations.iter().any(|organization| organization.is_org_admin == Some(true)) {
             return false;

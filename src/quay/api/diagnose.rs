@@ -3,21 +3,21 @@
 use futures::join;
 use reqwest::Method;
 
-use super::Quay;
-use super::api_types;
-use super::discovery::Features;
-use super::error::{ErrorKind, QuayError};
 use crate::domain::integration::QuayProblem;
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::api::discovery::Features;
+use crate::quay::http::error::{ErrorKind, QuayError};
 
 #[derive(Debug)]
-pub(super) struct Diagnosis {
+pub(in crate::quay) struct Diagnosis {
     /// The token's user; `None` if it could not be read.
-    pub(super) user: Option<api_types::User>,
+    pub(in crate::quay) user: Option<api_types::User>,
 }
 
 impl Diagnosis {
     /// One of `GLOBAL_READONLY_SUPER_USERS`.
-    pub(super) fn is_readonly_superuser(&self) -> bool {
+    pub(in crate::quay) fn is_readonly_superuser(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.global_readonly_super_user == Some(true))
     }
 }
@@ -32,7 +32,7 @@ impl Quay {
     /// Diagnoses a rejected creation of an organization. With FEATURE_RESTRICTED_USERS, Quay 3.12 rejects superusers too
     /// unless they are whitelisted, which only an attempt shows (`is_restricted_user` of `data/users/__init__.py`; newer
     /// releases: `wire/591`).
-    pub(super) async fn diagnose_creation(&self) {
+    pub(in crate::quay) async fn diagnose_creation(&self) {
         let (diagnosis, config) = join!(self.diagnosis(), self.config());
         let is_restricted = config.is_ok_and(|config| config.features.restricted_users);
         if let Some(user) =
@@ -53,7 +53,7 @@ impl Quay {
         }
     }
 
-    pub(super) async fn diagnosis(&self) -> &Diagnosis {
+    pub(in crate::quay) async fn diagnosis(&self) -> &Diagnosis {
         self.0.diagnosis.get_or_init(|| self.diagnose_user()).await
     }
 
@@ -89,7 +89,7 @@ impl Quay {
     }
 
     /// The token's user. A 401 might be the response to a valid token (`wire/111`), so it is not recorded.
-    pub(super) async fn whoami(&self) -> Result<api_types::User, QuayError> {
+    pub(in crate::quay) async fn whoami(&self) -> Result<api_types::User, QuayError> {
         self.fetch(
             &self
                 .api(Method::GET, &["user", ""], "read the token's user".into())
@@ -107,7 +107,11 @@ impl Quay {
     }
 
     /// Diagnoses an organization that exists and that the token is not allowed to administer.
-    pub(super) async fn diagnose_rejection(&self, name: &str, view: &api_types::Organization) {
+    pub(in crate::quay) async fn diagnose_rejection(
+        &self,
+        name: &str,
+        view: &api_types::Organization,
+    ) {
         let diagnosis = self.diagnosis().await;
         if lacks_org_admin(name, view, diagnosis.user.as_ref()) {
             self.record_problem(missing_scope("org:admin"));
@@ -116,7 +120,10 @@ impl Quay {
 }
 
 /// The problems that prevent the user from creating organizations.
-pub(super) fn user_problems(user: &api_types::User, features: &Features) -> Vec<QuayProblem> {
+pub(in crate::quay) fn user_problems(
+    user: &api_types::User,
+    features: &Features,
+) -> Vec<QuayProblem> {
     let mut problems = Vec::new();
     // Without user:admin the response has little more than the name (`wire/110`).
     if user.email.is_none() && user.is_me.is_none() {
@@ -139,7 +146,7 @@ fn cannot_create_organizations(user: &api_types::User) -> QuayProblem {
 /// The user is an administrator of the organization, but the token lacks the scope. In Quay's responses `is_admin` and
 /// `is_member` depend on the token's scopes; the list of organizations and `can_view` depend on the user's membership
 /// (`endpoints/api/user.py`, `organization.py`; `wire/185`).
-pub(super) fn lacks_org_admin(
+pub(in crate::quay) fn lacks_org_admin(
     name: &str,
     view: &api_types::Organization,
     user: Option<&api_types::User>,
@@ -151,6 +158,6 @@ pub(super) fn lacks_org_admin(
     is_owner || (is_member && !view.is_member)
 }
 
-pub(super) fn missing_scope(scope: &str) -> QuayProblem {
+pub(in crate::quay) fn missing_scope(scope: &str) -> QuayProblem {
     QuayProblem::TokenLacksScope { scope: scope.into() }
 }

@@ -7,15 +7,15 @@ use futures::join;
 use reqwest::Method;
 use secrecy::SecretString;
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError};
-use super::request::Call;
 use crate::domain::ownership::Claim;
 use crate::domain::ownership_mark::{OWNER_TEAMS, Owner, OwnershipMark};
 use crate::domain::snapshot::{
     DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot,
 };
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::http::error::{ErrorKind, QuayError};
+use crate::quay::http::request::Call;
 
 /// How to read an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,12 @@ struct OrganizationLookup {
 }
 
 /// Names in a list; of repositories with the Unix time of the last push.
-pub(super) type RepositoryIndex = BTreeMap<String, Option<i64>>;
+pub(in crate::quay) type RepositoryIndex = BTreeMap<String, Option<i64>>;
 
 /// A list, with the quota usage of the organization.
 #[derive(Default)]
-pub(super) struct Listing {
-    pub(super) items: RepositoryIndex,
+pub(in crate::quay) struct Listing {
+    pub(in crate::quay) items: RepositoryIndex,
     /// `None` without a quota. The limit is the whole quota, for the list does not have the percentage at which pushes are
     /// rejected.
     usage: Option<Quota>,
@@ -313,7 +313,11 @@ impl Quay {
 
     /// The token's user is the only member of an organization. Quay reports a superuser with full access as a member
     /// (`wire/733e`), so the user's list of organizations is compared too.
-    pub(super) async fn is_sole_owner(&self, name: &str, view: &api_types::Organization) -> bool {
+    pub(in crate::quay) async fn is_sole_owner(
+        &self,
+        name: &str,
+        view: &api_types::Organization,
+    ) -> bool {
         let is_alone = view.teams.len() == 1
             && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
         // Read again: the organization might be newer than the diagnosis.
@@ -388,7 +392,7 @@ impl Quay {
         Ok(found.robots)
     }
 
-    pub(super) async fn robot(
+    pub(in crate::quay) async fn robot(
         &self,
         organization: &str,
         robot: &str,
@@ -399,7 +403,7 @@ impl Quay {
     }
 
     /// The organization as the token sees it; `None` if it does not exist.
-    pub(super) async fn view(
+    pub(in crate::quay) async fn view(
         &self,
         name: &str,
     ) -> Result<Option<api_types::Organization>, QuayError> {
@@ -412,7 +416,7 @@ impl Quay {
         }
     }
 
-    pub(super) async fn default_permissions(
+    pub(in crate::quay) async fn default_permissions(
         &self,
         organization: &str,
     ) -> Result<Vec<DefaultPermission>, QuayError> {
@@ -428,7 +432,10 @@ impl Quay {
         Ok(found.prototypes)
     }
 
-    pub(super) async fn repositories(&self, organization: &str) -> Result<Listing, QuayError> {
+    pub(in crate::quay) async fn repositories(
+        &self,
+        organization: &str,
+    ) -> Result<Listing, QuayError> {
         let call = || {
             let action = format!("list repositories of organization {organization}");
             self.api(Method::GET, &["repository"], action)
@@ -444,7 +451,7 @@ impl Quay {
         self.all_organizations().await.ok()
     }
 
-    pub(super) async fn all_organizations(&self) -> Result<BTreeSet<String>, QuayError> {
+    pub(in crate::quay) async fn all_organizations(&self) -> Result<BTreeSet<String>, QuayError> {
         let call = || {
             self.api(
                 Method::GET,

@@ -14,13 +14,13 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::circuit_breaker::CircuitBreaker;
-use super::error::{ErrorKind, QuayError, is_readonly};
-use super::transport_error::{TransportError, classify, proxy_note};
-use super::{Quay, bearer_header};
 use crate::backoff;
 use crate::domain::integration::{ConnectionStage, QuayProblem};
 use crate::domain::snapshot::RegistryCredentials;
+use crate::quay::http::circuit_breaker::CircuitBreaker;
+use crate::quay::http::error::{ErrorKind, QuayError, is_readonly};
+use crate::quay::http::transport_error::{TransportError, classify, proxy_note};
+use crate::quay::{Quay, bearer_header};
 use crate::request_metrics::{ObservedRequest, Side, quay_kind};
 
 /// Delays before the second and the third attempt of a call.
@@ -30,7 +30,7 @@ const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_
 const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// A call to Quay.
-pub(super) struct Call {
+pub(in crate::quay) struct Call {
     /// For messages: `create robot account acme+builder`.
     action: String,
     method: Method,
@@ -60,7 +60,7 @@ enum RetryPolicy {
 }
 
 /// Authentication of a call.
-pub(super) enum Auth {
+pub(in crate::quay) enum Auth {
     /// The client's OAuth token.
     Token,
     /// User name and password or token.
@@ -70,14 +70,14 @@ pub(super) enum Auth {
 }
 
 /// A response of any status.
-pub(super) struct QuayResponse {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(in crate::quay) struct QuayResponse {
+    pub(in crate::quay) status: StatusCode,
+    pub(in crate::quay) headers: HeaderMap,
+    pub(in crate::quay) body: String,
 }
 
 impl Call {
-    pub(super) fn new(method: Method, url: Url, auth: Auth, action: String) -> Self {
+    pub(in crate::quay) fn new(method: Method, url: Url, auth: Auth, action: String) -> Self {
         Self {
             action,
             method,
@@ -90,47 +90,47 @@ impl Call {
         }
     }
 
-    pub(super) fn query(mut self, name: &str, value: &str) -> Self {
+    pub(in crate::quay) fn query(mut self, name: &str, value: &str) -> Self {
         self.url.query_pairs_mut().append_pair(name, value);
         self
     }
 
-    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(in crate::quay) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    pub(super) fn body(mut self, body: Value) -> Self {
+    pub(in crate::quay) fn body(mut self, body: Value) -> Self {
         self.body = Some(Body::Json(body));
         self
     }
 
-    pub(super) fn form(mut self, fields: Vec<(&'static str, String)>) -> Self {
+    pub(in crate::quay) fn form(mut self, fields: Vec<(&'static str, String)>) -> Self {
         self.body = Some(Body::Form(fields));
         self
     }
 
-    pub(super) fn not_idempotent(mut self) -> Self {
+    pub(in crate::quay) fn not_idempotent(mut self) -> Self {
         self.retry_policy = RetryPolicy::IfNotApplied;
         self
     }
 
-    pub(super) fn without_retry(mut self) -> Self {
+    pub(in crate::quay) fn without_retry(mut self) -> Self {
         self.retry_policy = RetryPolicy::Never;
         self
     }
 
-    pub(super) fn ignore_unauthorized(mut self) -> Self {
+    pub(in crate::quay) fn ignore_unauthorized(mut self) -> Self {
         self.ignores_unauthorized = true;
         self
     }
 
     #[cfg(test)]
-    pub(super) fn url(&self) -> &Url {
+    pub(in crate::quay) fn url(&self) -> &Url {
         &self.url
     }
 
-    pub(super) fn action(&self) -> &str {
+    pub(in crate::quay) fn action(&self) -> &str {
         &self.action
     }
 
@@ -177,7 +177,7 @@ impl QuayResponse {
     }
 
     /// Seconds until the time in `Retry-After`, which is a number or a date (RFC 9110, 10.2.3).
-    pub(super) fn retry_after(&self) -> Option<u64> {
+    pub(in crate::quay) fn retry_after(&self) -> Option<u64> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         value.parse().ok().or_else(|| {
             let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
@@ -189,11 +189,11 @@ impl QuayResponse {
 impl Quay {
     /// A call to the API with the client's token. An empty last segment makes the trailing slash that some paths need
     /// (`wire/161`).
-    pub(super) fn api(&self, method: Method, path: &[&str], action: String) -> Call {
+    pub(in crate::quay) fn api(&self, method: Method, path: &[&str], action: String) -> Call {
         Call::new(method, self.endpoint(&["api", "v1"], path), Auth::Token, action)
     }
 
-    pub(super) fn endpoint(&self, root: &[&str], path: &[&str]) -> Url {
+    pub(in crate::quay) fn endpoint(&self, root: &[&str], path: &[&str]) -> Url {
         let mut url = self.0.url.as_url().clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(root).extend(path);
@@ -202,7 +202,10 @@ impl Quay {
     }
 
     /// Makes a call with a JSON response.
-    pub(super) async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, QuayError> {
+    pub(in crate::quay) async fn fetch<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<T, QuayError> {
         let answer = self.send(call).await?;
         serde_json::from_str(&answer.body)
             .map_err(|_| QuayError::not_quay(&call.action, answer.status))
@@ -210,7 +213,7 @@ impl Quay {
 
     /// Makes a call and discards the response. The body must be JSON nevertheless: the HTML page of a proxy with status 200
     /// is not a success.
-    pub(super) async fn perform(&self, call: &Call) -> Result<(), QuayError> {
+    pub(in crate::quay) async fn perform(&self, call: &Call) -> Result<(), QuayError> {
         let answer = self.send(call).await?;
         let is_from_quay = answer.status == StatusCode::NO_CONTENT
             || serde_json::from_str::<IgnoredAny>(&answer.body).is_ok();
@@ -218,7 +221,7 @@ impl Quay {
     }
 
     /// Makes a call to the API and records the problem that a rejection shows.
-    pub(super) async fn send(&self, call: &Call) -> Result<QuayResponse, QuayError> {
+    pub(in crate::quay) async fn send(&self, call: &Call) -> Result<QuayResponse, QuayError> {
         let answer = self.exchange(call, &self.0.api).await?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -238,7 +241,7 @@ impl Quay {
     }
 
     /// Opens the circuit breaker of the API if the token was rejected.
-    pub(super) fn record_rejection(&self, error: &QuayError) {
+    pub(in crate::quay) fn record_rejection(&self, error: &QuayError) {
         if error.kind == ErrorKind::Unauthorized {
             self.0.api.open(QuayProblem::TokenRejected { reason: error.reason.clone() });
         }
@@ -247,7 +250,7 @@ impl Quay {
     /// Makes a call with retries and returns the response of any status.
     ///
     /// The permit of the throttle is kept during pauses. Pauses that Quay asks for do not count against the timeout.
-    pub(super) async fn exchange(
+    pub(in crate::quay) async fn exchange(
         &self,
         call: &Call,
         breaker: &CircuitBreaker,

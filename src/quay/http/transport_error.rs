@@ -17,7 +17,7 @@ const INVALID_PROXY: &str = "http://127.0.0.1:0";
 
 /// The reason why a request got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TransportError {
+pub(in crate::quay) enum TransportError {
     /// No connection. Permanent: the next call would fail in the same way.
     Unreachable(ConnectionStage, String),
     /// The certificate is not trusted. Permanent: the next call would fail in the same way.
@@ -29,7 +29,7 @@ pub(super) enum TransportError {
 }
 
 /// Makes a client use the proxies of the environment, as `oc` does.
-pub(super) fn use_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> ClientBuilder {
+pub(in crate::quay) fn use_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> ClientBuilder {
     let proxies = proxies.clone();
     builder.no_proxy().proxy(Proxy::custom(move |url| {
         let proxy = proxies.proxy(&url.as_str().parse().ok()?);
@@ -48,7 +48,7 @@ pub(super) fn use_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> Clien
 }
 
 /// The end of an error message that names the proxy; empty without a proxy.
-pub(super) fn proxy_note(url: &Url, proxies: &ProxyRules) -> String {
+pub(in crate::quay) fn proxy_note(url: &Url, proxies: &ProxyRules) -> String {
     match url.as_str().parse().map(|url| proxies.proxy(&url)) {
         Ok(Ok(Some(proxy))) => format!(" via proxy {}", proxy::redacted(&proxy)),
         Ok(Err(problem)) => format!(": {problem}"),
@@ -57,7 +57,7 @@ pub(super) fn proxy_note(url: &Url, proxies: &ProxyRules) -> String {
 }
 
 /// Finds the cause of an error of the HTTP client.
-pub(super) async fn classify(
+pub(in crate::quay) async fn classify(
     error: &reqwest::Error,
     url: &Url,
     proxies: &ProxyRules,
@@ -131,7 +131,7 @@ async fn find_stage(url: &Url, deadline: Instant) -> ConnectionStage {
 }
 
 /// The message of the innermost cause; the others only name layers.
-pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
+pub(in crate::quay) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let text = error_chain(error).last().map(ToString::to_string).unwrap_or_default();
     // `Connection refused (os error 111)`: without the number.
     text.split(" (os error").next().unwrap_or_default().to_owned()

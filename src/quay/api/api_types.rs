@@ -6,278 +6,278 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::discovery::Features;
 use crate::domain::ownership_mark::OWNER_TEAMS;
+use crate::quay::api::discovery::Features;
 
 /// `GET …/robots` (`wire/231`, `wire/387`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Robots {
-    pub(super) robots: Vec<Robot>,
+pub(in crate::quay) struct Robots {
+    pub(in crate::quay) robots: Vec<Robot>,
 }
 
 /// A robot account: in a list, alone (`wire/204`), new (`wire/201`), or with a new token (`wire/233`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Robot {
+pub(in crate::quay) struct Robot {
     /// The full name: `acme+builder`.
-    pub(super) name: String,
-    pub(super) description: Option<String>,
+    pub(in crate::quay) name: String,
+    pub(in crate::quay) description: Option<String>,
     token: Option<SecretString>,
     /// Teams with this member (`wire/728b`); only in a list.
     teams: Option<Vec<Named>>,
     /// Repositories of the organization on which it has permissions; absent in 3.12 for some users (`wire/VERSIONS.md`).
-    pub(super) repositories: Option<Vec<String>>,
+    pub(in crate::quay) repositories: Option<Vec<String>>,
 }
 
 impl Robot {
     /// Its teams among those that can record the owner of an adopted organization.
-    pub(super) fn owner_teams(&self) -> impl Iterator<Item = &'static str> {
+    pub(in crate::quay) fn owner_teams(&self) -> impl Iterator<Item = &'static str> {
         OWNER_TEAMS
             .into_iter()
             .filter(|name| self.teams.iter().flatten().any(|team| team.name == *name))
     }
 
     /// Its token, if Quay returns it to this user (`wire/666`).
-    pub(super) fn token(self) -> Option<SecretString> {
+    pub(in crate::quay) fn token(self) -> Option<SecretString> {
         self.token.filter(|token| !token.expose_secret().is_empty())
     }
 }
 
 /// `GET …/robots/<robot>/permissions` (`wire/386`).
 #[derive(Debug, Deserialize)]
-pub(super) struct RobotPermissions {
-    pub(super) permissions: Vec<RobotPermission>,
+pub(in crate::quay) struct RobotPermissions {
+    pub(in crate::quay) permissions: Vec<RobotPermission>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct RobotPermission {
-    pub(super) repository: Named,
+pub(in crate::quay) struct RobotPermission {
+    pub(in crate::quay) repository: Named,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Named {
-    pub(super) name: String,
+pub(in crate::quay) struct Named {
+    pub(in crate::quay) name: String,
 }
 
 /// `GET …/prototypes` (`wire/263`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Prototypes {
-    pub(super) prototypes: Vec<Prototype>,
+pub(in crate::quay) struct Prototypes {
+    pub(in crate::quay) prototypes: Vec<Prototype>,
 }
 
 /// A default permission of an organization.
 #[derive(Debug, Deserialize)]
-pub(super) struct Prototype {
-    pub(super) id: String,
-    pub(super) role: String,
+pub(in crate::quay) struct Prototype {
+    pub(in crate::quay) id: String,
+    pub(in crate::quay) role: String,
     /// Limits it to repositories that this user creates.
-    pub(super) activating_user: Option<IgnoredAny>,
+    pub(in crate::quay) activating_user: Option<IgnoredAny>,
     /// Robot accounts have the kind `user` (`wire/251`).
-    pub(super) delegate: Delegate,
+    pub(in crate::quay) delegate: Delegate,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Delegate {
-    pub(super) name: String,
-    pub(super) kind: String,
+pub(in crate::quay) struct Delegate {
+    pub(in crate::quay) name: String,
+    pub(in crate::quay) kind: String,
 }
 
 /// `GET /api/v1/organization/<name>` (`wire/180`, `wire/182`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Organization {
+pub(in crate::quay) struct Organization {
     /// Of the token, not only of its user.
-    pub(super) is_admin: bool,
-    pub(super) is_member: bool,
+    pub(in crate::quay) is_admin: bool,
+    pub(in crate::quay) is_member: bool,
     /// Only for members.
     #[serde(default)]
-    pub(super) teams: BTreeMap<String, Team>,
+    pub(in crate::quay) teams: BTreeMap<String, Team>,
     /// With quota management (`wire/744c`).
     #[serde(default)]
-    pub(super) quotas: Vec<Quota>,
-    pub(super) quota_report: Option<QuotaReport>,
+    pub(in crate::quay) quotas: Vec<Quota>,
+    pub(in crate::quay) quota_report: Option<QuotaReport>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Team {
-    pub(super) role: String,
-    pub(super) description: Option<String>,
+pub(in crate::quay) struct Team {
+    pub(in crate::quay) role: String,
+    pub(in crate::quay) description: Option<String>,
     /// Users and robot accounts (`wire/724a`).
-    pub(super) member_count: Option<usize>,
+    pub(in crate::quay) member_count: Option<usize>,
     /// The user is a member, or administers the organization (`wire/67a`, `wire/67i`).
     #[serde(default)]
-    pub(super) can_view: bool,
+    pub(in crate::quay) can_view: bool,
 }
 
 /// A page of `GET /api/v1/repository` (`wire/363`) or `GET /api/v1/superuser/organizations/` (`wire/432`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Page {
+pub(in crate::quay) struct Page {
     #[serde(alias = "repositories", alias = "organizations")]
-    pub(super) items: Vec<Item>,
-    pub(super) next_page: Option<String>,
+    pub(in crate::quay) items: Vec<Item>,
+    pub(in crate::quay) next_page: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Item {
-    pub(super) name: String,
+pub(in crate::quay) struct Item {
+    pub(in crate::quay) name: String,
     /// Time of the last push in Unix seconds, with `last_modified=true`; `null` without tags (`wire/356`, `wire/484`).
-    pub(super) last_modified: Option<i64>,
+    pub(in crate::quay) last_modified: Option<i64>,
     /// With quota management (`wire/744d`).
-    pub(super) quota_report: Option<QuotaReport>,
+    pub(in crate::quay) quota_report: Option<QuotaReport>,
 }
 
 /// Quota usage (`wire/744c`, `wire/744d`).
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct QuotaReport {
-    pub(super) quota_bytes: Option<u64>,
+pub(in crate::quay) struct QuotaReport {
+    pub(in crate::quay) quota_bytes: Option<u64>,
     /// The quota of the organization.
-    pub(super) configured_quota: Option<u64>,
+    pub(in crate::quay) configured_quota: Option<u64>,
 }
 
 /// A quota of an organization (`wire/744c`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Quota {
-    pub(super) limit_bytes: u64,
+pub(in crate::quay) struct Quota {
+    pub(in crate::quay) limit_bytes: u64,
     #[serde(default)]
-    pub(super) limits: Vec<QuotaLimit>,
+    pub(in crate::quay) limits: Vec<QuotaLimit>,
 }
 
 /// The action at a percentage of a quota.
 #[derive(Debug, Deserialize)]
-pub(super) struct QuotaLimit {
+pub(in crate::quay) struct QuotaLimit {
     /// `Warning` or `Reject`.
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) limit_percent: u64,
+    pub(in crate::quay) kind: String,
+    pub(in crate::quay) limit_percent: u64,
 }
 
 /// `GET …/tag/` (`wire/365`, `wire/482`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Tags {
-    pub(super) tags: Vec<Tag>,
-    pub(super) has_additional: bool,
+pub(in crate::quay) struct Tags {
+    pub(in crate::quay) tags: Vec<Tag>,
+    pub(in crate::quay) has_additional: bool,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Tag {
-    pub(super) name: String,
-    pub(super) manifest_digest: String,
+pub(in crate::quay) struct Tag {
+    pub(in crate::quay) name: String,
+    pub(in crate::quay) manifest_digest: String,
     #[serde(default)]
-    pub(super) is_manifest_list: bool,
-    pub(super) start_ts: i64,
+    pub(in crate::quay) is_manifest_list: bool,
+    pub(in crate::quay) start_ts: i64,
 }
 
 /// `GET /api/v1/user/` (`wire/100`); with only the scope `user:read` most fields are absent (`wire/110`).
 #[derive(Debug, Deserialize)]
-pub(super) struct User {
-    pub(super) username: String,
-    pub(super) email: Option<String>,
-    pub(super) is_me: Option<bool>,
+pub(in crate::quay) struct User {
+    pub(in crate::quay) username: String,
+    pub(in crate::quay) email: Option<String>,
+    pub(in crate::quay) is_me: Option<bool>,
     /// Absent without the scope `super:user` (`endpoints/api/user.py`, `user_view`).
-    pub(super) super_user: Option<bool>,
-    pub(super) global_readonly_super_user: Option<bool>,
+    pub(in crate::quay) super_user: Option<bool>,
+    pub(in crate::quay) global_readonly_super_user: Option<bool>,
     /// Organizations with the user in a team, independent of the token's scopes (`user_view`, too).
     #[serde(default)]
-    pub(super) organizations: Vec<Membership>,
+    pub(in crate::quay) organizations: Vec<Membership>,
 }
 
 impl User {
-    pub(super) fn organization_names(&self) -> BTreeSet<String> {
+    pub(in crate::quay) fn organization_names(&self) -> BTreeSet<String> {
         self.organizations.iter().map(|organization| organization.name.clone()).collect()
     }
 }
 
 /// An organization of a user (`wire/100`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Membership {
-    pub(super) name: String,
+pub(in crate::quay) struct Membership {
+    pub(in crate::quay) name: String,
     /// Of the token, not only of its user.
-    pub(super) is_org_admin: Option<bool>,
+    pub(in crate::quay) is_org_admin: Option<bool>,
 }
 
 /// `GET /health/instance` (`wire/001`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Health {
-    pub(super) data: HealthData,
+pub(in crate::quay) struct Health {
+    pub(in crate::quay) data: HealthData,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct HealthData {
-    pub(super) services: BTreeMap<String, bool>,
+pub(in crate::quay) struct HealthData {
+    pub(in crate::quay) services: BTreeMap<String, bool>,
 }
 
 /// `GET /config` (`wire/003`, `wire/648`).
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Config {
+pub(in crate::quay) struct Config {
     /// Absent in 3.12.
-    pub(super) version_number: Option<String>,
-    pub(super) registry_state: Option<String>,
-    pub(super) features: Features,
+    pub(in crate::quay) version_number: Option<String>,
+    pub(in crate::quay) registry_state: Option<String>,
+    pub(in crate::quay) features: Features,
     #[serde(default)]
-    pub(super) config: Values,
+    pub(in crate::quay) config: Values,
 }
 
 /// Settings that are not features.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub(super) struct Values {
-    pub(super) server_hostname: Option<String>,
-    pub(super) preferred_url_scheme: Option<String>,
+pub(in crate::quay) struct Values {
+    pub(in crate::quay) server_hostname: Option<String>,
+    pub(in crate::quay) preferred_url_scheme: Option<String>,
 }
 
 impl Config {
     /// Quay rejects writes (`wire/648`).
-    pub(super) fn is_readonly(&self) -> bool {
+    pub(in crate::quay) fn is_readonly(&self) -> bool {
         self.registry_state.as_deref() == Some("readonly")
     }
 }
 
 /// `GET /v2/auth` (`wire/464`).
 #[derive(Debug, Deserialize)]
-pub(super) struct RegistryToken {
-    pub(super) token: SecretString,
+pub(in crate::quay) struct RegistryToken {
+    pub(in crate::quay) token: SecretString,
 }
 
 /// The permissions in a registry token (`wire/464`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Claims {
+pub(in crate::quay) struct Claims {
     #[serde(default)]
-    pub(super) access: Vec<Access>,
+    pub(in crate::quay) access: Vec<Access>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Access {
-    pub(super) name: String,
-    pub(super) actions: Vec<String>,
+pub(in crate::quay) struct Access {
+    pub(in crate::quay) name: String,
+    pub(in crate::quay) actions: Vec<String>,
 }
 
 /// `GET /csrf_token` (`wire/010`).
 #[derive(Debug, Deserialize)]
-pub(super) struct CsrfToken {
-    pub(super) csrf_token: SecretString,
+pub(in crate::quay) struct CsrfToken {
+    pub(in crate::quay) csrf_token: SecretString,
 }
 
 /// The 403 of `POST /api/v1/signin` (`wire/013`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct SignInRejection {
-    pub(super) needs_email_verification: bool,
-    pub(super) invalid_credentials: bool,
+pub(in crate::quay) struct SignInRejection {
+    pub(in crate::quay) needs_email_verification: bool,
+    pub(in crate::quay) invalid_credentials: bool,
 }
 
 /// `GET …/applications` (`wire/020`).
 #[derive(Debug, Deserialize)]
-pub(super) struct Applications {
-    pub(super) applications: Vec<Application>,
+pub(in crate::quay) struct Applications {
+    pub(in crate::quay) applications: Vec<Application>,
 }
 
 /// An OAuth application (`wire/019`). Its secret is not read.
 #[derive(Debug, Deserialize)]
-pub(super) struct Application {
-    pub(super) name: String,
-    pub(super) client_id: String,
+pub(in crate::quay) struct Application {
+    pub(in crate::quay) name: String,
+    pub(in crate::quay) client_id: String,
 }
 
 /// `POST …/tokens` (`wire/080`).
 #[derive(Debug, Deserialize)]
-pub(super) struct IssuedTokenBody {
-    pub(super) token: SecretString,
+pub(in crate::quay) struct IssuedTokenBody {
+    pub(in crate::quay) token: SecretString,
 }

@@ -6,28 +6,28 @@ use reqwest::Method;
 use reqwest::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError};
-use super::request::{Auth, Call, QuayResponse};
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::http::error::{ErrorKind, QuayError};
+use crate::quay::http::request::{Auth, Call, QuayResponse};
 
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const NEXT_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-next-csrf-token");
 
 /// All of it is secret: after signing in it is as powerful as the password.
 #[derive(Debug, Default)]
-pub(super) struct WebSession {
+pub(in crate::quay) struct WebSession {
     cookies: BTreeMap<String, SecretString>,
     csrf: SecretString,
 }
 
 impl WebSession {
     /// The value of the CSRF token's form field (`wire/048`).
-    pub(super) fn csrf(&self) -> String {
+    pub(in crate::quay) fn csrf(&self) -> String {
         self.csrf.expose_secret().to_owned()
     }
 
-    pub(super) fn attach_csrf(&self, call: Call) -> Call {
+    pub(in crate::quay) fn attach_csrf(&self, call: Call) -> Call {
         let cookies: Vec<String> = self
             .cookies
             .iter()
@@ -44,7 +44,7 @@ impl WebSession {
     }
 
     /// Stores the cookies and the CSRF token of a response. A new CSRF token invalidates the previous one (`wire/016`).
-    pub(super) fn update(&mut self, answer: &QuayResponse) {
+    pub(in crate::quay) fn update(&mut self, answer: &QuayResponse) {
         for cookie in
             answer.headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok())
         {
@@ -64,7 +64,7 @@ impl WebSession {
 
 impl Quay {
     /// Starts an anonymous session (`wire/010`).
-    pub(super) async fn start_web_session(&self) -> Result<WebSession, QuayError> {
+    pub(in crate::quay) async fn start_web_session(&self) -> Result<WebSession, QuayError> {
         let call = Call::new(
             Method::GET,
             self.endpoint(&["csrf_token"], &[]),
@@ -81,7 +81,7 @@ impl Quay {
     }
 
     /// Fails for http: the cookie is `Secure` with either scheme (`wire/094`, `wire/095`).
-    pub(super) fn require_https(&self, call: &str) -> Result<(), QuayError> {
+    pub(in crate::quay) fn require_https(&self, call: &str) -> Result<(), QuayError> {
         if self.0.url.is_plain_http() {
             let reason = "signing in requires https://; use a token instead";
             return Err(QuayError::new(call, ErrorKind::PlainHttp, reason));

@@ -8,14 +8,14 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError};
-use super::oauth_scope::Scope;
-use super::request::{Auth, Call, QuayResponse};
-use super::sign_in::{Session, WRONG_PASSWORD, map_session_error, throttled};
-use super::web_session::WebSession;
 use crate::domain::snapshot::RegistryCredentials;
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::auth::oauth_scope::Scope;
+use crate::quay::auth::sign_in::{Session, WRONG_PASSWORD, map_session_error, throttled};
+use crate::quay::auth::web_session::WebSession;
+use crate::quay::http::error::{ErrorKind, QuayError};
+use crate::quay::http::request::{Auth, Call, QuayResponse};
 
 /// The name of the tokens in Quay's list.
 const TOKEN_NAME: &str = "oc-quay";

@@ -6,11 +6,11 @@ use futures::join;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError};
-use super::request::{Auth, Call};
 use crate::domain::integration::QuayProblem;
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::http::error::{ErrorKind, QuayError};
+use crate::quay::http::request::{Auth, Call};
 
 /// The path of the page that shows a new token (`LOCAL_OAUTH_HANDLER` in `wire/003`).
 const LOCAL_OAUTH_HANDLER: &str = "oauth/localapp";
@@ -113,7 +113,7 @@ impl Quay {
         let _ = self.config().await;
     }
 
-    pub(super) async fn config(&self) -> Result<&api_types::Config, QuayError> {
+    pub(in crate::quay) async fn config(&self) -> Result<&api_types::Config, QuayError> {
         let read = || async {
             let config: api_types::Config =
                 self.fetch(&self.public(&["config"], "read Quay's configuration")).await?;
@@ -127,7 +127,7 @@ impl Quay {
 
     /// The redirect URI for new tokens. Quay accepts only one below its own address (`wire/043`), which can differ from the
     /// address of the client.
-    pub(super) async fn local_oauth_handler(&self) -> String {
+    pub(in crate::quay) async fn local_oauth_handler(&self) -> String {
         let config = self.config().await.map(|config| config.config.clone()).unwrap_or_default();
         let scheme =
             config.preferred_url_scheme.unwrap_or_else(|| self.0.url.as_url().scheme().to_owned());

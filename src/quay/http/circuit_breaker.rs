@@ -10,9 +10,9 @@ use crate::domain::integration::{ConnectionStage, QuayProblem};
 /// Consecutive failures that open the breaker.
 const FAILURE_THRESHOLD: usize = 3;
 
-/// Opens once and is never closed: [`super::Quay::with_reset_breaker`] makes a client with a new one.
+/// Opens once and is never closed: [`crate::quay::Quay::with_reset_breaker`] makes a client with a new one.
 #[derive(Debug)]
-pub(super) struct CircuitBreaker {
+pub(in crate::quay) struct CircuitBreaker {
     failures: Mutex<Failures>,
     problem: OnceLock<QuayProblem>,
 }
@@ -36,26 +36,26 @@ impl Default for CircuitBreaker {
 
 impl CircuitBreaker {
     /// The problem that opened the breaker; `None` while it is closed.
-    pub(super) fn problem(&self) -> Option<&QuayProblem> {
+    pub(in crate::quay) fn problem(&self) -> Option<&QuayProblem> {
         self.problem.get()
     }
 
     /// Rejects all further calls. The first problem is kept.
-    pub(super) fn open(&self, problem: QuayProblem) {
+    pub(in crate::quay) fn open(&self, problem: QuayProblem) {
         self.problem.get_or_init(|| problem);
     }
 
-    pub(super) fn record_success(&self) {
+    pub(in crate::quay) fn record_success(&self) {
         *self.failures() = Failures { has_succeeded: true, count: 0, counted_at: None };
     }
 
-    pub(super) fn has_succeeded(&self) -> bool {
+    pub(in crate::quay) fn has_succeeded(&self) -> bool {
         self.failures().has_succeeded
     }
 
     /// Records a call that was connected but not answered; `started` is when its last attempt began. Returns whether the
     /// breaker is open.
-    pub(super) fn record_failure(&self, reason: &str, started: Instant) -> bool {
+    pub(in crate::quay) fn record_failure(&self, reason: &str, started: Instant) -> bool {
         let is_open = {
             let mut failures = self.failures();
             if failures.counted_at.is_none_or(|counted| started >= counted) {

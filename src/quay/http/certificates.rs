@@ -20,11 +20,11 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::time::Time;
 
-use super::error::{ErrorKind, OptionsError, QuayError};
-use super::transport_error::{self, TransportError, classify};
 use crate::domain::integration::ConnectionStage;
 use crate::domain::names::QuayUrl;
 use crate::proxy::ProxyRules;
+use crate::quay::http::error::{ErrorKind, OptionsError, QuayError};
+use crate::quay::http::transport_error::{self, TransportError, classify};
 use crate::tls;
 
 /// RFC 7468.

@@ -20,7 +20,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 pub type WaitNotice = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The limits of one Quay, shared by all clients of it.
-pub(super) struct Throttle {
+pub(in crate::quay) struct Throttle {
     permits: Semaphore,
     max: usize,
     state: Mutex<State>,
@@ -46,13 +46,13 @@ struct State {
 }
 
 /// Permits one request in flight.
-pub(super) struct Permit<'a> {
+pub(in crate::quay) struct Permit<'a> {
     throttle: &'a Throttle,
     permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Throttle {
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::quay) fn new(max: usize) -> Self {
         let (max, now) = (max.max(1), Instant::now());
         let state = State {
             limit: max,
@@ -72,16 +72,16 @@ impl Throttle {
     }
 
     /// The first notice is kept.
-    pub(super) fn set_wait_notice(&self, notice: WaitNotice) {
+    pub(in crate::quay) fn set_wait_notice(&self, notice: WaitNotice) {
         let _ = self.notice.set(notice);
     }
 
-    pub(super) async fn acquire(&self) -> Permit<'_> {
+    pub(in crate::quay) async fn acquire(&self) -> Permit<'_> {
         Permit { throttle: self, permit: self.permits.acquire().await.ok() }
     }
 
     /// Waits until the end of a pause.
-    pub(super) async fn wait(&self) {
+    pub(in crate::quay) async fn wait(&self) {
         loop {
             let not_before = self.lock().not_before;
             if not_before <= Instant::now() {
@@ -92,7 +92,12 @@ impl Throttle {
     }
 
     /// Records the response to a request: its start, its duration, and the timeout of the call.
-    pub(super) fn record_response(&self, started: Instant, duration: Duration, timeout: Duration) {
+    pub(in crate::quay) fn record_response(
+        &self,
+        started: Instant,
+        duration: Duration,
+        timeout: Duration,
+    ) {
         let mut state = self.lock();
         (state.limited_since, state.pauses) = (None, 0);
         if duration > timeout / 2 {
@@ -109,12 +114,12 @@ impl Throttle {
         }
     }
 
-    pub(super) fn record_timeout(&self, started: Instant) {
+    pub(in crate::quay) fn record_timeout(&self, started: Instant) {
         self.lock().reduce_limit(started);
     }
 
     /// Records a 429 with the pause of its `Retry-After`. Returns whether to retry after the pause.
-    pub(super) fn record_rate_limit(
+    pub(in crate::quay) fn record_rate_limit(
         &self,
         started: Instant,
         retry_after: Option<Duration>,

@@ -5,21 +5,21 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Quay;
-use super::api_types;
-use super::error::{ErrorKind, QuayError, parse_message};
-use super::request::{Auth, Call, QuayResponse};
-use super::web_session::WebSession;
+use crate::quay::Quay;
+use crate::quay::api::api_types;
+use crate::quay::auth::web_session::WebSession;
+use crate::quay::http::error::{ErrorKind, QuayError, parse_message};
+use crate::quay::http::request::{Auth, Call, QuayResponse};
 
-pub(super) const WRONG_PASSWORD: &str = "wrong user name or password";
+pub(in crate::quay) const WRONG_PASSWORD: &str = "wrong user name or password";
 
 /// A session with all permissions of the user. It has no sign-out, for Quay's ends all sessions of the user, including those
 /// in browsers (`wire/846c`). Quay expires a session whose cookie is dropped.
 #[derive(Debug)]
 pub struct Session {
-    pub(super) quay: Quay,
-    pub(super) user: String,
-    pub(super) web_session: WebSession,
+    pub(in crate::quay) quay: Quay,
+    pub(in crate::quay) user: String,
+    pub(in crate::quay) web_session: WebSession,
 }
 
 impl Quay {
@@ -125,12 +125,15 @@ impl Session {
         &self.user
     }
 
-    pub(super) fn api(&self, method: Method, path: &[&str], action: String) -> Call {
+    pub(in crate::quay) fn api(&self, method: Method, path: &[&str], action: String) -> Call {
         self.quay.anonymous(method, path, action)
     }
 
     /// Makes a call with a JSON response in the session.
-    pub(super) async fn fetch<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, QuayError> {
+    pub(in crate::quay) async fn fetch<T: DeserializeOwned>(
+        &mut self,
+        call: Call,
+    ) -> Result<T, QuayError> {
         let call = self.web_session.attach_csrf(call);
         let answer = self.quay.exchange(&call, &self.quay.0.api).await?;
         // An error response can have a new cookie and CSRF token too, which invalidate the previous ones.
@@ -148,7 +151,7 @@ impl Session {
 }
 
 /// Replaces the reason of a 401, which in a session is not about a token.
-pub(super) fn map_session_error(error: QuayError) -> QuayError {
+pub(in crate::quay) fn map_session_error(error: QuayError) -> QuayError {
     if error.kind != ErrorKind::Unauthorized {
         return error;
     }
@@ -157,7 +160,7 @@ pub(super) fn map_session_error(error: QuayError) -> QuayError {
 }
 
 /// The error of a response to too many wrong passwords (`wire/097` to `wire/099`).
-pub(super) fn throttled(call: &str, answer: &QuayResponse) -> Option<QuayError> {
+pub(in crate::quay) fn throttled(call: &str, answer: &QuayResponse) -> Option<QuayError> {
     if answer.status != StatusCode::TOO_MANY_REQUESTS {
         return None;
     }

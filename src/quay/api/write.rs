@@ -9,12 +9,13 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::error::{ErrorKind, QuayError};
-use super::{Quay, ReadStrategy, api_types};
 use crate::domain::Role;
 use crate::domain::ownership::{Claim, OwnershipState};
 use crate::domain::ownership_mark::{OWNER_TEAMS, OwnershipMark};
 use crate::domain::snapshot::{Observed, Organization};
+use crate::quay::api::api_types;
+use crate::quay::http::error::{ErrorKind, QuayError};
+use crate::quay::{Quay, ReadStrategy};
 
 /// Delays before reads of a default permission that another run might be creating, or whose response was lost.
 const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] = [
