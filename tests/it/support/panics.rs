@@ -53,7 +53,7 @@ fn detects_panic_in_a_detached_task() {
     }
     let after = after(before);
     assert!(after.len() == 1 && after[0].contains("in a task"), "{after:?}");
-    assert!(is_of_program(None, "src/cluster/authorization.rs"));
+    assert!(is_of_program(None, "src/cluster/access/authorization.rs"));
     assert!(
         !is_of_program(Some("support::panics"), file!())
             && !is_of_program(None, "tests/sandbox/src/lib.rs")
