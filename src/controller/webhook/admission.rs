@@ -2,6 +2,10 @@
 //!
 //! Every build is admitted. A build that cannot be rewritten keeps its output, and the response has
 //! a warning, which `oc` prints.
+//!
+//! Not kube's types (kube-core 5.0 `admission.rs`). They reject the whole request for an invalid
+//! annotation or an unknown operation, and keep the build as a tree. Their response has a `status`,
+//! and the patch as an array of numbers instead of base64.
 
 use std::fmt;
 use std::marker::PhantomData;
