@@ -1,4 +1,9 @@
 //! Kubernetes Events in the namespaces about their reconciles, builds and imports.
+//!
+//! Not kube's `Recorder` (kube-runtime 5.0 `events.rs`): it keeps the first message of a repeated
+//! Event, forgets the Event after 6 minutes, and does not limit repetitions. The queue, the key and
+//! the deduplication would remain here, and its requests would bypass the limits and metrics of
+//! `Cluster`.
 
 use std::collections::HashMap;
 use std::time::Duration;
