@@ -3,6 +3,11 @@
 //! The holder renews the Lease; another replica takes it when it was unchanged for its duration.
 //! Clocks are not compared: each replica measures from when it observed a change. A holder that
 //! cannot renew stops before another one can begin, so there are never two leaders.
+//!
+//! No crate is used: kube-lease-manager 0.13 (also kube 5) compares `renewTime` with its own clock,
+//! and renews without `resourceVersion`. It reports no loss while the API server is unavailable.
+//! Here, a holder stops before its Lease expires, renewals bypass the limit of concurrent requests,
+//! and a shutdown releases the Lease.
 
 #[cfg(test)]
 mod tests;
