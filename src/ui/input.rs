@@ -439,12 +439,11 @@ mod tests {
 
     #[test]
     fn wraps_long_question_between_words() {
-        let question =
-            "Do this in the cluster of context default/api-example-com:6443/kube:admin? (Y/n)";
+        let question = "Apply these changes in the cluster of context default/api-example-com:6443/kube:admin? (Y/n)";
         let wrapped = wrap_at(question, 2, 60);
         assert_eq!(
             wrapped,
-            "Do this in the cluster of context\n  default/api-example-com:6443/kube:admin? (Y/n)"
+            "Apply these changes in the cluster of context\n  default/api-example-com:6443/kube:admin? (Y/n)"
         );
         assert_eq!(wrap_at("short", 2, 60), "short");
     }

@@ -68,7 +68,9 @@ async fn run_step(
                 return Ok(report);
             }
             if !is_agreed
-                && !context.ui.confirm(&format!("Do this {}?", write_target(setup, step)), true)?
+                && !context
+                    .ui
+                    .confirm(&format!("Apply these changes {}?", write_target(setup, step)), true)?
             {
                 return Err(Cancelled.into());
             }

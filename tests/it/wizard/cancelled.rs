@@ -19,7 +19,7 @@ fn leaves_at_every_question(key: Key) -> TestEnv {
         // What was carried out on the way here is not asked about again; the token is there once it is stored.
         done = match QUESTIONS[..=place]
             .iter()
-            .rposition(|asked| asked.1 == "Do this" && asked != question)
+            .rposition(|asked| asked.1 == "Apply these changes" && asked != question)
         {
             Some(last) if QUESTIONS[..=last].contains(&STORE) => {
                 QUESTIONS[1..=last].iter().map(|(step, _)| *step).collect()

@@ -80,6 +80,6 @@ fn asks_only_for_confirmation_with_all_options() {
     let env = shop();
     let (_, asked) = Person::begins(&env, everything(&env), 100).finishes(0);
     let confirmed = ["Secret", "Operator", "QuayIntegration", "Users of projects", "Node trust"]
-        .map(|step| (step, "Do this"));
+        .map(|step| (step, "Apply these changes"));
     assert_eq!(asked, confirmed);
 }
