@@ -392,6 +392,15 @@ fn concurrency() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=64)
 }
 
+/// A container image, so that an unset variable or a stray space is not written into a Deployment.
+fn image(text: &str) -> Result<String, String> {
+    let is_invalid = |c: char| c.is_whitespace() || c.is_control();
+    if text.is_empty() || text.contains(is_invalid) {
+        return Err("expected an image such as registry.example.com/oc-quay:v1".into());
+    }
+    Ok(text.to_owned())
+}
+
 /// `NAME` or `NAME=ROLE`.
 fn service_account(text: &str) -> Result<(String, Role), String> {
     let (name, role) = match text.split_once('=') {
@@ -410,6 +419,14 @@ mod tests {
     fn command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rejects_images_that_are_empty_or_have_spaces() {
+        assert_eq!(image("quay.io/a/b:v1"), Ok("quay.io/a/b:v1".into()));
+        for text in ["", " ", "a b", "a:v1\n", "a\u{1b}b"] {
+            assert!(image(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

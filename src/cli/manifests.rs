@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
   oc quay manifests --image registry.example.com/oc-quay:v1 -n quay-controller | oc apply -f -")]
 pub struct Manifests {
     /// Image of the controller [default: this version's]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = super::image)]
     pub image: Option<String>,
     /// Output format
     #[arg(

@@ -32,15 +32,27 @@ values!(Format {
     Format::Name, "name", "Names of the affected objects";
 });
 
-values!(StatusFormat {
-    StatusFormat::Common(Format::Text), "text", "Text";
-    StatusFormat::Common(Format::Wide), "wide", "Text without truncation, with details";
-    StatusFormat::Common(Format::Short), "short", "Problems and a summary line";
-    StatusFormat::Common(Format::Json), "json", "JSON";
-    StatusFormat::Common(Format::Yaml), "yaml", "YAML";
-    StatusFormat::Common(Format::Name), "name", "Names of the affected objects";
-    StatusFormat::Html, "html", "Self-contained HTML page";
-});
+impl ValueEnum for StatusFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        use StatusFormat::{Common, Html};
+        &[
+            Common(Format::Text),
+            Common(Format::Wide),
+            Common(Format::Short),
+            Common(Format::Json),
+            Common(Format::Yaml),
+            Common(Format::Name),
+            Html,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Common(format) => format.to_possible_value(),
+            Self::Html => Some(PossibleValue::new("html").help("Self-contained HTML page")),
+        }
+    }
+}
 
 values!(ImagesFormat {
     ImagesFormat::Text, "text", "Text";

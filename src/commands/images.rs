@@ -15,7 +15,7 @@ use crate::report::{ImageReport, ImagesReport};
 pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<ExitStatus, Error> {
     let settings = Settings::read(&context.connection)?;
     let cluster = ops::connect(&context.connection).await?;
-    let namespace = &namespace(context.global, &cluster)?;
+    let namespace = &namespace(context, &cluster)?;
     let (app, streams) = tokio::join!(
         App::open(context.ui, &context.connection, cluster.clone(), settings),
         image_streams(&cluster, namespace)

@@ -31,7 +31,7 @@ const COMMAND: &str = "import";
 pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<ExitStatus, Error> {
     let settings = Settings::read(&context.connection)?;
     let cluster = ops::connect(&context.connection).await?;
-    let namespace = namespace(context.global, &cluster)?;
+    let namespace = namespace(context, &cluster)?;
     let has_only_tags =
         !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
     let settings = match has_only_tags {

@@ -185,16 +185,18 @@ fn select_namespaces(
     }
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    for name in &names {
-        names::validate_kubernetes_name(name)
-            .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
-    }
+    names.iter().try_for_each(|name| validate_namespace(name))?;
     Ok(NamespaceSelector::Named(names))
 }
 
-fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {
-    let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
-    names::validate_kubernetes_name(name)
-        .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
+/// The namespace of `-n`, else the context's.
+fn namespace(context: &CommandContext<'_>, cluster: &Cluster) -> Result<String, Error> {
+    let name = context.connection.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
+    validate_namespace(name)?;
     Ok(name.to_owned())
+}
+
+fn validate_namespace(name: &str) -> Result<(), Error> {
+    names::validate_kubernetes_name(name)
+        .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))
 }

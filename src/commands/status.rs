@@ -159,7 +159,7 @@ async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus
     let mut events = pin!(cluster.watch(&watched));
     let mut shown = String::new();
     // Stdin can only be read once.
-    let from_stdin = context.global.quay_token_file.as_deref() == Some(Path::new("-"));
+    let from_stdin = context.connection.quay_token_file.as_deref() == Some(Path::new("-"));
     let first = if from_stdin { Some(Settings::read(&context.connection)?) } else { None };
     loop {
         // Read the token file again: it might have changed.

@@ -59,6 +59,12 @@ fn rejects(table: &[Rejection]) {
 fn rejects_invalid_names() {
     rejects(&[
         ("status -n Shop", &[], "error: invalid namespace name: `Shop` contains 'S'\n"),
+        ("manifests -n Shop", &[], "error: invalid namespace name: `Shop` contains 'S'\n"),
+        (
+            "manifests --image=",
+            &[],
+            "error: invalid value '' for '--image <IMAGE>': expected an image such as registry.example.com/oc-quay:v1\n\nFor more information, try '--help'.\n",
+        ),
         ("status -n sho_p", &[], "error: invalid namespace name: `sho_p` contains '_'\n"),
         ("link shop a/b", &[], "error: invalid namespace name: `a/b` contains '/'\n"),
         (
